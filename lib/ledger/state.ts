@@ -1,0 +1,115 @@
+/**
+ * The ledger's state: who owns what. Everything here is changed by `apply` alone, on every server alike (I5).
+ *
+ * Invariant I1, per feature: `free + sum(share) = allocations + owed`, none of them below zero.
+ *
+ * Maps are read in the order of their sorted keys wherever the order can be seen from outside.
+ */
+import type { CodeContent, Result, Settings, VendorKey } from './command.ts'
+
+export interface ServerRecord {
+  readonly name: string
+  /** The run of the server, numbered from 1; 0 before its first `hello` (R7). */
+  incarnation: number
+  bootId: string
+  /** Incarnations up to this one ended by going down: their tokens prove nothing. */
+  endedIncarnation: number
+  /** Tick at which the current incarnation was made. */
+  helloTick: number
+  /** A `hello` counts as a listing in the tick that follows it. */
+  helloPending: boolean
+  /** Its whole share counts as in use until this tick (R7); 0 when it need not relearn. */
+  relearnUntil: number
+  /** Last tick that listed it, and the keepalive's number there. */
+  listedTick: number
+  listedNumber: number
+  /** From this tick on it is down (R3). 0 before its first `hello`: down as well. */
+  downAt: number
+  wallMs: number
+}
+
+/** `up`: listed in the last 3 ticks. `silent`: not, but its lease may run. `down`: `downAt` has come, or never started. */
+export type ServerState = 'up' | 'silent' | 'down'
+
+export interface Demand {
+  readonly server: string
+  readonly incarnation: number
+  count: number
+  /** Order in the queue: index of the entry that made it. */
+  readonly since: number
+}
+
+export interface FeatureUsage {
+  inUse: number
+  granted: number
+  denied: number
+}
+
+export interface Feature {
+  /** `cad` or `cad@2026`. 1 to 64 characters of `A-Z a-z 0-9 _ -`, then at most one `@` and as many again. */
+  readonly name: string
+  /** Key id of the vendor whose codes may add to it; absent for the pool's own. */
+  readonly vendor?: string
+  allocations: number
+  /** Allocations that no longer exist but are still owned (R9). */
+  owed: number
+  free: number
+  /** Server -> share. No entry means 0. */
+  readonly shares: Map<string, number>
+  /** Distribution criteria: target share per server, or an even split of what there is. */
+  targets: 'even' | Map<string, number>
+  defaultThreshold: number
+  readonly thresholds: Map<string, number>
+  /** First come, first served (R12). At most one per server. */
+  readonly demand: Demand[]
+  /** Per server, as of its last listing. */
+  readonly usage: Map<string, FeatureUsage>
+  /**
+   * Calendar time at which the feature's allocations shrink next because a code ends and nothing takes its
+   * place; absent when none does. No seat is granted beyond it (R4).
+   */
+  endsAt?: number
+}
+
+export interface CodeRecord {
+  readonly content: CodeContent
+  readonly text: string
+  readonly addedTick: number
+  state: 'pending' | 'active' | 'ended'
+}
+
+/** A seat that was moved with its allocation (R6). Kept until `until`; its taker counts it as in use till then. */
+export interface Move {
+  readonly seatId: string
+  readonly feature: string
+  readonly from: string
+  readonly to: string
+  readonly toIncarnation: number
+  readonly tick: number
+  /** Tick from which it is forgotten: its own tick + `seatTicks` + 1. */
+  readonly until: number
+}
+
+export interface Remembered {
+  readonly result: Result
+  readonly forgetAt: number
+}
+
+export interface LedgerState {
+  pool: string
+  fingerprint: string
+  settings: Settings
+  /** The pool clock: ticks applied. */
+  tick: number
+  /** Wall time by the median of the servers, milliseconds since 1970 (R10). */
+  calendar: number
+  /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */
+  revision: number
+  readonly servers: Map<string, ServerRecord>
+  readonly vendors: Map<string, VendorKey>
+  readonly features: Map<string, Feature>
+  readonly codes: Map<string, CodeRecord>
+  /** By seat id. */
+  readonly moves: Map<string, Move>
+  readonly results: Map<string, Remembered>
+}

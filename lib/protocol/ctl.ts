@@ -1,0 +1,186 @@
+/**
+ * The operators' protocol: what travels on `ctl.<operation>` (any server answers) and
+ * `ctl.<operation>.<server>` (that server answers).
+ *
+ * Requests and answers are msgpack maps, or JSON where the request's `Content-Type` says so. Every change
+ * carries a command id chosen by the operator's program: repeated through any server it takes effect once (I4),
+ * and `outcome` tells how it ended.
+ */
+import type { Code } from '../error.ts'
+import type { CodeContent, Result, Settings, VendorKey } from '../ledger/command.ts'
+
+export const ctlBounds = { messageBytes: 512 * 1024, pageMax: 1_000 } as const
+
+/** Fields common to every change. */
+export interface Change {
+  /** Command id: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. */
+  readonly id: string
+  readonly by: string
+  /** How long to wait for the outcome, milliseconds, at most 60,000. */
+  readonly timeoutMs: number
+}
+
+/** Operation -> its request. */
+export interface CtlRequests {
+  status: Record<string, never>
+  /** Seats held at the answering server, a page of them, by seat id. */
+  seats: { readonly feature?: string; readonly after?: string; readonly limit?: number }
+  'code-list': Record<string, never>
+  'vendor-list': Record<string, never>
+  outcome: { readonly id: string }
+  'feature-add': Change & { readonly feature: string; readonly allocations: number }
+  'code-add': Change & { readonly text: string }
+  'code-remove': Change & { readonly codeId: string }
+  'allocations-add': Change & { readonly feature: string; readonly count: number }
+  'criteria-set': Change & {
+    readonly feature: string
+    readonly targets: 'even' | Readonly<Record<string, number>>
+    readonly thresholds?: Readonly<Record<string, number>>
+  }
+  'threshold-set': Change & {
+    readonly feature: string
+    readonly server?: string
+    readonly threshold: number
+  }
+  'vendor-add': Change & { readonly vendor: VendorKey }
+  'settings-set': Change & { readonly settings: Settings }
+  'transfer-leader': { readonly to?: string; readonly timeoutMs: number }
+}
+
+export type CtlOperation = keyof CtlRequests
+
+export interface CtlFailure {
+  readonly ok: false
+  readonly code: Code
+  readonly detail: string
+  /** The server that answered. */
+  readonly server: string
+}
+
+export type CtlReply<Data> = ({ readonly ok: true; readonly server: string } & Data) | CtlFailure
+
+export interface ServerStatus {
+  readonly name: string
+  readonly state: 'up' | 'silent' | 'down'
+  readonly leader: boolean
+  readonly incarnation: number
+  /** Ticks since it was last listed. */
+  readonly listedTicksAgo: number
+  /** Ticks until it is down if it is listed no more; 0 when down. */
+  readonly downInTicks: number
+}
+
+export interface ShareStatus {
+  readonly server: string
+  readonly share: number
+  /** The answering server's own figure is live, the others' as of their last listing. */
+  readonly inUse: number
+  readonly target: number
+  readonly threshold: number
+  /** Requests waiting there, as entered in the ledger. */
+  readonly demand: number
+}
+
+export interface FeatureStatus {
+  readonly name: string
+  /** Name of the vendor, or absent for the pool's own. */
+  readonly vendor?: string
+  readonly allocations: number
+  readonly owed: number
+  readonly free: number
+  readonly endsAt?: number
+  readonly even: boolean
+  readonly shares: readonly ShareStatus[]
+}
+
+export interface PoolStatus {
+  readonly pool: string
+  readonly fingerprint: string
+  readonly leader?: string
+  readonly term: number
+  readonly tick: number
+  readonly calendar: number
+  readonly revision: number
+  readonly commitIndex: number
+  readonly lastApplied: number
+  readonly settings: Settings
+  /** Milliseconds since the answering server applied a tick; how old what it says is. */
+  readonly tickAgeMs: number
+  /** Milliseconds the answering server may still grant; 0 when it may not. */
+  readonly leaseLeftMs: number
+  readonly hash: string
+  readonly servers: readonly ServerStatus[]
+  readonly features: readonly FeatureStatus[]
+}
+
+export interface SeatStatus {
+  readonly seatId: string
+  readonly feature: string
+  readonly user: string
+  readonly host: string
+  readonly clientId: string
+  /** `held`, or dark: `expired` but not yet re-grantable, or `moved` here and not renewed yet. */
+  readonly state: 'held' | 'expired' | 'moved'
+  readonly heldMs: number
+  readonly expiresInMs: number
+}
+
+/** Operation -> what a successful answer holds. */
+export interface CtlAnswers {
+  status: { readonly status: PoolStatus }
+  seats: { readonly seats: readonly SeatStatus[]; readonly next?: string }
+  'code-list': {
+    readonly codes: readonly (CodeContent & { readonly state: 'pending' | 'active' | 'ended' })[]
+  }
+  'vendor-list': { readonly vendors: readonly VendorKey[] }
+  /** `unknown`: never seen, or forgotten; it will not take effect any more once `deadlinePassed`. */
+  outcome: { readonly outcome: 'applied' | 'refused' | 'unknown'; readonly result?: Result }
+  'feature-add': Applied
+  'code-add': Applied & { readonly content: CodeContent }
+  'code-remove': Applied
+  'allocations-add': Applied
+  'criteria-set': Applied
+  'threshold-set': Applied
+  'vendor-add': Applied
+  'settings-set': Applied
+  'transfer-leader': { readonly leader?: string }
+}
+
+export interface Applied {
+  readonly revision: number
+  /** True when the same command had been applied before. */
+  readonly duplicate: boolean
+}
+
+/** Published by each server as it applies changes; those of one turn in one event. */
+export interface SyncEvent {
+  readonly server: string
+  readonly leader: boolean
+  readonly revision: number
+  readonly tick: number
+  readonly index: number
+  /** The features that changed, as they stand at `revision`; at most 50, then `more` is true. */
+  readonly features: readonly FeatureStatus[]
+  readonly more: boolean
+  /** What happened, in order; at most 50. */
+  readonly changes: readonly SyncChange[]
+}
+
+export interface SyncChange {
+  readonly type: string
+  readonly feature?: string
+  readonly by: string
+  /** Borrow, lend, return, move: from which source to whom and how many. */
+  readonly taken?: readonly {
+    readonly source: string
+    readonly server?: string
+    readonly count: number
+  }[]
+  readonly to?: string
+}
+
+export interface ServerEvent {
+  readonly server: string
+  readonly incarnation: number
+  readonly event: 'started' | 'leader' | 'follower' | 'lease-lost' | 'lease' | 'stopping'
+}

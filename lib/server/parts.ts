@@ -1,0 +1,102 @@
+/**
+ * How the parts of a license server meet.
+ *
+ * The *host* (LicenseServer) owns the Raft node, the ledger, the incarnation and the lease, and talks to the
+ * other servers. The *seat service* owns the seat book and the clients, and decides when to borrow, return and
+ * lend. Each sees of the other what stands here.
+ */
+import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
+import type { CommandBody, Offer, Result, Usage } from '../ledger/command.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { SeatStatus } from '../protocol/ctl.ts'
+import type { Subjects } from '../protocol/subject.ts'
+
+/** How a submitted command ended at this server: applied here (or refused when applied), or never will be. */
+export type Outcome =
+  | { readonly type: 'applied'; readonly result: Result; readonly duplicate: boolean }
+  /** Its deadline passed here without it: no server will ever apply it (R8). */
+  | { readonly type: 'expired' }
+  /** Not proposed: too many commands of this server are under way (bounded), or it is stopping. */
+  | { readonly type: 'rejected' }
+
+export interface Host {
+  readonly server: string
+  readonly pool: string
+  readonly subjects: Subjects
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** The pool's MAC key for tokens, 32 bytes. */
+  readonly macKey: Uint8Array
+  /** The ledger as applied here. Read only. */
+  readonly ledger: Ledger
+  /** This run's incarnation; 0 until its `hello` was applied. */
+  readonly incarnation: number
+  /** Monotonic time (`clock.now()`) until which this server may grant and renew (R3), margin taken off; 0 for never. */
+  readonly leaseUntil: number
+  /** When a tick was last applied here (`clock.now()`), 0 for never. */
+  readonly tickAppliedAt: number
+  readonly isLeader: boolean
+  readonly leader: string | undefined
+  /** True from the moment `stop` was called. */
+  readonly stopping: boolean
+  /**
+   * Commits a command: proposes it here or sends it to the leader, again when the leader changes, until it is
+   * applied here or its deadline has passed. `id` defaults to a fresh one; `deadlineTicks` to 10.
+   * `done` is called exactly once, from within the application of the entry or of a tick.
+   */
+  submit(
+    body: CommandBody,
+    options: { readonly id?: string; readonly deadlineTicks?: number; readonly deadline?: number },
+    done: (outcome: Outcome) => void,
+  ): void
+}
+
+/** What was applied: the command of one entry and what came of it. */
+export interface AppliedCommand {
+  readonly index: number
+  readonly id: string
+  readonly body: CommandBody
+  readonly result: Result
+  readonly duplicate: boolean
+  /** Features whose distribution changed. */
+  readonly changed: readonly string[]
+}
+
+export interface SeatService {
+  /** After this server's `hello` was applied. `book`: handed over by the incarnation just before (R7), already checked to be for this one. */
+  start(options: { readonly relearn: boolean; readonly book?: Uint8Array }): void
+  /** After every applied entry, in order. Must adopt share changes before anything else is granted. */
+  applied(command: AppliedCommand): void
+  /** The ledger was replaced by a snapshot (R11): shares, moves, results must be taken anew from it. */
+  installed(): void
+  /** This server went down in the ledger (its incarnation is over): drop every seat, wait for `start`. */
+  ended(): void
+  /**
+   * As the leader: lower the own limit of `feature` and say by how many (0 for none) for a borrow about to be
+   * proposed (R1). The limit stays lowered until `settleOffer` is called for the same `offerId`.
+   */
+  offer(
+    offerId: string,
+    borrow: {
+      feature: string
+      needed: number
+      wanted: number
+      cause: 'request' | 'update'
+      to: string
+    },
+  ): Offer | undefined
+  /** The borrow of that offer was applied here (either way) or can no longer be. */
+  settleOffer(offerId: string): void
+  /** Usage since the last call, for a keepalive; at most `max` features, the most used first, the rest next time. */
+  usage(max: number): Usage[]
+  /** Live figures for `status`. */
+  inUse(feature: string): number
+  seats(options: { feature?: string; after?: string; limit: number }): {
+    seats: SeatStatus[]
+    next?: string
+  }
+  /** Clean stop (R7): give unused allocations back, stop granting, then `done` with the book to be written, or undefined when there is none. */
+  stop(done: (book: Uint8Array | undefined) => void): void
+}
