@@ -83,3 +83,14 @@ export interface Bus {
   /** Called at each change of `connected`, and once when the bus is closed for good. */
   onStatus(handle: (status: 'up' | 'down' | 'closed') => void): Subscription
 }
+
+/** Where a shell reports what an operator may want to know. Must not throw, nor wait. */
+export interface Logger {
+  debug(event: string, fields?: Readonly<Record<string, unknown>>): void
+  info(event: string, fields?: Readonly<Record<string, unknown>>): void
+  warn(event: string, fields?: Readonly<Record<string, unknown>>): void
+  error(event: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+/** A logger that keeps nothing. */
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} }

@@ -1,0 +1,303 @@
+/**
+ * The message bus over a real NATS server: the only file of raft/ that knows the NATS client.
+ *
+ * It mends what the client leaves open: a callback that throws would end its reader for good, what is published
+ * while disconnected is lost or sent seconds late, and payloads are views into the reader's buffer. Hence every
+ * handler is guarded, `publish` is gated on our own flag of the link, and payloads are copied.
+ *
+ * Invariant: nothing is handed to the client while the link is believed down.
+ */
+import {
+  connect,
+  credsAuthenticator,
+  headers as natsHeaders,
+  nkeyAuthenticator,
+  type ConnectionOptions,
+  type Msg,
+  type NatsConnection,
+  type TlsOptions,
+} from 'nats'
+import { RaftError } from './error.ts'
+import {
+  silentLogger,
+  type Bus,
+  type BusMessage,
+  type Logger,
+  type PublishOptions,
+  type Subscription,
+} from './ports.ts'
+import { systemRandom } from './system.ts'
+
+export interface NatsOptions {
+  /** Addresses (`nats://host:port`), the one to prefer first. */
+  readonly servers: string | readonly string[]
+  /** Shown in the server's list of connections. */
+  readonly name?: string
+  /** Subject prefix of this connection's inbox: what its permissions allow. Default `_INBOX`. */
+  readonly inboxPrefix?: string
+  /** How long to go on trying when no server answers at start, in ms; 0 tries once, Infinity for ever. */
+  readonly waitMs?: number
+  /** Gives up waiting at start. */
+  readonly signal?: AbortSignal
+  readonly user?: string
+  readonly password?: string
+  readonly token?: string
+  /** The text of a `.creds` file. */
+  readonly credentials?: string
+  /** An nkey seed (`SU...`). */
+  readonly nkey?: string
+  readonly tls?: TlsOptions
+  readonly log?: Logger
+  /** Anything else the NATS client takes; overrides all of the above. */
+  readonly nats?: Partial<ConnectionOptions>
+}
+
+export interface NatsBus extends Bus {
+  /** Sends what is queued (for at most half a second), then ends the connection. Twice does no harm. */
+  close(): Promise<void>
+}
+
+const retryMs = 250
+/** Bounds the window in which a dialling client holds messages back, and sends them late. */
+const dialMs = 2_000
+const flushOnCloseMs = 500
+const defaultMaxPayload = 1024 * 1024
+const statusNoResponders = 503
+const codesOfRefusal = new Set([
+  'AUTHORIZATION_VIOLATION',
+  'AUTHENTICATION_EXPIRED',
+  'AUTHENTICATION_TIMEOUT',
+  'ACCOUNT_EXPIRED',
+  'BAD_AUTHENTICATION',
+  'BAD_CREDS',
+  'TLS',
+])
+
+/**
+ * Connects. Afterwards the link may come and go as it likes (see `onStatus`): it is mended without end, until
+ * `close`.
+ *
+ * @throws RaftError RAFT_BUS_UNREACHABLE, RAFT_BUS_REFUSED (credentials, TLS), RAFT_CLOSED (signal),
+ *   RAFT_BAD_SETTING (an option the client refuses)
+ */
+export async function connectNats(options: NatsOptions): Promise<NatsBus> {
+  const log = options.log ?? silentLogger
+  const settings = connectionOptions(options)
+  const deadline = performance.now() + (options.waitMs ?? 0)
+  for (let waiting = false; ;) {
+    if (isAborted(options.signal)) throw new RaftError('RAFT_CLOSED', 'Gave up on NATS.')
+    try {
+      const connection = await connect(settings)
+      if (isAborted(options.signal)) {
+        await connection.close()
+        continue
+      }
+      return wrap(connection, settings.inboxPrefix ?? '_INBOX', log)
+    } catch (cause) {
+      const error = connectError(cause, settings.servers)
+      if (error.code !== 'RAFT_BUS_UNREACHABLE' || performance.now() >= deadline) throw error
+      if (!waiting) log.warn('nats-wait', { servers: settings.servers, cause: String(cause) })
+      waiting = true
+    }
+    await pause(retryMs, options.signal)
+  }
+}
+
+function connectionOptions(options: NatsOptions): ConnectionOptions {
+  const { user, password, token, credentials, nkey, tls } = options
+  return {
+    servers: typeof options.servers === 'string' ? options.servers : [...options.servers],
+    ...(options.name === undefined ? {} : { name: options.name }),
+    inboxPrefix: options.inboxPrefix ?? '_INBOX',
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { pass: password }),
+    ...(token === undefined ? {} : { token }),
+    ...(credentials === undefined
+      ? {}
+      : { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) }),
+    ...(nkey === undefined
+      ? {}
+      : { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey)) }),
+    ...(tls === undefined ? {} : { tls }),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: retryMs,
+    reconnectJitter: 100,
+    timeout: dialMs,
+    pingInterval: 2_000,
+    maxPingOut: 2,
+    noRandomize: true,
+    ignoreAuthErrorAbort: true,
+    noAsyncTraces: true,
+    ...options.nats,
+  }
+}
+
+function connectError(cause: unknown, servers: ConnectionOptions['servers']): RaftError {
+  const code = codeOf(cause)
+  const at = `NATS at ${String(servers)}: ${cause instanceof Error ? cause.message : String(cause)}.`
+  if (code !== undefined && codesOfRefusal.has(code)) {
+    return new RaftError('RAFT_BUS_REFUSED', at, { cause })
+  }
+  const wrong = code === 'INVALID_OPTION' || cause instanceof TypeError
+  return new RaftError(wrong ? 'RAFT_BAD_SETTING' : 'RAFT_BUS_UNREACHABLE', at, { cause })
+}
+
+function codeOf(cause: unknown): string | undefined {
+  if (!(cause instanceof Error) || !('code' in cause)) return undefined
+  return typeof cause.code === 'string' ? cause.code : undefined
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise(resolve => {
+    const finish = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, ms)
+    signal?.addEventListener('abort', finish)
+  })
+}
+
+function wrap(connection: NatsConnection, inboxPrefix: string, log: Logger): NatsBus {
+  const handlers = new Set<(status: 'up' | 'down' | 'closed') => void>()
+  let link: 'up' | 'down' | 'closed' = 'up'
+  const setLink = (status: 'up' | 'down' | 'closed'): void => {
+    if (link === status || link === 'closed') return
+    link = status
+    for (const handle of [...handlers]) guard(() => handle(status), log)
+  }
+  void follow(connection, setLink, log)
+
+  let closing: Promise<void> | undefined
+  return {
+    inbox: `${inboxPrefix}.${systemRandom.id()}`,
+    get connected() {
+      return link === 'up'
+    },
+    get maxPayload() {
+      return connection.info?.max_payload ?? defaultMaxPayload
+    },
+    publish(subject, data, options) {
+      return link === 'up' && publish(connection, { subject, data, options })
+    },
+    subscribe(subject, handle, options) {
+      return subscribe(connection, { subject, handle, queue: options?.queue, log })
+    },
+    onStatus(handle) {
+      handlers.add(handle)
+      return { unsubscribe: () => void handlers.delete(handle) }
+    },
+    close() {
+      closing ??= close(connection, link === 'up').finally(() => setLink('closed'))
+      return closing
+    },
+  }
+}
+
+/** Keeps our own flag of the link, from the client's events. */
+async function follow(
+  connection: NatsConnection,
+  setLink: (status: 'up' | 'down' | 'closed') => void,
+  log: Logger,
+): Promise<void> {
+  void connection.closed().then(error => {
+    if (error !== undefined) log.error('nats-closed', { cause: String(error) })
+    setLink('closed')
+  })
+  try {
+    for await (const status of connection.status()) {
+      const type: string = status.type
+      if (type === 'disconnect' || type === 'staleConnection') setLink('down')
+      else if (type === 'reconnect') setLink('up')
+      else if (type === 'error') log.warn('nats-error', { cause: String(status.data) })
+    }
+  } catch (cause) {
+    log.error('nats-status', { cause: String(cause) })
+  }
+}
+
+function publish(
+  connection: NatsConnection,
+  message: { subject: string; data: Uint8Array; options: PublishOptions | undefined },
+): boolean {
+  const { subject, data, options } = message
+  // The client checks nothing here, and a line break in a subject would be a command of its own.
+  if (!isSubject(subject) || (options?.reply !== undefined && !isSubject(options.reply))) {
+    return false
+  }
+  try {
+    const headers = options?.headers === undefined ? undefined : natsHeaders()
+    for (const [name, value] of Object.entries(options?.headers ?? {})) headers?.set(name, value)
+    connection.publish(subject, data, {
+      ...(options?.reply === undefined ? {} : { reply: options.reply }),
+      ...(headers === undefined ? {} : { headers }),
+    })
+    return true
+  } catch {
+    // Too large, closing, or a header that cannot be written: dropped, as the port says.
+    return false
+  }
+}
+
+function isSubject(text: string): boolean {
+  return text.length > 0 && !/[\s\0]/.test(text)
+}
+
+function subscribe(
+  connection: NatsConnection,
+  options: {
+    subject: string
+    handle: (message: BusMessage) => void
+    queue: string | undefined
+    log: Logger
+  },
+): Subscription {
+  const { subject, handle, queue, log } = options
+  if (connection.isClosed()) return { unsubscribe() {} }
+  const subscription = connection.subscribe(subject, {
+    ...(queue === undefined ? {} : { queue }),
+    callback(error, message) {
+      if (error !== null) log.error('nats-subscription', { subject, cause: error.message })
+      else guard(() => handle(busMessage(message)), log)
+    },
+  })
+  return {
+    unsubscribe() {
+      if (!connection.isClosed()) subscription.unsubscribe()
+    },
+  }
+}
+
+/** Nothing may be thrown into the client's reader: it would end it, with the connection still "open". */
+function guard(run: () => void, log: Logger): void {
+  try {
+    run()
+  } catch (error) {
+    log.error('bus-handler-threw', { error: error instanceof Error ? error.stack : String(error) })
+  }
+}
+
+function busMessage(message: Msg): BusMessage {
+  const { reply } = message
+  return {
+    subject: message.subject,
+    data: new Uint8Array(message.data),
+    ...(reply === undefined || reply === '' ? {} : { reply }),
+    noResponders: message.headers?.code === statusNoResponders && message.data.length === 0,
+    header(name) {
+      const value = message.headers?.get(name)
+      return value === '' ? undefined : value
+    },
+  }
+}
+
+async function close(connection: NatsConnection, up: boolean): Promise<void> {
+  if (connection.isClosed()) return
+  if (up) await Promise.race([connection.flush().catch(() => {}), pause(flushOnCloseMs, undefined)])
+  await connection.close().catch(() => {})
+}

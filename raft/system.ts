@@ -1,0 +1,69 @@
+/**
+ * The real clock and real chance, the only place of raft/ (with the NATS and Level adapters) that touches them.
+ *
+ * `now()` is CLOCK_MONOTONIC on Linux, which stands still while the host is suspended; `uptime()` is the
+ * kernel's count since boot, which does not. Only Linux is trusted with that difference: elsewhere the system's
+ * uptime is made from the wall clock, or is the monotonic clock itself, so the answer is "cannot tell".
+ */
+import { randomBytes } from 'node:crypto'
+import { platform, uptime } from 'node:os'
+import type { Clock, Random, Timer } from './ports.ts'
+
+const suspendIsVisible = platform() === 'linux'
+/** Node's timers fire at once beyond this; a longer wait is cut into pieces. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** Starts a timer of any length; it keeps the process alive, as the shells' deadlines are work still to do. */
+function after(ms: number, fire: () => void): Timer {
+  let timer: NodeJS.Timeout | undefined
+  const start = performance.now()
+  const arm = (): void => {
+    const left = ms - (performance.now() - start)
+    // Node rounds to whole milliseconds and may fire a fraction early; the port promises "at least".
+    if (left <= 0) {
+      timer = undefined
+      fire()
+    } else timer = setTimeout(arm, Math.min(Math.ceil(left), longestTimerMs))
+  }
+  timer = setTimeout(arm, Math.min(Math.max(0, Math.ceil(ms)), longestTimerMs))
+  return {
+    cancel() {
+      clearTimeout(timer)
+      timer = undefined
+    },
+  }
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  uptime: () => (suspendIsVisible ? uptime() * 1000 : undefined),
+  after,
+  defer(run) {
+    setImmediate(run)
+  },
+}
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+/** The largest multiple of 62 in a byte: above it a byte is drawn again, so that no letter is likelier. */
+const fairBelow = 256 - (256 % alphabet.length)
+const idLength = 22
+
+function id(): string {
+  let text = ''
+  while (text.length < idLength) {
+    for (const byte of randomBytes(idLength + 10)) {
+      if (byte < fairBelow && text.length < idLength)
+        text += alphabet.charAt(byte % alphabet.length)
+    }
+  }
+  return text
+}
+
+export const systemRandom: Random = {
+  next() {
+    const bytes = randomBytes(8)
+    return ((bytes.readUInt32LE(0) >>> 5) * 2 ** 26 + (bytes.readUInt32LE(4) >>> 6)) / 2 ** 53
+  },
+  id,
+}
