@@ -18,6 +18,8 @@ export const bounds = {
   vendors: 1_000,
   /** Ids remembered for exactly-once; beyond it commands are refused with LICD_TOO_BUSY. */
   results: 200_000,
+  /** Unexpired moves (R6); beyond it a move is no source. */
+  moves: 200_000,
   /** Ticks that an id is remembered beyond its deadline (R8). */
   resultTicks: 600,
   /** A deadline lies at most this many ticks ahead, and less than `leaseTicks` (R8). */
@@ -188,7 +190,10 @@ export interface Taken {
   readonly count: number
 }
 
-/** Result of applying one command. `ok: false` changed nothing but the memory of the id (and demand, where `queued`). */
+/**
+ * Result of applying one command. `ok: false` changed nothing but the memory of the id and, for a borrow with
+ * `queue`, the demand, which what the pool has left may meet in part at once (R12).
+ */
 export type Result =
   | { readonly ok: true; readonly revision: number }
   | {

@@ -62,7 +62,10 @@ export interface Feature {
   readonly thresholds: Map<string, number>
   /** First come, first served (R12). At most one per server. */
   readonly demand: Demand[]
-  /** Per server, as of its last listing. */
+  /**
+   * Per server: in use as of its last listing (0 once it is down), and the sum of what its listings said was
+   * granted and denied.
+   */
   readonly usage: Map<string, FeatureUsage>
   /**
    * Calendar time at which the feature's allocations shrink next because a code ends and nothing takes its
@@ -103,6 +106,11 @@ export interface LedgerState {
   tick: number
   /** Wall time by the median of the servers, milliseconds since 1970 (R10). */
   calendar: number
+  /**
+   * Tokens made under settings that ruled before prove seats until this tick, whatever `seatTicks` is now; 0
+   * when `seatTicks` was never lowered. A change of settings rules for new listings and tokens only (R2).
+   */
+  tokensUntil: number
   /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */
   revision: number
   readonly servers: Map<string, ServerRecord>
