@@ -1,0 +1,327 @@
+/**
+ * The client protocol as bytes: msgpack arrays with the version first, fields by position (half the size and
+ * cost of maps). Both ends use this file, so a field cannot mean two things.
+ *
+ *   request  [version, batch, clientId, items]
+ *     acquire  [requestId, feature, count, user, host, waitMs]
+ *     renew    [seatId, feature, token, user, host, failover, confirm?]
+ *     release  [seatId, token]
+ *     find     items is empty
+ *   answer   [version, batch, server, incarnation, results], each result [kind number, ...]
+ *   found    [version, batch, pool, fingerprint, server, incarnation, serving]
+ *
+ * Nothing here throws for bytes from outside. A request that cannot be read is a coded failure, an item that
+ * cannot be read is refused alone, an answer that cannot be read is undefined. Decoded tokens are views of `data`.
+ */
+import assert from 'node:assert/strict'
+import { Packr } from 'msgpackr'
+import type { Code } from '../error.ts'
+import {
+  checkAcquire,
+  checkRelease,
+  checkRenew,
+  isAmount,
+  isRefused,
+  isRequestId,
+  isSeatId,
+  isToken,
+  isWhole,
+  type Refused,
+} from './seat-check.ts'
+import {
+  protocolVersion,
+  seatBounds,
+  seatIds,
+  type AcquireItem,
+  type FoundServer,
+  type ReleaseItem,
+  type RenewItem,
+  type SeatResult,
+} from './seat.ts'
+import { isName, isServerName } from './subject.ts'
+
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
+
+/** A result's number on the wire, by kind. Never reuse one. */
+export const resultKinds = {
+  granted: 0,
+  waiting: 1,
+  renewed: 2,
+  challenge: 3,
+  pending: 4,
+  released: 5,
+  refused: 6,
+} as const satisfies Record<SeatResult['kind'], number>
+
+/** A request as read: the items that are well formed, and refusals of those that are not. */
+export type Decoded<Item> =
+  | {
+      readonly ok: true
+      readonly batch: number
+      readonly clientId: string
+      readonly items: readonly Item[]
+      readonly refused: readonly Refused[]
+    }
+  /** To be answered as a `refused` result with the empty id, in `batch` (0 where it could not be read). */
+  | { readonly ok: false; readonly batch: number; readonly code: Code; readonly detail: string }
+
+/** One answer message. */
+export interface Answer {
+  /** The newest message that asked for these results. */
+  readonly batch: number
+  readonly server: string
+  readonly incarnation: number
+  readonly results: readonly SeatResult[]
+}
+
+export function encodeAcquire(batch: number, clientId: string, items: readonly AcquireItem[]) {
+  const rows = items.map(i => [i.requestId, i.feature, i.count, i.user, i.host, i.waitMs])
+  return packr.pack([protocolVersion, batch, clientId, rows])
+}
+
+export function encodeRenew(batch: number, clientId: string, items: readonly RenewItem[]) {
+  const rows = items.map(i => {
+    const row = [i.seatId, i.feature, i.token, i.user, i.host, i.failover]
+    return i.confirm === undefined ? row : [...row, i.confirm]
+  })
+  return packr.pack([protocolVersion, batch, clientId, rows])
+}
+
+export function encodeRelease(batch: number, clientId: string, items: readonly ReleaseItem[]) {
+  return packr.pack([protocolVersion, batch, clientId, items.map(i => [i.seatId, i.token])])
+}
+
+export function encodeFind(batch: number, clientId: string) {
+  return packr.pack([protocolVersion, batch, clientId, []])
+}
+
+export function decodeAcquire(data: Uint8Array): Decoded<AcquireItem> {
+  return decodeRequest(data, ([requestId, feature, count, user, host, waitMs]) =>
+    checkAcquire({ requestId, feature, count, user, host, waitMs }),
+  )
+}
+
+export function decodeRenew(data: Uint8Array): Decoded<RenewItem> {
+  return decodeRequest(data, ([seatId, feature, token, user, host, failover, confirm]) =>
+    checkRenew({ seatId, feature, token, user, host, failover, confirm }),
+  )
+}
+
+export function decodeRelease(data: Uint8Array): Decoded<ReleaseItem> {
+  return decodeRequest(data, ([seatId, token]) => checkRelease({ seatId, token }))
+}
+
+export function decodeFind(data: Uint8Array): Decoded<never> {
+  return decodeRequest<never>(data, () => ({
+    kind: 'refused',
+    id: '',
+    code: 'LICD_BAD_REQUEST',
+    detail: 'A find has no items.',
+  }))
+}
+
+function unpack(data: Uint8Array): readonly unknown[] | undefined {
+  try {
+    const value: unknown = packr.unpack(data)
+    return Array.isArray(value) ? value : undefined
+  } catch {
+    // Any fault of the bytes is the same to the caller: they hold no message.
+    return undefined
+  }
+}
+
+function decodeRequest<Item extends object>(
+  data: Uint8Array,
+  check: (row: readonly unknown[]) => Item | Refused,
+): Decoded<Item> {
+  if (data.length > seatBounds.messageBytes) {
+    const detail = `A message has at most ${seatBounds.messageBytes} bytes, this one ${data.length}.`
+    return { ok: false, batch: 0, code: 'LICD_TOO_LARGE', detail }
+  }
+  const message = unpack(data)
+  const batch = isWhole(message?.[1]) ? message[1] : 0
+  const bad = (code: Code, detail: string) => ({ ok: false, batch, code, detail }) as const
+  if (message === undefined) return bad('LICD_BAD_REQUEST', 'The message is no msgpack array.')
+  const [version, , clientId, rows] = message
+  if (version !== protocolVersion) {
+    return bad('LICD_BAD_VERSION', `This side speaks version ${protocolVersion}.`)
+  }
+  if (!isWhole(message[1])) return bad('LICD_BAD_REQUEST', 'Field batch is not a whole number.')
+  if (!isRequestId(clientId)) return bad('LICD_BAD_REQUEST', 'Field clientId is no id.')
+  if (!Array.isArray(rows)) return bad('LICD_BAD_REQUEST', 'Field items is no array.')
+  if (rows.length > seatBounds.items) {
+    return bad('LICD_TOO_LARGE', `A message has at most ${seatBounds.items} items.`)
+  }
+  const items: Item[] = []
+  const refused: Refused[] = []
+  for (const row of rows as readonly unknown[]) {
+    const item = check(Array.isArray(row) ? (row as readonly unknown[]) : [])
+    if (isRefused(item)) refused.push(item)
+    else items.push(item)
+  }
+  return { ok: true, batch, clientId, items, refused }
+}
+
+/**
+ * One answer message. Granted seats must stand in the order of `seatIds`, for only their tokens travel. The
+ * caller sees to it that it stays below `messageBytes`; `splitResults` helps.
+ */
+export function encodeAnswer(answer: Answer) {
+  const { batch, server, incarnation, results } = answer
+  return packr.pack([protocolVersion, batch, server, incarnation, results.map(encodeResult)])
+}
+
+function encodeResult(result: SeatResult): readonly unknown[] {
+  const kind = resultKinds[result.kind]
+  switch (result.kind) {
+    case 'granted': {
+      const { requestId, expiresInMs, seats } = result
+      assert(seats.length > 0)
+      assert.equal(seats.length === 1 ? requestId : `${requestId}/0`, seats[0]?.seatId)
+      return [kind, requestId, expiresInMs, seats.map(seat => seat.token)]
+    }
+    case 'waiting':
+      return [kind, result.requestId, result.position]
+    case 'renewed':
+      return [kind, result.seatId, result.expiresInMs, result.token]
+    case 'challenge':
+      return [kind, result.seatId, result.nonce, result.lastTick, result.withinMs]
+    case 'pending':
+    case 'released':
+      return [kind, result.seatId]
+    case 'refused': {
+      const { id, code, detail, server = null, retryAfterMs = null } = result
+      return [kind, id, code, detail.slice(0, detailMax), server, retryAfterMs]
+    }
+  }
+}
+
+const detailMax = 512
+/** Fixed part of a result and of the message around it, with room to spare. */
+const overheadBytes = 64
+
+/** Roughly how many bytes a result takes: never less than it does. */
+function resultBytes(result: SeatResult): number {
+  switch (result.kind) {
+    case 'granted':
+      return result.seats.reduce((sum, seat) => sum + seat.token.length + 3, overheadBytes)
+    case 'renewed':
+      return overheadBytes + result.token.length
+    case 'challenge':
+      return overheadBytes + 32 + result.nonce.length
+    case 'refused':
+      // A character may take three bytes.
+      return overheadBytes + 192 + 3 * Math.min(result.detail.length, detailMax)
+    default:
+      return overheadBytes
+  }
+}
+
+/** Divides results into runs that each fit one answer of `maxBytes`. A single larger result stands alone. */
+export function splitResults(
+  results: readonly SeatResult[],
+  maxBytes: number = seatBounds.messageBytes - 1024,
+): SeatResult[][] {
+  const runs: SeatResult[][] = []
+  let run: SeatResult[] = []
+  let bytes = 0
+  for (const result of results) {
+    const size = resultBytes(result)
+    if (run.length > 0 && (bytes + size > maxBytes || run.length === seatBounds.items)) {
+      runs.push(run)
+      run = []
+      bytes = 0
+    }
+    run.push(result)
+    bytes += size
+  }
+  if (run.length > 0) runs.push(run)
+  return runs
+}
+
+/** An answer, or undefined when the bytes hold none that this side understands wholly. */
+export function decodeAnswer(data: Uint8Array): Answer | undefined {
+  if (data.length > seatBounds.messageBytes) return undefined
+  const message = unpack(data)
+  if (message === undefined) return undefined
+  const [version, batch, server, incarnation, rows] = message
+  if (version !== protocolVersion || !isWhole(batch) || !isWhole(incarnation)) return undefined
+  if (typeof server !== 'string' || !isServerName(server)) return undefined
+  if (!Array.isArray(rows) || rows.length > seatBounds.items) return undefined
+  const results: SeatResult[] = []
+  for (const row of rows as readonly unknown[]) {
+    const result = Array.isArray(row) ? decodeResult(row as readonly unknown[]) : undefined
+    if (result === undefined) return undefined
+    results.push(result)
+  }
+  return { batch, server, incarnation, results }
+}
+
+function decodeResult([kind, id, a, b, c, d]: readonly unknown[]): SeatResult | undefined {
+  if (kind === resultKinds.refused) return decodeRefused(id, a, b, c, d)
+  if (!isSeatId(id)) return undefined
+  switch (kind) {
+    case resultKinds.granted:
+      return decodeGranted(id, a, b)
+    case resultKinds.waiting:
+      return isWhole(a) ? { kind: 'waiting', requestId: id, position: a } : undefined
+    case resultKinds.renewed:
+      if (!isAmount(a) || !isToken(b)) return undefined
+      return { kind: 'renewed', seatId: id, expiresInMs: a, token: b }
+    case resultKinds.challenge:
+      if (!isToken(a) || !isWhole(b) || !isAmount(c)) return undefined
+      return { kind: 'challenge', seatId: id, nonce: a, lastTick: b, withinMs: c }
+    case resultKinds.pending:
+      return { kind: 'pending', seatId: id }
+    case resultKinds.released:
+      return { kind: 'released', seatId: id }
+    default:
+      return undefined
+  }
+}
+
+function decodeGranted(requestId: string, expiresInMs: unknown, tokens: unknown) {
+  if (!isAmount(expiresInMs) || !Array.isArray(tokens) || !tokens.every(isToken)) return undefined
+  if (tokens.length < 1 || tokens.length > seatBounds.countMax) return undefined
+  const ids = seatIds(requestId, tokens.length)
+  const seats = tokens.map((token, n) => ({ seatId: ids[n] ?? requestId, token }))
+  return { kind: 'granted', requestId, expiresInMs, seats } as const
+}
+
+function decodeRefused(
+  id: unknown,
+  code: unknown,
+  detail: unknown,
+  server: unknown,
+  retryAfterMs: unknown,
+): Refused | undefined {
+  if (id !== '' && !isSeatId(id)) return undefined
+  if (typeof code !== 'string' || code.length > 64) return undefined
+  if (typeof detail !== 'string' || detail.length > detailMax) return undefined
+  return {
+    kind: 'refused',
+    id,
+    code,
+    detail,
+    ...(typeof server === 'string' && isServerName(server) ? { server } : {}),
+    ...(isAmount(retryAfterMs) ? { retryAfterMs } : {}),
+  }
+}
+
+export function encodeFound(batch: number, found: FoundServer) {
+  const { pool, fingerprint, server, incarnation, serving } = found
+  return packr.pack([protocolVersion, batch, pool, fingerprint, server, incarnation, serving])
+}
+
+export function decodeFound(data: Uint8Array): (FoundServer & { batch: number }) | undefined {
+  if (data.length > seatBounds.messageBytes) return undefined
+  const message = unpack(data)
+  if (message === undefined) return undefined
+  const [version, batch, pool, fingerprint, server, incarnation, serving] = message
+  if (version !== protocolVersion || !isWhole(batch) || !isWhole(incarnation)) return undefined
+  if (typeof pool !== 'string' || !isName(pool)) return undefined
+  if (typeof server !== 'string' || !isServerName(server)) return undefined
+  if (typeof fingerprint !== 'string' || fingerprint.length > 128) return undefined
+  if (typeof serving !== 'boolean') return undefined
+  return { batch, pool, fingerprint, server, incarnation, serving }
+}
