@@ -1,0 +1,192 @@
+/**
+ * What a license code says: a compact JWS whose payload are the claims below, and the strict reading of them.
+ *
+ * Reading trusts nothing: `parseCode` says what a text claims, `verifyCode` (verify.ts) whether a pool may believe
+ * it. Both read through this file, so that what is shown is what is judged. Whatever is not exactly a code (an
+ * extra field, a figure out of bounds, a text that could be written in two ways) is no code.
+ *
+ *   header  {"alg":"EdDSA","kid":"<thumbprint of the vendor key>","typ":"licd-code+jwt"}
+ *   payload {"jti","iss","sub","aud","iat","nbf","exp"?,"licd":{"v":1,"kind","feature","version"?,"allocations"}}
+ */
+import { Type } from 'typebox'
+import { Compile } from 'typebox/compile'
+import type { Code } from '../error.ts'
+import { bounds, type CodeContent } from '../ledger/command.ts'
+import { isFeatureName } from '../protocol/subject.ts'
+
+export const codeAlgorithm = 'EdDSA'
+export const codeType = 'licd-code+jwt'
+
+export const codeBounds = {
+  /** Characters (and bytes: the text is ASCII) of a code. */
+  textMax: 8 * 1024,
+  idMax: 64,
+  vendorMax: 64,
+  customerMax: 128,
+  /** Seconds since 1970 of the last second of the year 9999. */
+  secondsMax: 253_402_300_799,
+} as const
+
+export interface CodeHeader {
+  readonly alg: string
+  readonly kid?: string
+  readonly typ?: string
+}
+
+/** The claims as they stand in the payload. Times are whole seconds since 1970, as in every JWT. */
+export interface CodeClaims {
+  readonly jti: string
+  readonly iss: string
+  readonly sub: string
+  readonly aud: string
+  readonly iat: number
+  readonly nbf: number
+  readonly exp?: number
+  readonly licd: {
+    readonly v: 1
+    readonly kind: CodeContent['kind']
+    readonly feature: string
+    readonly version?: string
+    readonly allocations: number
+  }
+}
+
+export interface CodeRefusal {
+  readonly ok: false
+  readonly code: Code
+  readonly detail: string
+}
+
+export type ParsedCode =
+  { readonly ok: true; readonly header: CodeHeader; readonly claims: CodeClaims } | CodeRefusal
+
+const seconds = Type.Integer({ minimum: 0, maximum: codeBounds.secondsMax })
+const strict = { additionalProperties: false }
+
+const isHeader = Compile(
+  Type.Object(
+    {
+      alg: Type.String({ maxLength: 32 }),
+      kid: Type.Optional(Type.String({ maxLength: 128 })),
+      typ: Type.Optional(Type.String({ maxLength: 64 })),
+    },
+    strict,
+  ),
+)
+
+const isClaims = Compile(
+  Type.Object(
+    {
+      jti: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }),
+      iss: Type.String({ minLength: 1, maxLength: codeBounds.vendorMax }),
+      sub: Type.String({ minLength: 1, maxLength: codeBounds.customerMax }),
+      aud: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+      iat: seconds,
+      nbf: seconds,
+      exp: Type.Optional(seconds),
+      licd: Type.Object(
+        {
+          v: Type.Literal(1),
+          kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
+          feature: Type.String({ minLength: 1, maxLength: 64 }),
+          version: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+          allocations: Type.Integer({ minimum: 1, maximum: bounds.allocationsMax }),
+        },
+        strict,
+      ),
+    },
+    strict,
+  ),
+)
+
+/** Refuses a code: `detail` names what is wrong, the code's own text (lib/error.ts) what to do. */
+export function refuseCode(code: Code, detail: string): CodeRefusal {
+  return { ok: false, code, detail }
+}
+
+/** A name that people read in tables: no control, format or unassigned characters, no space at its ends. */
+export function isLabel(text: string, max: number): boolean {
+  return text.length >= 1 && text.length <= max && !/\p{C}/u.test(text) && text.trim() === text
+}
+
+/** Reads a code without judging its signature: LICD_CODE_MALFORMED unless it is one in form. Never throws. */
+export function parseCode(text: string): ParsedCode {
+  if (text.length > codeBounds.textMax) {
+    return malformed(
+      `The text has ${text.length} characters, at most ${codeBounds.textMax} are read.`,
+    )
+  }
+  const parts = text.split('.')
+  const [first, second] = parts
+  if (parts.length !== 3 || first === undefined || second === undefined) {
+    return malformed('The text is not three parts joined by dots.')
+  }
+  const header = decodePart(first)
+  if (!isHeader.Check(header)) return malformed('Its header is not that of a license code.')
+  const claims = decodePart(second)
+  if (!isClaims.Check(claims)) return malformed(`Its payload is wrong: ${firstError(claims)}.`)
+  const wrong = claimsError(claims)
+  if (wrong !== undefined) return malformed(wrong)
+  return { ok: true, header, claims }
+}
+
+/** What is wrong with claims of the right shape, or `undefined`. */
+export function claimsError(claims: CodeClaims): string | undefined {
+  if (!isLabel(claims.iss, codeBounds.vendorMax)) return 'Its vendor name cannot be shown.'
+  if (!isLabel(claims.sub, codeBounds.customerMax)) return 'Its customer name cannot be shown.'
+  if (claims.licd.feature.includes('@') || !isFeatureName(featureOf(claims))) {
+    return 'Its feature or version has a character that names do not have.'
+  }
+  if (claims.exp !== undefined && claims.exp <= claims.nbf) return 'It ends before it starts.'
+  return undefined
+}
+
+/** Feature id in the pool: the version is part of it. */
+function featureOf({ licd }: CodeClaims): string {
+  return licd.version === undefined ? licd.feature : `${licd.feature}@${licd.version}`
+}
+
+/** The claims as the ledger keeps them: times in milliseconds, feature and version in one. */
+export function contentOf(claims: CodeClaims, kid: string): CodeContent {
+  return {
+    codeId: claims.jti,
+    kid,
+    vendor: claims.iss,
+    customer: claims.sub,
+    feature: featureOf(claims),
+    kind: claims.licd.kind,
+    allocations: claims.licd.allocations,
+    startsAt: claims.nbf * 1000,
+    ...(claims.exp === undefined ? {} : { expiresAt: claims.exp * 1000 }),
+    issuedAt: claims.iat * 1000,
+  }
+}
+
+/** JSON of one part; `undefined` when it is none, or its base64url could also be written otherwise. */
+function decodePart(part: string): unknown {
+  const bytes = decodeBase64url(part)
+  if (bytes === undefined) return undefined
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch {
+    return undefined
+  }
+}
+
+/** Bytes of base64url in its one canonical form, or `undefined`. */
+export function decodeBase64url(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.toString('base64url') === text ? bytes : undefined
+}
+
+function firstError(claims: unknown): string {
+  if (claims === undefined) return 'it is no JSON'
+  const [error] = isClaims.Errors(claims)
+  if (error === undefined) return 'a field is wrong'
+  const field = error.instancePath.replaceAll('/', '.').slice(1, 80)
+  return field === '' ? error.message : `\`${field}\` ${error.message}`
+}
+
+function malformed(detail: string): CodeRefusal {
+  return refuseCode('LICD_CODE_MALFORMED', detail)
+}
