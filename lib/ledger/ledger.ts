@@ -1,59 +1,243 @@
-import type { Command, Result } from './command.ts'
+/**
+ * The ledger: the replicated deterministic state machine that says who owns how many allocations.
+ *
+ * Every server applies the same committed entries in the same order and must reach the same state (I5), so
+ * nothing beneath this folder reads a clock, draws a random number or performs I/O. Applying a well-typed command
+ * never throws, whatever its figures are: an entry that throws here would stop every server alike.
+ *
+ * Invariants: I1, asserted after each command for the features it changed; I4, by the memory of ids.
+ */
+import { bounds } from './command.ts'
+import type { Command, CommandBody, Result } from './command.ts'
+import { applyBorrow } from './borrow.ts'
+import { Changes } from './changes.ts'
+import { CodeIndex } from './code-index.ts'
+import { applyAddCode, applyRemoveCode } from './code.ts'
+import {
+  applyAddAllocations,
+  applyAddFeature,
+  applyChangeCriteria,
+  applySetThreshold,
+} from './criteria.ts'
+import { assertConserved, targetOf, thresholdOf } from './feature.ts'
+import { applyDemand, applyLend, applyReturn } from './give.ts'
+import { Memory } from './memory.ts'
+import { isWhole, refuse } from './outcome.ts'
+import type { Context, Outcome, Refusal } from './outcome.ts'
+import { applyHello, serverStateOf } from './server.ts'
+import { applyAddVendor, applyChangeSettings, applyGenesis } from './settings.ts'
+import { emptyState, stateFromRows } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
-import { emptyState } from './snapshot.ts'
 import type { Feature, LedgerState, ServerState } from './state.ts'
+import { applyTick } from './tick.ts'
+
+const commandId = /^[A-Za-z0-9._-]{1,64}$/
 
 /** What applying one command did. */
 export interface Applied {
   readonly result: Result
   /** True when the id was known: the remembered result, and nothing changed (I4). */
   readonly duplicate: boolean
-  /** Features whose distribution, criteria or codes changed, sorted. */
+  /** Features whose distribution, criteria or codes changed, sorted; one that is gone is named too. */
   readonly changed: readonly string[]
   readonly revisionBefore: number
   readonly revision: number
 }
 
 export class Ledger {
+  /** To be read by others, never written. Records may change at the next `apply`. */
   readonly state: LedgerState
+  readonly #changes: Changes
+  readonly #codeIndex: CodeIndex
+  readonly #memory: Memory
 
-  constructor() {
-    this.state = emptyState()
+  constructor(state: LedgerState = emptyState()) {
+    this.state = state
+    this.#changes = new Changes(state)
+    this.#codeIndex = new CodeIndex(state)
+    this.#memory = new Memory(state, this.#changes)
   }
 
-  apply(_command: Command, _index: number): Applied {
-    throw new Error('being written')
+  /**
+   * Applies one command that the codec decoded; `index` is its place in the log.
+   *
+   * A known id answers as it did the first time. A refusal for the memory's bound (LICD_TOO_BUSY), or before
+   * genesis, or of an id that is none, is not remembered: the same command may still take effect later, until its
+   * deadline has passed. A deadline so long ago that the id would be forgotten gives LICD_UNKNOWN_OUTCOME.
+   */
+  apply(command: Command, index: number): Applied {
+    const { id, deadline, body } = command
+    const { state } = this
+    const context = { state, changes: this.#changes, codeIndex: this.#codeIndex, index }
+    this.#changes.distributed.clear()
+    const revisionBefore = state.revision
+    if (body.type === 'genesis' || body.type === 'tick') {
+      return this.#conclude(revisionBefore, this.#applyUnkept(context, body))
+    }
+    const refusal = this.#refuseUnkept(command)
+    if (refusal !== undefined) return this.#conclude(revisionBefore, refusal)
+    const known = this.#memory.find(id)
+    if (known !== undefined) {
+      const { revision } = state
+      return { result: known, duplicate: true, changed: [], revisionBefore, revision }
+    }
+    const applied = this.#conclude(
+      revisionBefore,
+      this.#refuseDeadline(deadline) ?? applyBody(context, body),
+    )
+    // A deadline far ahead is refused for good within the time that any repetition can be under way.
+    const forgetAt = Math.min(deadline, state.tick + bounds.deadlineTicks) + bounds.resultTicks + 1
+    this.#memory.keep(id, applied.result, forgetAt)
+    return applied
   }
 
-  serverState(_name: string): ServerState {
-    throw new Error('being written')
+  #applyUnkept(
+    context: Context,
+    body: Extract<CommandBody, { type: 'genesis' | 'tick' }>,
+  ): Outcome {
+    if (body.type === 'genesis') return applyGenesis(context, body)
+    if (this.state.pool === '') return refuse('LICD_NOT_INITIALISED')
+    const outcome = applyTick(context, body)
+    if (outcome.ok) this.#memory.forget(this.state.tick)
+    return outcome
   }
 
-  target(_feature: Feature, _server: string): number {
-    throw new Error('being written')
+  #refuseUnkept({ id, deadline }: Command): Refusal | undefined {
+    if (this.state.pool === '') return refuse('LICD_NOT_INITIALISED')
+    if (!commandId.test(id)) return refuse('LICD_BAD_REQUEST', '`id` is no command id.')
+    if (this.#memory.find(id) !== undefined) return undefined
+    if (!isWhole(deadline)) return refuse('LICD_BAD_DEADLINE')
+    if (deadline + bounds.resultTicks < this.state.tick) return refuse('LICD_UNKNOWN_OUTCOME')
+    return this.#memory.isFull ? refuse('LICD_TOO_BUSY') : undefined
   }
 
-  threshold(_feature: Feature, _server: string): number {
-    throw new Error('being written')
+  #refuseDeadline(deadline: number): Refusal | undefined {
+    const { tick, settings } = this.state
+    if (tick > deadline) return refuse('LICD_DEADLINE')
+    const ahead = Math.min(bounds.deadlineTicks, settings.leaseTicks - 1)
+    return deadline - tick > ahead ? refuse('LICD_BAD_DEADLINE') : undefined
   }
 
+  #conclude(revisionBefore: number, outcome: Outcome): Applied {
+    const changed = [...this.#changes.distributed].sort()
+    for (const name of changed) {
+      const feature = this.state.features.get(name)
+      if (feature !== undefined) assertConserved(feature)
+    }
+    if (changed.length > 0) this.state.revision += 1
+    const { revision } = this.state
+    return {
+      result: resultOf(outcome, revision),
+      duplicate: false,
+      changed,
+      revisionBefore,
+      revision,
+    }
+  }
+
+  /** `down` for a server that the pool does not have. */
+  serverState(name: string): ServerState {
+    const record = this.state.servers.get(name)
+    return record === undefined ? 'down' : serverStateOf(record, this.state.tick)
+  }
+
+  /** Target share by the distribution criteria; 0 for a server that the pool does not have. */
+  target(feature: Feature, server: string): number {
+    return targetOf(this.state, feature, server)
+  }
+
+  /** Borrowing threshold: a fraction above 0 and at most 1. */
+  threshold(feature: Feature, server: string): number {
+    return thresholdOf(feature, server)
+  }
+
+  /** 16 hexadecimal digits; equal for equal states (I5). Costs what changed since the last call. */
   hash(): string {
-    throw new Error('being written')
+    return this.#changes.hash()
   }
 
+  /** The whole state as frozen plain data, at once. For large ledgers use `snapshotRows`. */
   snapshot(): LedgerSnapshot {
-    throw new Error('being written')
+    return freeze({ rows: [...this.snapshotRows()] })
   }
 
-  snapshotRows(): Iterator<Row> {
-    throw new Error('being written')
+  /**
+   * The state of this moment as small plain rows, made one by one while `apply` goes on (copy on write). One at a
+   * time: opening the next ends the one before, whose `next` then throws.
+   */
+  snapshotRows(): IterableIterator<Row> {
+    return this.#changes.rows()
   }
 
   static restore(snapshot: LedgerSnapshot): Ledger {
     return Ledger.restoreRows(snapshot.rows)
   }
 
-  static restoreRows(_rows: Iterable<Row>): Ledger {
-    throw new Error('being written')
+  /** Throws an assertion on rows that are not of a whole snapshot; bytes are to be checked before. */
+  static restoreRows(rows: Iterable<Row>): Ledger {
+    return new Ledger(stateFromRows(rows))
   }
+}
+
+function applyBody(
+  context: Context,
+  body: Exclude<CommandBody, { type: 'genesis' | 'tick' }>,
+): Outcome {
+  switch (body.type) {
+    case 'hello':
+      return applyHello(context, body)
+    case 'add-vendor':
+      return applyAddVendor(context, body)
+    case 'add-code':
+      return applyAddCode(context, body)
+    case 'remove-code':
+      return applyRemoveCode(context, body)
+    case 'add-feature':
+      return applyAddFeature(context, body)
+    case 'add-allocations':
+      return applyAddAllocations(context, body)
+    case 'change-criteria':
+      return applyChangeCriteria(context, body)
+    case 'set-threshold':
+      return applySetThreshold(context, body)
+    case 'borrow':
+      return applyBorrow(context, body)
+    case 'demand':
+      return applyDemand(context, body)
+    case 'return':
+      return applyReturn(context, body)
+    case 'lend':
+      return applyLend(context, body)
+    case 'change-settings':
+      return applyChangeSettings(context, body)
+  }
+}
+
+/** Fields in one fixed order: results are rows of the hash. */
+function resultOf(outcome: Outcome, revision: number): Result {
+  if (!outcome.ok) {
+    const { code, detail, queued } = outcome
+    return freeze({
+      ok: false,
+      code,
+      ...(detail === undefined ? {} : { detail }),
+      ...(queued === undefined ? {} : { queued }),
+    })
+  }
+  const { incarnation, relearn, taken } = outcome
+  if (incarnation !== undefined && relearn !== undefined) {
+    return freeze({ ok: true, revision, incarnation, relearn })
+  }
+  if (taken === undefined) return freeze({ ok: true, revision })
+  const rows = taken.map(({ source, server, count }) =>
+    server === undefined ? { source, count } : { source, server, count },
+  )
+  return freeze({ ok: true, revision, taken: rows })
+}
+
+function freeze<Value extends object>(value: Value): Value {
+  for (const inner of Object.values(value)) {
+    if (typeof inner === 'object' && inner !== null && !Object.isFrozen(inner)) freeze(inner)
+  }
+  return Object.freeze(value)
 }

@@ -1,0 +1,184 @@
+/**
+ * Who is told before the ledger's records change: the hash, an open snapshot, and the list of what one command
+ * changed.
+ *
+ * Invariant: no field of a server, feature or code changes, and none is added or removed, before `server`,
+ * `feature`, `distribution` or `code` was called for it in this apply. What is forgotten here shows as a hash
+ * that differs from the hash of a restored snapshot.
+ *
+ * A snapshot is consistent by copy on write: opening it copies the lists of records (not the records), and the
+ * row of a record that is about to change is made first. Moves, results and vendors are replaced, never changed.
+ */
+import assert from 'node:assert/strict'
+import { Digest } from './hash.ts'
+import {
+  codeRow,
+  featureRow,
+  moveRow,
+  poolRow,
+  resultRow,
+  serverRow,
+  vendorRow,
+} from './snapshot.ts'
+import type { Row } from './snapshot.ts'
+import type { CodeRecord, Feature, LedgerState, Move, Remembered } from './state.ts'
+
+/** A snapshot being read: rows of records that changed since it was opened, by key. */
+interface View {
+  readonly kept: Map<string, Row>
+}
+
+export class Changes {
+  readonly #state: LedgerState
+  readonly #digest = new Digest()
+  /** Keys of records whose rows are not in the digest now. */
+  readonly #stale = new Set<string>()
+  #view: View | undefined
+  /** Features whose distribution, criteria or codes the present command changed. */
+  readonly distributed = new Set<string>()
+  /** Features that the next tick settles, top-ups included. Derived: after a restore it holds all of them. */
+  readonly unsettled = new Set<string>()
+
+  /** `state` may hold records already, as restored. */
+  constructor(state: LedgerState) {
+    this.#state = state
+    for (const row of this.#fixedRows()) this.#digest.add(JSON.stringify(row))
+    for (const name of state.features.keys()) {
+      this.#stale.add(`feature ${name}`)
+      this.unsettled.add(name)
+    }
+    for (const codeId of state.codes.keys()) this.#stale.add(`code ${codeId}`)
+    for (const name of state.servers.keys()) this.#stale.add(`server ${name}`)
+  }
+
+  *#fixedRows(): Generator<Row> {
+    const { vendors, moves, results } = this.#state
+    for (const vendor of vendors.values()) yield vendorRow(vendor)
+    for (const move of moves.values()) yield moveRow(move)
+    for (const [id, { result, forgetAt }] of results) yield resultRow(id, result, forgetAt)
+  }
+
+  /** A row of a record that is replaced, never changed, was added or removed. */
+  added(row: Row): void {
+    this.#digest.add(JSON.stringify(row))
+  }
+
+  removed(row: Row): void {
+    this.#digest.subtract(JSON.stringify(row))
+  }
+
+  /** Before usage or demand of the feature changes. */
+  feature(name: string): void {
+    this.#before(`feature ${name}`)
+  }
+
+  /** Before its shares, free pool, allocations, owed, criteria or codes change. */
+  distribution(name: string): void {
+    this.#before(`feature ${name}`)
+    this.distributed.add(name)
+    this.unsettled.add(name)
+  }
+
+  code(codeId: string): void {
+    this.#before(`code ${codeId}`)
+  }
+
+  server(name: string): void {
+    this.#before(`server ${name}`)
+  }
+
+  #before(key: string): void {
+    const stale = this.#stale.has(key)
+    const unseen = this.#view !== undefined && !this.#view.kept.has(key)
+    if (stale && !unseen) return
+    const row = this.#rowOf(key)
+    if (unseen && row !== undefined) this.#view?.kept.set(key, row)
+    if (!stale && row !== undefined) this.#digest.subtract(JSON.stringify(row))
+    this.#stale.add(key)
+  }
+
+  #rowOf(key: string): Row | undefined {
+    const space = key.indexOf(' ')
+    const kind = key.slice(0, space)
+    const name = key.slice(space + 1)
+    if (kind === 'feature') {
+      const feature = this.#state.features.get(name)
+      return feature && featureRow(feature)
+    }
+    if (kind === 'code') {
+      const record = this.#state.codes.get(name)
+      return record && codeRow(record)
+    }
+    const record = this.#state.servers.get(name)
+    return record && serverRow(record)
+  }
+
+  /** Costs one row for each record that changed since the last call. */
+  hash(): string {
+    for (const key of this.#stale) {
+      const row = this.#rowOf(key)
+      if (row !== undefined) this.#digest.add(JSON.stringify(row))
+    }
+    this.#stale.clear()
+    return this.#digest.with(JSON.stringify(poolRow(this.#state)))
+  }
+
+  /**
+   * The rows of this moment, made as they are asked for, while changes go on. One at a time: opening the next
+   * ends the one before, whose `next` then fails, so that nobody takes half a snapshot for a whole one.
+   */
+  rows(): IterableIterator<Row> {
+    const view: View = { kept: new Map() }
+    this.#view = view
+    const { servers, vendors, features, codes, moves, results } = this.#state
+    const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
+    return this.#walk(view, {
+      opened,
+      vendors: [...vendors.values()].map(vendorRow),
+      features: [...features.values()],
+      codes: [...codes.values()],
+      moves: [...moves.values()],
+      ids: [...results.keys()],
+      results: [...results.values()],
+    })
+  }
+
+  *#walk(view: View, at: Opened): Generator<Row> {
+    try {
+      for (const row of this.#lines(view, at)) {
+        assert(this.#view === view, 'a snapshot was read on after the next one was opened')
+        yield row
+      }
+    } finally {
+      if (this.#view === view) this.#view = undefined
+    }
+  }
+
+  *#lines(view: View, at: Opened): Generator<Row> {
+    yield* at.opened
+    yield* at.vendors
+    for (const feature of at.features) {
+      yield view.kept.get(`feature ${feature.name}`) ?? featureRow(feature)
+    }
+    for (const record of at.codes) {
+      yield view.kept.get(`code ${record.content.codeId}`) ?? codeRow(record)
+    }
+    for (const move of at.moves) yield moveRow(move)
+    for (const [position, { result, forgetAt }] of at.results.entries()) {
+      const id = at.ids[position]
+      assert(id !== undefined)
+      yield resultRow(id, result, forgetAt)
+    }
+  }
+}
+
+/** What opening a snapshot takes down: rows of the few, references to the many. */
+interface Opened {
+  readonly opened: readonly Row[]
+  readonly vendors: readonly Row[]
+  readonly features: readonly Feature[]
+  readonly codes: readonly CodeRecord[]
+  readonly moves: readonly Move[]
+  readonly ids: readonly string[]
+  readonly results: readonly Remembered[]
+}

@@ -1,0 +1,132 @@
+/**
+ * The pool's first entry, its vendors, and its three settings.
+ *
+ * A change of settings rules for new listings and tokens only (R2). What was promised under the old ones is a span
+ * of time, or of ticks, that must not get shorter: where ticks get faster, the spans that count in ticks get longer.
+ */
+import { bounds } from './command.ts'
+import type { CommandBody, Settings, VendorKey } from './command.ts'
+import { tooMany } from './code.ts'
+import { putMove } from './move.ts'
+import { done, isTime, refuse } from './outcome.ts'
+import type { Context, Outcome, Refusal } from './outcome.ts'
+import { isServerName, newServer } from './server.ts'
+import { vendorRow } from './snapshot.ts'
+
+type Genesis = Extract<CommandBody, { type: 'genesis' }>
+
+/** The first command of a pool, and never another one. */
+export function applyGenesis(context: Context, body: Genesis): Outcome {
+  const { state, changes } = context
+  if (state.pool !== '') return refuse('LICD_ALREADY_INITIALISED')
+  const refusal = refuseGenesis(body)
+  if (refusal !== undefined) return refusal
+  state.pool = body.pool
+  state.fingerprint = body.fingerprint
+  state.settings = copySettings(body.settings)
+  state.calendar = Math.trunc(body.wallMs)
+  for (const name of [...body.servers].sort()) {
+    changes.server(name)
+    state.servers.set(name, newServer(name))
+  }
+  for (const vendor of body.vendors) putVendor(context, vendor)
+  return done
+}
+
+function refuseGenesis({ pool, settings, servers, vendors, wallMs }: Genesis): Refusal | undefined {
+  if (pool.length < 1 || pool.length > 64) return refuse('LICD_BAD_CONFIG', '`pool`.')
+  if (!isTime(wallMs)) return refuse('LICD_BAD_CONFIG', '`wallMs`.')
+  if (servers.length > bounds.servers) return tooMany('servers', bounds.servers)
+  if (servers.length === 0 || !servers.every(isServerName)) {
+    return refuse('LICD_BAD_CONFIG', '`servers`.')
+  }
+  if (new Set(servers).size < servers.length) return refuse('LICD_DUPLICATE_SERVER')
+  if (vendors.length > bounds.vendors) return tooMany('vendors', bounds.vendors)
+  if (!vendors.every(isVendor) || new Set(vendors.map(({ kid }) => kid)).size < vendors.length) {
+    return refuse('LICD_BAD_CONFIG', '`vendors`.')
+  }
+  return refuseSettings(settings)
+}
+
+function refuseSettings({ tickMs, leaseTicks, seatTicks }: Settings): Refusal | undefined {
+  if (!isWithin(tickMs, 20, 60_000)) return refuse('LICD_BAD_CONFIG', '`tickMs`: 20 to 60000.')
+  if (!isWithin(leaseTicks, 3, 1_000_000)) {
+    return refuse('LICD_BAD_CONFIG', '`leaseTicks`: 3 to 1000000.')
+  }
+  if (!isWithin(seatTicks, 2, leaseTicks)) {
+    return refuse('LICD_BAD_CONFIG', '`seatTicks`: 2 to `leaseTicks`.')
+  }
+  return undefined
+}
+
+function isWithin(value: number, min: number, max: number): boolean {
+  return Number.isSafeInteger(value) && value >= min && value <= max
+}
+
+function copySettings({ tickMs, leaseTicks, seatTicks }: Settings): Settings {
+  return Object.freeze({ tickMs, leaseTicks, seatTicks })
+}
+
+function isVendor({ kid, name, publicKey }: VendorKey): boolean {
+  return [kid, name, publicKey].every(text => text.length >= 1 && text.length <= 256)
+}
+
+function putVendor({ state, changes }: Context, { kid, name, publicKey }: VendorKey): void {
+  const before = state.vendors.get(kid)
+  if (before !== undefined) changes.removed(vendorRow(before))
+  const vendor = Object.freeze({ kid, name, publicKey })
+  changes.added(vendorRow(vendor))
+  state.vendors.set(kid, vendor)
+}
+
+/** A key that is known keeps its bytes for good and may get another name. */
+export function applyAddVendor(
+  context: Context,
+  { vendor }: Extract<CommandBody, { type: 'add-vendor' }>,
+): Outcome {
+  const { vendors } = context.state
+  if (!isVendor(vendor)) return refuse('LICD_BAD_KEY', 'A field is empty or too long.')
+  const known = vendors.get(vendor.kid)
+  if (known !== undefined && known.publicKey !== vendor.publicKey) {
+    return refuse('LICD_BAD_KEY', 'Another key has that key id.')
+  }
+  if (known === undefined && vendors.size >= bounds.vendors)
+    return tooMany('vendors', bounds.vendors)
+  putVendor(context, vendor)
+  return done
+}
+
+export function applyChangeSettings(
+  context: Context,
+  body: Extract<CommandBody, { type: 'change-settings' }>,
+): Outcome {
+  const { state } = context
+  const refusal = refuseSettings(body.settings)
+  if (refusal !== undefined) return refusal
+  const before = state.settings
+  const after = copySettings(body.settings)
+  // Tokens made up to now prove their seats for as long as they say.
+  if (after.seatTicks < before.seatTicks) {
+    state.tokensUntil = Math.max(state.tokensUntil, state.tick + before.seatTicks)
+  }
+  if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs)
+  state.settings = after
+  return done
+}
+
+/** Ticks get faster by `factor` (above 1): what lies ahead moves as many times further away, and one tick more. */
+function stretch(context: Context, factor: number): void {
+  const { state, changes } = context
+  const { tick } = state
+  const later = (at: number): number =>
+    at <= tick ? at : tick + Math.ceil((at - tick) * factor) + 1
+  state.tokensUntil = later(state.tokensUntil)
+  for (const record of state.servers.values()) {
+    changes.server(record.name)
+    record.downAt = later(record.downAt)
+    record.relearnUntil = later(record.relearnUntil)
+  }
+  for (const move of [...state.moves.values()]) {
+    putMove(context, Object.freeze({ ...move, until: later(move.until) }))
+  }
+}
