@@ -73,7 +73,8 @@ function main(): number {
     console.log(`nats-server: ${target} (fetched with apt-get)`)
     return 0
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr ?? '').trim() : ''
+    const said =
+      error instanceof Error && 'stderr' in error ? String(error.stderr ?? '').trim() : ''
     console.error(
       `${advice}\n\n(${error instanceof Error ? error.message : String(error)}) ${said}`,
     )

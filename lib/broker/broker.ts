@@ -255,7 +255,8 @@ class Running implements Broker {
       return from.close('message headers not supported')
     }
     if (from.options.pedantic && !isSubject(message.subject)) {
-      return from.line("-ERR 'Invalid Publish Subject'")
+      // Said, and then delivered all the same, as nats-server does.
+      from.line("-ERR 'Invalid Publish Subject'")
     }
     from.ok()
     const { plain, queues } = this.#table.route(message.subject)
