@@ -1,0 +1,300 @@
+/**
+ * The operator's client: questions and changes over the ctl protocol.
+ *
+ * A change carries one command id through all its attempts, so it takes effect once however often, and through
+ * whichever servers, it is sent (I4). What comes back is what happened, never a guess: a change that nobody
+ * answered is asked for by its id before the caller is told that its outcome is unknown (R8).
+ *
+ * Bounded: one subscription, `pendingMax` requests under way, every wait ends by `timeoutMs`.
+ */
+import { Packr } from 'msgpackr'
+import type { Bus, BusMessage, Clock, Random, Subscription, Timer } from '../../raft/ports.ts'
+import { isCode, LicdError, type Code } from '../error.ts'
+import type { CodeContent } from '../ledger/command.ts'
+import {
+  ctlBounds,
+  type Applied,
+  type Change,
+  type CtlOperation,
+  type CtlRequests,
+} from '../protocol/ctl.ts'
+import { subjects, type Subjects } from '../protocol/subject.ts'
+import { isAnswer, type Answered } from './answer.ts'
+
+export interface CtlClientOptions {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  readonly pool: string
+  /** Asks this server only, instead of whichever answers. */
+  readonly server?: string
+  /** How long a question or a change may take in all, milliseconds; 10,000 when absent. */
+  readonly timeoutMs?: number
+  /** Who the audit log says asked; at most 128 characters. */
+  readonly by: string
+}
+
+type ChangeOperation = {
+  [Operation in CtlOperation]: CtlRequests[Operation] extends Change ? Operation : never
+}[CtlOperation]
+
+/** What became of a change. */
+export interface Changed extends Applied {
+  /** The server that said so. */
+  readonly server: string
+  /** Of `code-add`: what the code says; absent when the answer was lost and its outcome was asked for. */
+  readonly content?: CodeContent
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** How one attempt ended. `silent` may have been heard; `unheard` was not. */
+type Attempt =
+  | { readonly type: 'answer'; readonly fields: Fields }
+  | { readonly type: 'silent' }
+  | { readonly type: 'unheard'; readonly error: LicdError }
+
+const pendingMax = 1_000
+/** A server that does not answer within this is asked no longer: another one may. */
+const attemptMs = 3_000
+/** What a server gets less of than the attempt lasts, so that its answer is back in time. */
+const slackMs = 500
+const pauseMs = 200
+const outcomeMs = 2_000
+/** Refusals that say "not now": the same command may be sent again (I4). */
+const passing: ReadonlySet<Code> = new Set<Code>([
+  'LICD_NO_LEADER',
+  'LICD_UNKNOWN_OUTCOME',
+  'LICD_TOO_BUSY',
+])
+
+export class CtlClient {
+  readonly pool: string
+  readonly #options: CtlClientOptions
+  readonly #subjects: Subjects
+  readonly #inbox: string
+  readonly #packr = new Packr({ useRecords: false, int64AsType: 'number' })
+  readonly #subscription: Subscription
+  readonly #pending = new Map<string, (attempt: Attempt) => void>()
+  #requests = 0
+  #isClosed = false
+
+  /** Throws LICD_BAD_CONFIG for a pool name that is none. */
+  constructor(options: CtlClientOptions) {
+    this.pool = options.pool
+    this.#options = options
+    this.#subjects = subjects(options.pool)
+    this.#inbox = `${options.bus.inbox}.ctl`
+    this.#subscription = options.bus.subscribe(`${this.#inbox}.*`, message =>
+      this.#receive(message),
+    )
+  }
+
+  /** Ends what is under way with LICD_CLOSED. Twice does no harm. The bus stays open. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#subscription.unsubscribe()
+    const error = new LicdError('LICD_CLOSED')
+    for (const done of [...this.#pending.values()]) done({ type: 'unheard', error })
+  }
+
+  /**
+   * Asks a question; `server` overrides whom.
+   *
+   * @throws LicdError LICD_NO_SERVER, LICD_NATS_UNREACHABLE, LICD_TIMEOUT, or the refusal of the server
+   */
+  async ask<Operation extends CtlOperation>(
+    operation: Operation,
+    request: CtlRequests[Operation],
+    options: { readonly server?: string; readonly timeoutMs?: number } = {},
+  ): Promise<Answered<Operation>> {
+    const server = options.server ?? this.#options.server
+    const { clock } = this.#options
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+    const end = clock.now() + timeoutMs
+    let refusal: LicdError | undefined
+    for (let left = timeoutMs; left > 0; left = end - clock.now()) {
+      const attempt = await this.#attempt(operation, request, server, Math.min(left, attemptMs))
+      if (attempt.type === 'unheard') throw attempt.error
+      if (attempt.type === 'silent') continue
+      const { fields } = attempt
+      if (fields.ok === true) return readAnswer(operation, fields)
+      refusal = refusalOf(fields)
+      if (!passing.has(refusal.code)) throw refusal
+      await this.#pause(Math.min(pauseMs, end - clock.now()))
+    }
+    throw refusal ?? new LicdError('LICD_TIMEOUT', `Nobody answered within ${timeoutMs} ms.`)
+  }
+
+  /**
+   * Makes a change, once. `id` continues an earlier call that ended in LICD_UNKNOWN_OUTCOME.
+   *
+   * @throws LicdError as `ask`, and LICD_UNKNOWN_OUTCOME: it may or may not have taken effect; its message has the id
+   */
+  async change<Operation extends ChangeOperation>(
+    operation: Operation,
+    request: Omit<CtlRequests[Operation], keyof Change>,
+    id: string = this.#options.random.id(),
+  ): Promise<Changed> {
+    const { clock, server, by } = this.#options
+    const end = clock.now() + this.#timeoutMs
+    // Once one attempt may have been heard, only an answer by id tells how the command ended.
+    let isSent = false
+    let refusal: LicdError | undefined
+    for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
+      const waitMs = Math.min(left, attemptMs)
+      const timeoutMs = Math.max(1, Math.floor(waitMs - Math.min(slackMs, waitMs / 4)))
+      const attempt = await this.#attempt(
+        operation,
+        { ...request, id, by, timeoutMs },
+        server,
+        waitMs,
+      )
+      if (attempt.type === 'unheard' && !isSent) throw attempt.error
+      if (attempt.type === 'answer') {
+        if (attempt.fields.ok === true) return readChanged(operation, attempt.fields)
+        refusal = refusalOf(attempt.fields)
+        if (!passing.has(refusal.code)) throw refusal
+      }
+      isSent ||= attempt.type === 'silent' || refusal?.code === 'LICD_UNKNOWN_OUTCOME'
+      await this.#pause(Math.min(pauseMs, end - clock.now()))
+    }
+    if (!isSent && refusal !== undefined) throw refusal
+    return await this.#settle(operation, id)
+  }
+
+  /** After a change was not answered: what became of it, by its id. */
+  async #settle(operation: CtlOperation, id: string): Promise<Changed> {
+    const unknown = (cause?: unknown) =>
+      new LicdError('LICD_UNKNOWN_OUTCOME', `No answer to \`${operation}\`, id ${id}.`, { cause })
+    let answer: Answered<'outcome'>
+    try {
+      answer = await this.ask('outcome', { id }, { timeoutMs: outcomeMs })
+    } catch (cause) {
+      throw unknown(cause)
+    }
+    const { outcome, result, server } = answer
+    if (outcome === 'unknown' || result === undefined) throw unknown()
+    if (!result.ok) throw refusalOf({ ...result })
+    return { server, revision: result.revision, duplicate: true }
+  }
+
+  /**
+   * Hands the leader's office over, to `to` or whoever is fit. Sent once: without `to`, twice would be two hand-overs.
+   *
+   * @throws LicdError as `ask`, and LICD_UNKNOWN_OUTCOME
+   */
+  async transferLeader(to: string | undefined): Promise<Answered<'transfer-leader'>> {
+    const timeoutMs = this.#timeoutMs
+    const request = { timeoutMs, ...(to === undefined ? {} : { to }) }
+    const { server } = this.#options
+    const attempt = await this.#attempt('transfer-leader', request, server, timeoutMs + slackMs)
+    if (attempt.type === 'unheard') throw attempt.error
+    if (attempt.type === 'silent') throw new LicdError('LICD_UNKNOWN_OUTCOME', 'Nobody answered.')
+    if (attempt.fields.ok !== true) throw refusalOf(attempt.fields)
+    return readAnswer('transfer-leader', attempt.fields)
+  }
+
+  get #timeoutMs(): number {
+    return this.#options.timeoutMs ?? 10_000
+  }
+
+  #attempt(
+    operation: CtlOperation,
+    request: object,
+    server: string | undefined,
+    waitMs: number,
+  ): Promise<Attempt> {
+    const { bus, clock } = this.#options
+    const unheard = (code: Code, detail?: string): Promise<Attempt> =>
+      Promise.resolve({ type: 'unheard', error: new LicdError(code, detail) })
+    if (this.#isClosed) return unheard('LICD_CLOSED')
+    if (this.#pending.size >= pendingMax) return unheard('LICD_TOO_BUSY')
+    const data = this.#packr.pack(request)
+    if (data.byteLength > Math.min(ctlBounds.messageBytes, bus.maxPayload)) {
+      return unheard('LICD_TOO_LARGE', `The request has ${data.byteLength} bytes.`)
+    }
+    const subject =
+      server === undefined ? this.#subjects.ctl(operation) : this.#subjects.ctlAt(operation, server)
+    const token = String(++this.#requests)
+    return new Promise<Attempt>(resolve => {
+      let timer: Timer | undefined
+      const done = (attempt: Attempt): void => {
+        if (!this.#pending.delete(token)) return
+        timer?.cancel()
+        resolve(attempt.type === 'unheard' ? this.#name(attempt.error, server) : attempt)
+      }
+      this.#pending.set(token, done)
+      timer = clock.after(waitMs, () => done({ type: 'silent' }))
+      if (!bus.publish(subject, data, { reply: `${this.#inbox}.${token}` })) {
+        done({ type: 'unheard', error: new LicdError('LICD_NATS_UNREACHABLE') })
+      }
+    })
+  }
+
+  /** Names the server or pool that nobody answered for. */
+  #name(error: LicdError, server: string | undefined): Attempt {
+    if (error.code !== 'LICD_NO_SERVER') return { type: 'unheard', error }
+    const detail =
+      server === undefined ? `Pool ${this.pool}:` : `Pool ${this.pool}, server ${server}:`
+    return { type: 'unheard', error: new LicdError('LICD_NO_SERVER', detail) }
+  }
+
+  #receive(message: BusMessage): void {
+    const token = message.subject.slice(this.#inbox.length + 1)
+    const done = this.#pending.get(token)
+    // A late answer to an attempt that was given up: the id tells the same later.
+    if (done === undefined) return
+    if (message.noResponders) {
+      done({ type: 'unheard', error: new LicdError('LICD_NO_SERVER') })
+      return
+    }
+    const fields = this.#decode(message.data)
+    if (fields === undefined) {
+      const error = new LicdError('LICD_BAD_VERSION', 'The answer cannot be read.')
+      done({ type: 'unheard', error })
+    } else {
+      done({ type: 'answer', fields })
+    }
+  }
+
+  #decode(data: Uint8Array): Fields | undefined {
+    try {
+      const value: unknown = this.#packr.unpack(data)
+      if (typeof value !== 'object' || value === null) return undefined
+      const fields = value as Fields
+      return typeof fields.ok === 'boolean' && typeof fields.server === 'string'
+        ? fields
+        : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (ms <= 0) return Promise.resolve()
+    return new Promise(resolve => void this.#options.clock.after(ms, resolve))
+  }
+}
+
+function readAnswer<Operation extends CtlOperation>(
+  operation: Operation,
+  fields: Fields,
+): Answered<Operation> {
+  if (isAnswer(operation, fields)) return fields
+  throw new LicdError('LICD_BAD_VERSION', `The answer to \`${operation}\` has another form.`)
+}
+
+function readChanged(operation: ChangeOperation, fields: Fields): Changed {
+  const answer: Applied & { server: string } = readAnswer(operation, fields)
+  return answer
+}
+
+/** A server of a later version may know codes that this one does not: they are kept in the message. */
+function refusalOf(fields: Fields): LicdError {
+  const { code, detail } = fields
+  const text = typeof detail === 'string' && detail !== '' ? detail : undefined
+  if (typeof code === 'string' && isCode(code)) return new LicdError(code, text)
+  return new LicdError('LICD_INTERNAL', `The server refused with ${String(code)}: ${text ?? ''}`)
+}

@@ -1,0 +1,131 @@
+/**
+ * The pool as an operator wants to see it: one server's ledger, with every server's own live figures in it.
+ *
+ * The distribution is the ledger's, the same everywhere up to how far a server has applied it; what is in use
+ * at this moment only each server knows of itself. So one server is asked for the whole, and each server that is
+ * up for its own column, all at once and for a short time: a server that does not answer shows the figure of its
+ * last listing, and is named as stale.
+ */
+import type { PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { CtlClient } from './ctl-client.ts'
+
+/** How long each server may take for its own figures. */
+const liveMs = 700
+const pageSize = 500
+
+export interface PoolView {
+  /** As the answering server sees it, with `inUse` replaced by the owners' own figures. */
+  readonly status: PoolStatus
+  readonly answeredBy: string
+  /** Servers whose own word this is. */
+  readonly live: readonly string[]
+  /** Per server that answered: how long it may still grant, and how old its word of the pool is. */
+  readonly lease: Readonly<Record<string, { leaseLeftMs: number; tickAgeMs: number }>>
+}
+
+/** Asks for the state of the pool. Throws as `CtlClient.ask`. */
+export async function viewPool(client: CtlClient): Promise<PoolView> {
+  const { status, server: answeredBy } = await client.ask('status', {})
+  const others = status.servers.filter(({ name, state }) => name !== answeredBy && state !== 'down')
+  const answers = await Promise.all(others.map(({ name }) => askOne(client, name)))
+  const byServer = new Map<string, PoolStatus>([[answeredBy, status]])
+  for (const answer of answers) {
+    if (answer !== undefined) byServer.set(answer.server, answer.status)
+  }
+  return {
+    status: merge(status, byServer),
+    answeredBy,
+    live: [...byServer.keys()].sort(),
+    lease: Object.fromEntries(
+      [...byServer].map(([name, { leaseLeftMs, tickAgeMs }]) => [name, { leaseLeftMs, tickAgeMs }]),
+    ),
+  }
+}
+
+/** `undefined` when it does not answer: silent, or gone a moment ago. */
+async function askOne(client: CtlClient, server: string) {
+  try {
+    return await client.ask('status', {}, { server, timeoutMs: liveMs })
+  } catch {
+    return undefined
+  }
+}
+
+function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): PoolStatus {
+  const features = status.features.map(feature => ({
+    ...feature,
+    shares: feature.shares.map(share => {
+      const own = byServer.get(share.server)?.features.find(({ name }) => name === feature.name)
+      const live = own?.shares.find(({ server }) => server === share.server)
+      return live === undefined ? share : { ...share, inUse: live.inUse }
+    }),
+  }))
+  return { ...status, features }
+}
+
+export interface ServerSeat extends SeatStatus {
+  readonly server: string
+}
+
+export interface SeatList {
+  readonly seats: readonly ServerSeat[]
+  /** Servers that are not down but did not answer: their seats are missing here. */
+  readonly unanswered: readonly string[]
+  /** More seats exist than `max`. */
+  readonly more: boolean
+}
+
+/** The seats of one server, or of all that are not down, page by page, at most `max` in all. */
+export async function listSeats(
+  client: CtlClient,
+  options: { readonly server?: string; readonly feature?: string; readonly max: number },
+): Promise<SeatList> {
+  const servers =
+    options.server === undefined
+      ? (await client.ask('status', {})).status.servers
+          .filter(({ state }) => state !== 'down')
+          .map(({ name }) => name)
+      : [options.server]
+  const seats: ServerSeat[] = []
+  const unanswered: string[] = []
+  let more = false
+  for (const server of servers) {
+    try {
+      more = (await readPages(client, { ...options, server }, seats)) || more
+    } catch (error) {
+      // Asked for by name, its silence is the answer; among all, the others' seats are still worth showing.
+      if (options.server !== undefined) throw error
+      unanswered.push(server)
+    }
+  }
+  return { seats, unanswered, more }
+}
+
+/** Adds one server's seats; true when `max` cut them short. */
+async function readPages(
+  client: CtlClient,
+  {
+    server,
+    feature,
+    max,
+  }: { readonly server: string; readonly feature?: string; readonly max: number },
+  seats: ServerSeat[],
+): Promise<boolean> {
+  let after: string | undefined
+  for (;;) {
+    if (seats.length >= max) return true
+    const page = await client.ask(
+      'seats',
+      {
+        ...(feature === undefined ? {} : { feature }),
+        ...(after === undefined ? {} : { after }),
+        limit: Math.min(pageSize, max - seats.length),
+      },
+      { server },
+    )
+    seats.push(...page.seats.map(seat => ({ server, ...seat })))
+    // A page that does not move on would be asked for without end.
+    if (page.next === undefined || page.next === after) return false
+    after = page.next
+  }
+}
