@@ -3,7 +3,7 @@
  * (thesis 9.6), ReadIndex (6.4) and TimeoutNow (3.10).
  *
  * Any message may be lost, repeated, late or out of order. `term` is always the sender's current term; a reply
- * of another term than the receiver's never counts as one. `round` numbers what a leader sends within its term:
+ * of another term than the receiver's never counts as one (but PreVoteReply, which goes by `nextTerm`). `round` numbers what a leader sends within its term:
  * an answer that echoes round r was given after r began, however late it arrives (thesis 6.4).
  */
 import type { Configuration } from './configuration.ts'

@@ -1,11 +1,46 @@
 /**
- * The Raft core: one server's half of the protocol as a function from inputs to effects.
+ * The Raft core: one server's part of the protocol, as a function from inputs to effects.
+ *
+ * No clock, no disk, no network, no chance but its seed: the same inputs give the same effects, so that a simulator
+ * can replay any run. What a step decides is carried out by the driver, in the order that `effect.ts` states.
+ * Everything that a step makes sendable is sent once, at its end: many proposals in one input are one message.
  */
+import assert from 'node:assert/strict'
 import type { Configuration } from './configuration.ts'
-import { emptyConfiguration } from './configuration.ts'
 import type { Effects, Role } from './effect.ts'
+import {
+  countOwnVote,
+  elapseElection,
+  onLeaderGone,
+  onPreVote,
+  onPreVoteReply,
+  onRequestVote,
+  onRequestVoteReply,
+  onTimeoutNow,
+} from './election.ts'
+import { onAppendEntries, onHeartbeat } from './follower.ts'
+import { broadcastHeartbeat, forgetAnswers, isQuorate } from './heartbeat.ts'
 import type { Input, PersistedState } from './input.ts'
-import type { RaftSettings } from './settings.ts'
+import { type Leadership, snapshotsBeingSent } from './leadership.ts'
+import { changeConfiguration, settleConfiguration } from './membership.ts'
+import type { Message } from './message.ts'
+import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
+import {
+  advanceCommit,
+  answered,
+  elapseLeader,
+  flush,
+  onAppendEntriesReply,
+  onHeartbeatReply,
+  propose,
+  unpauseProbes,
+} from './replication.ts'
+import { assertSettings, type RaftSettings } from './settings.ts'
+import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-receiver.ts'
+import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
+import { State } from './state.ts'
+import { elapseTransfer, handOver, pumpTransfer, transfer } from './transfer.ts'
+import { isSensible } from './validity.ts'
 
 export interface RaftOptions {
   readonly id: string
@@ -17,71 +52,222 @@ export interface RaftOptions {
 }
 
 export class Raft {
-  readonly id: string
+  readonly #state: State
+  #stepping = false
 
   constructor(options: RaftOptions) {
-    this.id = options.id
+    assertSettings(options.settings)
+    this.#state = new State(options)
   }
 
   /** Takes one input and says what is to be done. Never throws but on a failed assertion; not re-entrant. */
-  step(_input: Input): Effects {
-    throw new Error('not built yet')
+  step(input: Input): Effects {
+    assert(!this.#stepping, 'one step at a time')
+    this.#stepping = true
+    this.#take(input)
+    this.#settle()
+    const effects = this.#state.finish()
+    // Left set when an assertion failed: a server in doubt of itself takes no further step.
+    this.#stepping = false
+    return effects
+  }
+
+  #take(input: Input): void {
+    const state = this.#state
+    switch (input.type) {
+      case 'elapse':
+        return this.#elapse(input.ms)
+      case 'message':
+        return this.#receive(input.message)
+      case 'propose':
+        return propose(state, input.proposals)
+      case 'read':
+        return read(state, input.id)
+      case 'persisted':
+        return state.persisted(input.seq) ? countOwnVote(state) : undefined
+      case 'applied':
+        return state.applied(input.index)
+      case 'snapshotSaved':
+        return onSnapshotSaved(state, input.snapshot)
+      case 'chunkStored':
+        return onChunkStored(state, input.snapshotId, input.chunk)
+      case 'unreachable':
+        return this.#unreachable(input.peer)
+      case 'changeConfiguration':
+        return changeConfiguration(state, input.id, input.change)
+      case 'transfer':
+        return transfer(state, input.id, input.to)
+      case 'stalled':
+        return this.#stalled()
+      case 'stepDown':
+        return state.leadership && handOver(state, state.leadership)
+    }
+  }
+
+  #receive(message: Message): void {
+    const state = this.#state
+    if (message.to !== state.id || !isSensible(message)) {
+      state.ignored += 1
+      return
+    }
+    switch (message.type) {
+      case 'preVote':
+        return onPreVote(state, message)
+      case 'preVoteReply':
+        return onPreVoteReply(state, message)
+      case 'requestVote':
+        return onRequestVote(state, message)
+      case 'requestVoteReply':
+        return onRequestVoteReply(state, message)
+      case 'appendEntries':
+        return onAppendEntries(state, message)
+      case 'appendEntriesReply':
+        return onAppendEntriesReply(state, message)
+      case 'heartbeat':
+        return onHeartbeat(state, message)
+      case 'heartbeatReply':
+        return onHeartbeatReply(state, message)
+      case 'installSnapshot':
+        return onInstallSnapshot(state, message)
+      case 'installSnapshotReply': {
+        const progress = answered(state, message)
+        return progress && onInstallSnapshotReply(state, progress, message)
+      }
+      case 'readIndex':
+        return onReadIndex(state, message)
+      case 'readIndexReply':
+        return onReadIndexReply(state, message)
+      case 'timeoutNow':
+        return onTimeoutNow(state, message)
+    }
+  }
+
+  #elapse(ms: number): void {
+    assert(ms >= 0 && Number.isFinite(ms))
+    const state = this.#state
+    state.now += ms
+    const { leadership } = state
+    if (leadership === undefined) {
+      elapseElection(state, ms)
+      expireForwardedReads(state)
+    } else if (elapseLeader(state, leadership)) {
+      leadership.sinceHeartbeat += ms
+      elapseTransfer(state, leadership)
+      elapseSnapshots(state, leadership)
+    }
+  }
+
+  #unreachable(peer: string): void {
+    const state = this.#state
+    const progress = state.leadership?.progress.get(peer)
+    // The next heartbeat's probe will tell; until then nothing is wasted on it.
+    if (progress?.mode.kind === 'replicate') progress.probe(undefined, true)
+    if (peer === state.leader && state.leadership === undefined) onLeaderGone(state)
+  }
+
+  #stalled(): void {
+    const { leadership } = this.#state
+    if (leadership === undefined) return
+    forgetAnswers(this.#state, leadership)
+    leadership.sinceHeartbeat = Infinity
+  }
+
+  /** Draws the consequences for a leader: commits, ends changes, answers reads, then sends what may be sent. */
+  #settle(): void {
+    const state = this.#state
+    const { leadership } = state
+    if (leadership === undefined) return
+    advanceCommit(state, leadership)
+    if (!settleConfiguration(state, leadership)) return
+    pumpTransfer(state, leadership)
+    if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) this.#heartbeat(leadership)
+    pumpReads(state, leadership)
+    flush(state, leadership)
+  }
+
+  #heartbeat(leadership: Leadership): void {
+    broadcastHeartbeat(this.#state, leadership)
+    unpauseProbes(leadership)
+  }
+
+  get id(): string {
+    return this.#state.id
   }
 
   get role(): Role {
-    return 'follower'
+    return this.#state.standing.role
   }
+
   get currentTerm(): number {
-    return 0
+    return this.#state.currentTerm
   }
+
   get votedFor(): string | undefined {
-    return undefined
+    return this.#state.votedFor
   }
+
   get leader(): string | undefined {
-    return undefined
+    return this.#state.leader
   }
+
   get commitIndex(): number {
-    return 0
+    return this.#state.commitIndex
   }
+
   get lastApplied(): number {
-    return 0
+    return this.#state.lastApplied
   }
+
   get lastIndex(): number {
-    return 0
+    return this.#state.log.lastIndex
   }
+
   get snapshotIndex(): number {
-    return 0
+    return this.#state.snapshot?.lastIncludedIndex ?? 0
   }
-  /** In force here, committed or not. */
+
+  /** The configuration in force here, committed or not. */
   get configuration(): Configuration {
-    return emptyConfiguration
+    return this.#state.configuration
   }
-  /** The configuration in force at an applied index: what a snapshot taken there must carry. */
-  configurationAt(_index: number): Configuration {
-    return emptyConfiguration
+
+  /** In force at an applied index at or after the snapshot: what a snapshot taken there must carry. */
+  configurationAt(index: number): Configuration {
+    return this.#state.history.at(index)
   }
+
   /** `undefined` outside of what the log holds. */
-  termAt(_index: number): number | undefined {
-    return undefined
+  termAt(index: number): number | undefined {
+    return this.#state.log.termAt(index)
   }
-  /** Bytes of log above the snapshot, and entries: what decides when to take the next one. */
+
+  /** Bytes of applied log above the snapshot: what decides when to take the next one. */
   get logBytes(): number {
-    return 0
+    return this.#state.log.bytesBetween(this.snapshotIndex, this.lastApplied)
   }
-  /** Leader: an entry of its own term is committed. Then, once applied, it leads towards clients. */
+
+  /** Leader: an entry of its own term is committed. Once that is applied too, it may act as leader towards clients. */
   get ready(): boolean {
-    return false
+    return this.#state.leadership !== undefined && this.#state.committedInTerm
   }
-  /** Leader: a quorum answered within T. Follower: the leader was heard within T. */
+
+  /** Leader: a quorum answered what was sent within T. Others: the leader was heard within T. */
   get quorate(): boolean {
-    return false
+    const state = this.#state
+    const { leadership, leader, heardAt, now } = state
+    if (leadership !== undefined) return isQuorate(state, leadership)
+    return leader !== undefined && now - heardAt < state.settings.electionTimeoutMs
   }
-  /** Ids of snapshots that are being sent, sorted: they must not be deleted. The newest one never may. */
+
+  /** Ids of snapshots on their way to followers, sorted: these and the newest one must not be deleted. */
   get snapshotsInUse(): readonly string[] {
-    return []
+    const { leadership } = this.#state
+    const sent = leadership === undefined ? [] : snapshotsBeingSent(leadership)
+    return [...new Set(sent.map(({ id }) => id))].sort()
   }
+
   /** Messages dropped because they made no sense. */
   get ignored(): number {
-    return 0
+    return this.#state.ignored
   }
 }

@@ -1,0 +1,84 @@
+/**
+ * The follower's side of log replication (paper, 5.3, Figure 2, "Receiver implementation").
+ *
+ * A message that was delayed or repeated must do no harm: entries are dropped only where one really conflicts,
+ * commitIndex only rises and never past what this very message proved to match.
+ */
+import assert from 'node:assert/strict'
+import type { AppendEntries, Heartbeat, Message } from './message.ts'
+import { hearLeader } from './roles.ts'
+import type { State } from './state.ts'
+
+export function onAppendEntries(state: State, message: AppendEntries): void {
+  if (message.term < state.currentTerm) return rejectOldTerm(state, message)
+  hearLeader(state, message.from, message.term, message.round)
+  const { log, commitIndex } = state
+  const { prevLogIndex, prevLogTerm, entries, leaderCommit } = message
+  const lastIndex = prevLogIndex + entries.length
+  // All of it is committed here, so this leader has it too (leader completeness, 5.4.3).
+  if (lastIndex <= commitIndex) return acknowledge(state, message, commitIndex)
+  // Only what is above commitIndex is looked at: below it the log may be compacted, and matches.
+  const isBehind = prevLogIndex < commitIndex
+  const fresh = isBehind ? entries.slice(commitIndex - prevLogIndex) : entries
+  const term = isBehind ? entries[commitIndex - prevLogIndex - 1]?.term : prevLogTerm
+  if (log.termAt(Math.max(prevLogIndex, commitIndex)) !== term) {
+    assert(!isBehind, 'a leader has everything that is committed (5.4.3)')
+    return reject(state, message)
+  }
+  const conflict = fresh.findIndex(entry => log.termAt(entry.index) !== entry.term)
+  const first = fresh[conflict]
+  if (first !== undefined) {
+    if (first.index <= log.lastIndex) state.truncateFrom(first.index)
+    state.append(fresh.slice(conflict))
+  }
+  state.commitTo(Math.min(leaderCommit, lastIndex))
+  acknowledge(state, message, lastIndex)
+}
+
+function acknowledge(state: State, { from, round }: AppendEntries, matchIndex: number): void {
+  state.sendDurably({
+    type: 'appendEntriesReply',
+    ...state.envelope(from),
+    round,
+    result: { success: true, matchIndex },
+  })
+}
+
+function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: AppendEntries): void {
+  const hintIndex = state.log.lastWithTermAtMost(prevLogTerm, prevLogIndex)
+  state.send({
+    type: 'appendEntriesReply',
+    ...state.envelope(from),
+    round,
+    result: {
+      success: false,
+      rejectedIndex: prevLogIndex,
+      hintIndex,
+      hintTerm: state.log.termAt(hintIndex) ?? 0,
+    },
+  })
+}
+
+export function onHeartbeat(state: State, message: Heartbeat): void {
+  if (message.term < state.currentTerm) return rejectOldTerm(state, message)
+  hearLeader(state, message.from, message.term, message.round)
+  // The sender knows that this much matches; less may be left of it only on a damaged disk.
+  state.commitTo(Math.min(message.leaderCommit, state.log.lastIndex))
+  if (message.round === 0) return
+  state.send({
+    type: 'heartbeatReply',
+    ...state.envelope(message.from),
+    round: message.round,
+    lastLogIndex: state.log.lastIndex,
+  })
+}
+
+/** A leader of an earlier term learns of this one, and steps down. */
+export function rejectOldTerm(state: State, { from }: Message): void {
+  state.send({
+    type: 'heartbeatReply',
+    ...state.envelope(from),
+    round: 0,
+    lastLogIndex: state.log.lastIndex,
+  })
+}

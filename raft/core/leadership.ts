@@ -1,0 +1,58 @@
+/**
+ * What exists only while a server leads: gone when it steps down, so that nothing of an old term can leak into a
+ * new one (the volatile state of leaders in Figure 2, and what reads, transfers and changes add to it).
+ */
+import type { SnapshotMeta } from './message.ts'
+import type { Progress } from './progress.ts'
+
+export interface Leadership {
+  /** When it was elected, on the core's clock. */
+  readonly since: number
+  /** Of its no-op. */
+  readonly firstIndex: number
+  /** One for each other member, in the order of ids. */
+  progress: Map<string, Progress>
+  /** The newest round begun. Never repeated within a term. */
+  round: number
+  /** When some of the rounds began, ascending; bounded by age. */
+  roundTimes: RoundTime[]
+  sinceHeartbeat: number
+  /** A quorum has 2T from here to be heard: from the election, or from the last stall of the process. */
+  graceFrom: number
+  readWaiting: ReadRequest[]
+  readBatch: ReadBatch | undefined
+  transfer: Transfer | undefined
+  /** Id of the configuration change under way. */
+  change: number | undefined
+}
+
+export interface RoundTime {
+  readonly round: number
+  readonly at: number
+}
+
+/** Own caller's, or a follower's. */
+export type ReadRequest =
+  | { readonly from: 'self'; readonly id: number }
+  | { readonly from: 'peer'; readonly peer: string; readonly key: number }
+
+export interface ReadBatch {
+  /** Any round at or above it, answered by a quorum, confirms the batch. */
+  readonly round: number
+  readonly index: number
+  readonly reads: readonly ReadRequest[]
+}
+
+export interface Transfer {
+  readonly id: number
+  readonly target: string
+  readonly startedAt: number
+  sent: boolean
+}
+
+/** Snapshots that some follower is being sent now. */
+export function snapshotsBeingSent(leadership: Leadership): SnapshotMeta[] {
+  return [...leadership.progress.values()].flatMap(({ mode }) =>
+    mode.kind === 'snapshot' ? [mode.snapshot] : [],
+  )
+}

@@ -1,0 +1,95 @@
+/**
+ * Changing who belongs to the cluster, by joint consensus (paper, 6).
+ *
+ * One change at a time, and none before the leader has committed an entry of its own term (thesis errata, 4). The
+ * leader itself appends C_new once C_old,new is committed, also one that a predecessor began. A leader that is not in
+ * C_new manages the cluster until C_new is committed, not counting itself, and then hands over.
+ */
+import {
+  changed,
+  type Configuration,
+  type ConfigurationChange,
+  isJoint,
+  isMember,
+  isVoter,
+  leftJoint,
+  membersOf,
+} from './configuration.ts'
+import type { ChangeRefusal } from './effect.ts'
+import { isHeard, isQuorate, sendHeartbeat } from './heartbeat.ts'
+import type { Leadership } from './leadership.ts'
+import { Progress } from './progress.ts'
+import type { State } from './state.ts'
+import { handOver } from './transfer.ts'
+
+export function changeConfiguration(state: State, id: number, change: ConfigurationChange): void {
+  const reason = refusal(state)
+  const next = reason === undefined ? changed(state.configuration, change) : undefined
+  const { leadership } = state
+  if (leadership === undefined || next === undefined) {
+    state.outbox.changes.push({ id, outcome: 'refused', reason: reason ?? 'invalid' })
+  } else if (!areCaughtUp(state, leadership, next)) {
+    state.outbox.changes.push({ id, outcome: 'refused', reason: 'not-caught-up' })
+  } else {
+    leadership.change = id
+    appendConfiguration(state, leadership, next)
+  }
+}
+
+function refusal(state: State): ChangeRefusal | undefined {
+  const { leadership, history, commitIndex } = state
+  if (leadership === undefined) return 'not-leader'
+  if (leadership.transfer !== undefined) return 'transferring'
+  if (!isQuorate(state, leadership)) return 'no-quorum'
+  if (!state.committedInTerm) return 'not-ready'
+  return isJoint(history.latest) || history.latestIndex > commitIndex ? 'in-progress' : undefined
+}
+
+/** A new voter has to be a learner at most a message behind, or the cluster could stand still for it (thesis 4.2.1). */
+function areCaughtUp(state: State, { progress }: Leadership, next: Configuration): boolean {
+  const { configuration, commitIndex, settings } = state
+  return next.voters
+    .filter(id => !isVoter(configuration, id))
+    .every(id => {
+      const peer = progress.get(id)
+      const enough = commitIndex - settings.maxEntriesPerMessage
+      return peer !== undefined && isHeard(state, peer) && peer.matchIndex >= Math.max(1, enough)
+    })
+}
+
+function appendConfiguration(state: State, leadership: Leadership, next: Configuration): void {
+  const { log, currentTerm } = state
+  const index = log.lastIndex + 1
+  state.append([{ kind: 'configuration', index, term: currentTerm, configuration: next }])
+  // Who leaves is served until C_new is committed, so that it learns of it.
+  const ids = new Set([...membersOf(next), ...leadership.progress.keys()])
+  ids.delete(state.id)
+  leadership.progress = new Map(
+    [...ids]
+      .sort()
+      .map(id => [id, leadership.progress.get(id) ?? new Progress(id, log.lastIndex, -Infinity)]),
+  )
+}
+
+/** What follows from a configuration being committed. @returns false when this server leads no longer. */
+export function settleConfiguration(state: State, leadership: Leadership): boolean {
+  const { history, commitIndex } = state
+  const { latest } = history
+  if (history.latestIndex > commitIndex || !state.committedInTerm) return true
+  if (isJoint(latest)) {
+    appendConfiguration(state, leadership, leftJoint(latest))
+    return true
+  }
+  const leaving = [...leadership.progress.values()].filter(({ id }) => !isMember(latest, id))
+  for (const progress of leaving) {
+    sendHeartbeat(state, progress, 0)
+    leadership.progress.delete(progress.id)
+  }
+  if (leadership.change !== undefined) {
+    state.outbox.changes.push({ id: leadership.change, outcome: 'done' })
+    leadership.change = undefined
+  }
+  if (isVoter(latest, state.id)) return true
+  handOver(state, leadership)
+  return false
+}

@@ -1,0 +1,98 @@
+/**
+ * What a leader knows of one other server's log, and how it talks to it.
+ *
+ *   probe      does not know where the logs part: one message at a time
+ *   replicate  knows: sends ahead, up to the window
+ *   snapshot   the entries needed are compacted: sends chunks, up to the credit
+ *
+ * Invariant: matchIndex < nextIndex; matchIndex never falls within a term, for a server that acknowledged an entry
+ * has it on its disk.
+ */
+import assert from 'node:assert/strict'
+import type { SnapshotMeta } from './message.ts'
+
+export interface Inflight {
+  readonly lastIndex: number
+  readonly round: number
+  readonly sentAt: number
+}
+
+export interface Probe {
+  readonly kind: 'probe'
+  /** Sent one; wait for its answer or for the next heartbeat. */
+  paused: boolean
+}
+
+export interface Replicate {
+  readonly kind: 'replicate'
+  /** Ascending. What is between matchIndex and nextIndex is in flight. */
+  readonly inflight: Inflight[]
+}
+
+export interface Sending {
+  readonly kind: 'snapshot'
+  readonly snapshot: SnapshotMeta
+  /** The receiver's, once it said so. */
+  session: number | undefined
+  /** All chunks below are stored there. */
+  ackedChunks: number
+  nextChunk: number
+  /** Chunks that may be in flight: one after a stall. */
+  window: number
+  /** When the receiver last got further, or a chunk was last repeated. */
+  movedAt: number
+}
+
+export class Progress {
+  readonly id: string
+  matchIndex = 0
+  nextIndex: number
+  mode: Probe | Replicate | Sending = { kind: 'probe', paused: false }
+  /** The newest round it answered, and when that round began: send time, not time of arrival (thesis 6.4.1). */
+  ackedRound = 0
+  ackedAt: number
+  /** When its last answer of this term arrived. */
+  heardAt: number
+  /** The commit index it was last told. */
+  toldCommit = 0
+
+  constructor(id: string, nextIndex: number, heardAt: number) {
+    this.id = id
+    this.nextIndex = nextIndex
+    this.ackedAt = heardAt
+    this.heardAt = heardAt
+  }
+
+  /** Start over from what is known for certain, or from `nextIndex`. */
+  probe(nextIndex = this.matchIndex + 1, paused = false): void {
+    this.nextIndex = Math.max(this.matchIndex + 1, nextIndex)
+    this.mode = { kind: 'probe', paused }
+  }
+
+  /** Its log matches up to `index`, durably. */
+  matched(index: number): void {
+    this.matchIndex = Math.max(this.matchIndex, index)
+    if (this.mode.kind === 'replicate') {
+      const { inflight } = this.mode
+      while (inflight[0] !== undefined && inflight[0].lastIndex <= this.matchIndex) inflight.shift()
+      this.nextIndex = Math.max(this.nextIndex, this.matchIndex + 1)
+    } else {
+      this.nextIndex = this.matchIndex + 1
+      this.mode = { kind: 'replicate', inflight: [] }
+    }
+    assert(this.matchIndex < this.nextIndex)
+  }
+
+  sendSnapshot(snapshot: SnapshotMeta, { now, window }: { now: number; window: number }): void {
+    assert(snapshot.lastIncludedIndex > this.matchIndex)
+    this.mode = {
+      kind: 'snapshot',
+      snapshot,
+      session: undefined,
+      ackedChunks: 0,
+      nextChunk: 0,
+      window,
+      movedAt: now,
+    }
+  }
+}

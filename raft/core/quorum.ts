@@ -1,0 +1,54 @@
+/**
+ * Majorities, simple and joint: pure arithmetic (paper, 5.2, 5.3, 6).
+ *
+ * While a configuration is joint, nothing is decided but by a majority of each half. Only servers named in the
+ * configuration are ever asked, so votes and acknowledgements of others weigh nothing.
+ */
+import assert from 'node:assert/strict'
+import type { Configuration } from './configuration.ts'
+
+/** The smallest number of `count` servers such that any two such groups share one. */
+export function majority(count: number): number {
+  return Math.floor(count / 2) + 1
+}
+
+/**
+ * The largest value that a quorum has reached: of match indices, what may be committed; of round numbers, what is
+ * confirmed; of times, when a quorum was last heard.
+ */
+export function quorumValue(
+  { voters, outgoing }: Configuration,
+  valueOf: (id: string) => number,
+): number {
+  const value = majorityValue(voters, valueOf)
+  return outgoing.length === 0 ? value : Math.min(value, majorityValue(outgoing, valueOf))
+}
+
+function majorityValue(ids: readonly string[], valueOf: (id: string) => number): number {
+  assert(ids.length > 0, 'no voters, no quorum')
+  const values = ids.map(valueOf).sort((a, b) => b - a)
+  const value = values[majority(ids.length) - 1]
+  assert(value !== undefined && !Number.isNaN(value))
+  return value
+}
+
+export type VoteResult = 'won' | 'lost' | 'pending'
+
+/** How an election stands, given the answers so far. */
+export function voteResult(
+  { voters, outgoing }: Configuration,
+  votes: ReadonlyMap<string, boolean>,
+): VoteResult {
+  const halves = outgoing.length === 0 ? [voters] : [voters, outgoing]
+  const results = halves.map(ids => halfResult(ids, votes))
+  if (results.includes('lost')) return 'lost'
+  return results.includes('pending') ? 'pending' : 'won'
+}
+
+function halfResult(ids: readonly string[], votes: ReadonlyMap<string, boolean>): VoteResult {
+  const needed = majority(ids.length)
+  const granted = ids.filter(id => votes.get(id) === true).length
+  const refused = ids.filter(id => votes.get(id) === false).length
+  if (ids.length > 0 && granted >= needed) return 'won'
+  return ids.length - refused < needed ? 'lost' : 'pending'
+}

@@ -1,0 +1,206 @@
+/**
+ * The leader's side of log replication (paper, 5.3, 5.4.2; pipelined, thesis 10.2).
+ *
+ * Entries go to followers and to the own disk at the same time; the own disk counts in the quorum like any other
+ * (thesis 10.2.1). Inputs only change what is known; `flush` then sends, once a step, all that the windows allow.
+ */
+import assert from 'node:assert/strict'
+import type { Proposal } from './input.ts'
+import { type CommandEntry, sizeOf } from './entry.ts'
+import type { ProposeRefusal } from './effect.ts'
+import { hasLostQuorum, isHeard, isQuorate, noteAnswer, sendHeartbeat } from './heartbeat.ts'
+import type { Leadership } from './leadership.ts'
+import type { AppendEntriesReply, HeartbeatReply } from './message.ts'
+import type { Progress, Replicate } from './progress.ts'
+import { quorumValue } from './quorum.ts'
+import { becomeFollower } from './roles.ts'
+import { flushSnapshot } from './snapshot-sender.ts'
+import type { State } from './state.ts'
+
+/** Takes or refuses each proposal; what is taken gets its term here and now, never a later one. */
+export function propose(state: State, proposals: readonly Proposal[]): void {
+  const { log, currentTerm, outbox, leader } = state
+  const entries: CommandEntry[] = []
+  let bytes = 0
+  for (const { id, data } of proposals) {
+    const index = log.lastIndex + entries.length + 1
+    const entry: CommandEntry = { kind: 'command', index, term: currentTerm, data }
+    const reason = refusal(state, sizeOf(entry), bytes)
+    if (reason !== undefined) {
+      outbox.proposals.push({ id, outcome: 'refused', reason, leader })
+      continue
+    }
+    bytes += sizeOf(entry)
+    entries.push(entry)
+    state.fate.take({ id, index, term: currentTerm })
+    outbox.proposals.push({ id, outcome: 'accepted', index, term: currentTerm })
+  }
+  state.append(entries)
+}
+
+function refusal(state: State, size: number, before: number): ProposeRefusal | undefined {
+  const { leadership, log, settings, commitIndex } = state
+  if (leadership === undefined) return 'not-leader'
+  if (leadership.transfer !== undefined) return 'transferring'
+  if (!isQuorate(state, leadership)) return 'no-quorum'
+  if (size > settings.maxBytesPerMessage) return 'too-large'
+  const uncommitted = log.bytesBetween(commitIndex, log.lastIndex) + before
+  if (uncommitted > 0 && uncommitted + size > settings.maxUncommittedBytes) return 'busy'
+  const unapplied = log.bytesBetween(state.lastApplied, commitIndex)
+  return unapplied >= settings.maxUnappliedBytes ? 'busy' : undefined
+}
+
+export function onAppendEntriesReply(state: State, message: AppendEntriesReply): void {
+  const progress = answered(state, message)
+  if (progress === undefined) return
+  const { result } = message
+  if (result.success) {
+    // Within a term a leader never truncates, so an old acknowledgement is still true; one beyond the log never was.
+    if (result.matchIndex > state.log.lastIndex) state.ignored += 1
+    else if (progress.mode.kind === 'snapshot' && result.matchIndex < state.log.baseIndex) {
+      progress.matchIndex = Math.max(progress.matchIndex, result.matchIndex)
+    } else progress.matched(result.matchIndex)
+    return
+  }
+  const { mode } = progress
+  const isNews =
+    (mode.kind === 'probe' && result.rejectedIndex === progress.nextIndex - 1) ||
+    (mode.kind === 'replicate' && result.rejectedIndex > progress.matchIndex)
+  if (!isNews) return
+  const hint = state.log.lastWithTermAtMost(result.hintTerm, result.hintIndex)
+  progress.probe(Math.min(result.rejectedIndex, hint + 1))
+}
+
+export function onHeartbeatReply(state: State, message: HeartbeatReply): void {
+  const progress = answered(state, message)
+  if (progress === undefined || progress.mode.kind !== 'replicate') return
+  const oldest = progress.mode.inflight[0]
+  if (oldest === undefined) return
+  // It answered a later round but does not have what was sent before: that was lost on the way.
+  const isLost = oldest.round < message.round && message.lastLogIndex < oldest.lastIndex
+  if (isLost) progress.probe(message.lastLogIndex + 1)
+}
+
+/** Common to answers: a higher term ends this one, another term or a stranger counts for nothing. */
+export function answered(
+  state: State,
+  message: { readonly from: string; readonly term: number; readonly round: number },
+): Progress | undefined {
+  if (message.term > state.currentTerm) {
+    becomeFollower(state, message.term, undefined)
+    return undefined
+  }
+  const { leadership } = state
+  if (leadership === undefined || message.term < state.currentTerm) return undefined
+  const progress = leadership.progress.get(message.from)
+  if (progress === undefined) return undefined
+  return noteAnswer(state, leadership, progress, message.round) ? progress : undefined
+}
+
+/** Commits what a quorum has on disk, if it is of this term: earlier entries only along with one (5.4.2, Figure 8). */
+export function advanceCommit(state: State, { progress }: Leadership): void {
+  const index = quorumValue(state.configuration, id =>
+    id === state.id ? state.persistedIndex : (progress.get(id)?.matchIndex ?? 0),
+  )
+  if (state.log.termAt(index) === state.currentTerm) state.commitTo(index)
+}
+
+/** Time went by for a leader. @returns false when it no longer is one. */
+export function elapseLeader(state: State, leadership: Leadership): boolean {
+  if (hasLostQuorum(state, leadership)) {
+    becomeFollower(state, state.currentTerm, undefined)
+    return false
+  }
+  const { now, settings } = state
+  for (const progress of leadership.progress.values()) {
+    const { mode } = progress
+    const oldest = mode.kind === 'replicate' ? mode.inflight[0] : undefined
+    // However it was lost, nothing stays in flight for ever.
+    if (oldest !== undefined && now - oldest.sentAt >= settings.electionTimeoutMs) progress.probe()
+  }
+  return true
+}
+
+/** A heartbeat's time has come: lost probes are repeated. */
+export function unpauseProbes({ progress }: Leadership): void {
+  for (const { mode } of progress.values()) if (mode.kind === 'probe') mode.paused = false
+}
+
+/** Sends everyone what may be sent. */
+export function flush(state: State, leadership: Leadership): void {
+  for (const progress of leadership.progress.values()) {
+    const { mode } = progress
+    if (mode.kind === 'snapshot') flushSnapshot(state, leadership, progress, mode)
+    else if (progress.nextIndex <= state.log.baseIndex) beginSnapshot(state, leadership, progress)
+    else if (mode.kind === 'probe') flushProbe(state, leadership, progress)
+    else flushWindow(state, leadership, progress, mode)
+  }
+}
+
+/** The entries it needs are gone (7). One that is not heard has no use for megabytes: heartbeats must do. */
+function beginSnapshot(state: State, leadership: Leadership, progress: Progress): void {
+  if (!isHeard(state, progress)) return
+  const { snapshot, now, settings } = state
+  assert(snapshot !== undefined, 'what is compacted is in a snapshot')
+  progress.sendSnapshot(snapshot, { now, window: settings.snapshotWindow })
+  if (progress.mode.kind === 'snapshot') {
+    flushSnapshot(state, leadership, progress, progress.mode)
+  }
+}
+
+function flushProbe(state: State, leadership: Leadership, progress: Progress): void {
+  assert(progress.mode.kind === 'probe')
+  if (progress.mode.paused) return
+  progress.mode.paused = true
+  const maxEntries = isHeard(state, progress) ? state.settings.maxEntriesPerMessage : 0
+  sendAppendEntries(state, leadership, progress, maxEntries)
+}
+
+function flushWindow(
+  state: State,
+  leadership: Leadership,
+  progress: Progress,
+  { inflight }: Replicate,
+): void {
+  const { settings, log, now } = state
+  while (progress.nextIndex <= log.lastIndex && inflight.length < settings.maxInflightMessages) {
+    const bytes = log.bytesBetween(progress.matchIndex, progress.nextIndex - 1)
+    if (inflight.length > 0 && bytes >= settings.maxInflightBytes) break
+    const lastIndex = sendAppendEntries(state, leadership, progress, settings.maxEntriesPerMessage)
+    assert(lastIndex >= progress.nextIndex)
+    inflight.push({ lastIndex, round: leadership.round, sentAt: now })
+    progress.nextIndex = lastIndex + 1
+  }
+  // While something is in flight, the next message or the next acknowledgement brings the commit index along.
+  const commit = Math.min(state.commitIndex, progress.matchIndex)
+  if (inflight.length === 0 && progress.toldCommit < commit) sendHeartbeat(state, progress, 0)
+}
+
+/** @returns the index of the last entry sent. */
+function sendAppendEntries(
+  state: State,
+  leadership: Leadership,
+  progress: Progress,
+  maxEntries: number,
+): number {
+  const { log, settings, commitIndex } = state
+  const prevLogIndex = progress.nextIndex - 1
+  const prevLogTerm = log.termAt(prevLogIndex)
+  assert(prevLogTerm !== undefined, 'what is sent is there')
+  const entries =
+    maxEntries > 0 ? log.slice(progress.nextIndex, maxEntries, settings.maxBytesPerMessage) : []
+  const lastIndex = prevLogIndex + entries.length
+  if (progress.mode.kind === 'replicate') {
+    progress.toldCommit = Math.max(progress.toldCommit, Math.min(commitIndex, lastIndex))
+  }
+  state.send({
+    type: 'appendEntries',
+    ...state.envelope(progress.id),
+    prevLogIndex,
+    prevLogTerm,
+    entries,
+    leaderCommit: commitIndex,
+    round: leadership.round,
+  })
+  return lastIndex
+}

@@ -1,0 +1,55 @@
+/**
+ * The way down: from any role to follower (paper, 5.1, 5.2).
+ *
+ * A vote is part of the term and outlives the role: stepping down never clears it, or a server could vote twice in
+ * one term (nats-server#7698).
+ */
+import assert from 'node:assert/strict'
+import { refuseForwardedReads, refuseLeaderReads } from './reads.ts'
+import type { State } from './state.ts'
+
+/** Follows in `term`, the current or a later one; `leader` where it is known. */
+export function becomeFollower(state: State, term: number, leader: string | undefined): void {
+  assert(term >= state.currentTerm && leader !== state.id)
+  if (term > state.currentTerm) {
+    state.setTerm(term, undefined)
+    state.heardRound = 0
+    state.leaderGone = false
+  } else if (leader !== undefined && state.leader !== undefined) {
+    assert.equal(leader, state.leader, 'one leader a term (5.2)')
+  }
+  abandonLeadership(state)
+  if (leader !== state.leader) {
+    state.leader = leader
+    refuseForwardedReads(state)
+  }
+  if (state.standing.role !== 'follower') {
+    state.standing = { role: 'follower' }
+    state.resetElectionTimer()
+  }
+}
+
+function abandonLeadership(state: State): void {
+  const { leadership } = state
+  if (leadership === undefined) return
+  refuseLeaderReads(state, leadership)
+  const { transfer, change } = leadership
+  if (transfer !== undefined) {
+    // Once the target was told to go, an end of this term is its doing as far as anyone can tell from here.
+    state.outbox.transfers.push(
+      transfer.sent
+        ? { id: transfer.id, outcome: 'done' }
+        : { id: transfer.id, outcome: 'refused', reason: 'not-leader' },
+    )
+  }
+  if (change !== undefined) state.outbox.changes.push({ id: change, outcome: 'unknown' })
+}
+
+/** The leader of this term or a later one spoke: whoever campaigned gives way (5.2). */
+export function hearLeader(state: State, from: string, term: number, round: number): void {
+  becomeFollower(state, term, from)
+  state.heardAt = state.now
+  state.heardRound = Math.max(state.heardRound, round)
+  state.electionElapsed = 0
+  state.leaderGone = false
+}

@@ -1,0 +1,99 @@
+/**
+ * Receiving a snapshot (paper, 7, Figure 13), and compacting behind the own one.
+ *
+ * Chunks are taken in order and stored outside; only when the last one is stored does the snapshot take effect, in
+ * one write. One that reaches no further than what is committed here is not needed; none ever takes that back.
+ */
+import { isConfiguration } from './configuration.ts'
+import { numberLimit } from './entry.ts'
+import { rejectOldTerm } from './follower.ts'
+import { snapshotsBeingSent } from './leadership.ts'
+import type { InstallSnapshot, SnapshotMeta } from './message.ts'
+import { hearLeader } from './roles.ts'
+import type { Incoming, State } from './state.ts'
+
+export function onInstallSnapshot(state: State, message: InstallSnapshot): void {
+  if (message.term < state.currentTerm) return rejectOldTerm(state, message)
+  hearLeader(state, message.from, message.term, message.round)
+  const { snapshot, chunk, data, round } = message
+  if (snapshot.lastIncludedIndex <= state.commitIndex) {
+    state.incoming = undefined
+    return report(state, { snapshotId: snapshot.id, session: 0, nextChunk: 0, round }, true)
+  }
+  const { incoming } = state
+  // A late chunk of an earlier snapshot must not start it again (openraft 2eccb9e1).
+  if (incoming !== undefined && snapshot.lastIncludedIndex < incoming.snapshot.lastIncludedIndex) {
+    return
+  }
+  const current = incoming?.snapshot.id === snapshot.id ? incoming : begin(state, snapshot)
+  state.incoming = current
+  current.round = Math.max(current.round, round)
+  if (chunk === current.received && chunk < current.snapshot.chunks) {
+    current.received += 1
+    state.outbox.storeChunks.push({ snapshot: current.snapshot, chunk, data })
+  } else reportProgress(state, current)
+}
+
+function begin(state: State, snapshot: SnapshotMeta): Incoming {
+  const session = state.nextKey
+  state.nextKey += 1
+  return { snapshot, session, received: 0, stored: 0, round: 0 }
+}
+
+export function onChunkStored(state: State, snapshotId: string, chunk: number): void {
+  const { incoming } = state
+  if (incoming?.snapshot.id !== snapshotId || chunk !== incoming.stored) return
+  if (chunk >= incoming.received) return
+  incoming.stored += 1
+  if (incoming.stored < incoming.snapshot.chunks) return reportProgress(state, incoming)
+  state.incoming = undefined
+  // The log may have overtaken it meanwhile.
+  if (incoming.snapshot.lastIncludedIndex > state.commitIndex) state.install(incoming.snapshot)
+  const { session, round, stored } = incoming
+  report(state, { snapshotId, session, nextChunk: stored, round }, true)
+}
+
+function reportProgress(state: State, { snapshot, session, stored, round }: Incoming): void {
+  report(state, { snapshotId: snapshot.id, session, nextChunk: stored, round }, false)
+}
+
+function report(
+  state: State,
+  progress: { snapshotId: string; session: number; nextChunk: number; round: number },
+  isDone: boolean,
+): void {
+  const { leader } = state
+  if (leader === undefined) return
+  const message = { type: 'installSnapshotReply', ...state.envelope(leader), ...progress } as const
+  if (isDone) state.sendDurably({ ...message, matchIndex: state.commitIndex })
+  else state.send(message)
+}
+
+/** The own state machine is on disk up to an applied index: drop the log behind it, but for what others need soon. */
+export function onSnapshotSaved(state: State, snapshot: SnapshotMeta): void {
+  if (snapshot.lastIncludedIndex <= (state.snapshot?.lastIncludedIndex ?? 0)) return
+  state.compact(snapshot, compactionPoint(state, snapshot.lastIncludedIndex))
+}
+
+/** At best behind every snapshot on its way to a follower; at least within the bound on bytes. */
+function compactionPoint({ leadership, log, settings }: State, index: number): number {
+  const sent = leadership === undefined ? [] : snapshotsBeingSent(leadership)
+  const trailing = Math.max(log.baseIndex, index - settings.trailingEntries)
+  const pinned = Math.min(trailing, ...sent.map(({ lastIncludedIndex }) => lastIncludedIndex))
+  const isAffordable = (base: number) =>
+    base >= log.baseIndex && log.bytesBetween(base, index) <= settings.maxUncommittedBytes
+  return [pinned, trailing].find(isAffordable) ?? index
+}
+
+/** Whether what a message says of a snapshot makes sense. */
+export function isSnapshot(snapshot: SnapshotMeta): boolean {
+  const { lastIncludedIndex, lastIncludedTerm, configuration, chunks } = snapshot
+  return (
+    lastIncludedIndex > 0 &&
+    lastIncludedIndex < numberLimit &&
+    lastIncludedTerm > 0 &&
+    chunks > 0 &&
+    chunks < numberLimit &&
+    isConfiguration(configuration)
+  )
+}

@@ -1,0 +1,370 @@
+/**
+ * One server's state (paper, Figure 2), and the only ways in which it changes.
+ *
+ * The other files of the core decide; this one keeps what must stay true whatever they decide. Its assertions run
+ * in production: a server that finds its own state impossible stops, rather than spread it.
+ *
+ * Invariant: base <= snapshot, applied <= handed out <= min(commit, persisted); commit <= last; currentTerm and
+ * commitIndex never fall; a vote is never changed within a term.
+ */
+import assert from 'node:assert/strict'
+import { type Configuration, isMember } from './configuration.ts'
+import type { Effects, Persist, Send, Status } from './effect.ts'
+import type { Entry } from './entry.ts'
+import { ProposalFate } from './fate.ts'
+import { ConfigurationHistory } from './history.ts'
+import type { PersistedState } from './input.ts'
+import type { Leadership } from './leadership.ts'
+import { Log } from './log.ts'
+import type { SnapshotMeta } from './message.ts'
+import { Outbox } from './outbox.ts'
+import { Randomness } from './random.ts'
+import type { RaftSettings } from './settings.ts'
+
+export type Standing =
+  | { readonly role: 'follower' }
+  | { readonly role: 'preCandidate'; readonly votes: Map<string, boolean> }
+  | {
+      readonly role: 'candidate'
+      readonly votes: Map<string, boolean>
+      /** The own vote counts once this seq is on disk. */
+      readonly ownVoteSeq: number
+    }
+  | { readonly role: 'leader'; readonly leadership: Leadership }
+
+/** A snapshot being received. */
+export interface Incoming {
+  readonly snapshot: SnapshotMeta
+  readonly session: number
+  /** The next chunk to take. */
+  received: number
+  /** The next chunk to be reported stored. */
+  stored: number
+  round: number
+}
+
+export interface ForwardedRead {
+  readonly id: number
+  readonly at: number
+}
+
+export class State {
+  readonly id: string
+  readonly settings: RaftSettings
+  readonly random: Randomness
+  readonly log: Log
+  readonly history = new ConfigurationHistory()
+  /** Of the step under way. */
+  outbox = new Outbox()
+
+  #currentTerm: number
+  #votedFor: string | undefined
+  #commitIndex = 0
+  standing: Standing = { role: 'follower' }
+  leader: string | undefined
+  snapshot: SnapshotMeta | undefined
+  lastApplied = 0
+  #handedOut = 0
+
+  /** Ms since start. */
+  now = 0
+  electionElapsed = 0
+  electionTimeout = 0
+  /** When the leader was last heard, and its newest round then. */
+  heardAt = -Infinity
+  heardRound = 0
+  /** Somebody said that nobody listens at the leader's. Cleared when it is heard. */
+  leaderGone = false
+  probedAt = -Infinity
+
+  readonly fate = new ProposalFate()
+  incoming: Incoming | undefined
+  readonly forward: {
+    waiting: ForwardedRead[]
+    sent: { readonly key: number; readonly reads: ForwardedRead[]; readonly at: number } | undefined
+  } = { waiting: [], sent: undefined }
+  nextKey: number
+  ignored = 0
+
+  #issuedSeq = 0
+  #persistedSeq = 0
+  #persistedIndex: number
+  #writes: { readonly seq: number; lastIndex: number }[] = []
+  #belonged = false
+  #shown: Status
+
+  constructor(options: {
+    readonly id: string
+    readonly settings: RaftSettings
+    readonly persisted: PersistedState
+    readonly seed: number
+  }) {
+    const { persisted } = options
+    this.id = options.id
+    this.settings = options.settings
+    this.random = new Randomness(options.seed)
+    this.nextKey = this.random.key()
+    this.#currentTerm = persisted.currentTerm
+    this.#votedFor = persisted.votedFor
+    this.snapshot = persisted.snapshot
+    const at = persisted.snapshot?.lastIncludedIndex ?? 0
+    this.log = restoredLog(persisted)
+    if (persisted.snapshot !== undefined) {
+      this.history.restore(at, persisted.snapshot.configuration, false)
+    }
+    this.history.append(persisted.entries.filter(entry => entry.index > at))
+    assert(this.log.lastIndex >= at && this.log.baseIndex <= at, 'no gap behind the snapshot')
+    assert(this.log.lastTerm <= persisted.currentTerm, 'no entry is newer than the term')
+    this.#commitIndex = at
+    this.lastApplied = at
+    this.#handedOut = at
+    this.#persistedIndex = this.log.lastIndex
+    this.#belonged = isMember(this.history.latest, this.id)
+    this.#shown = this.status()
+    this.resetElectionTimer()
+  }
+
+  get currentTerm(): number {
+    return this.#currentTerm
+  }
+
+  get votedFor(): string | undefined {
+    return this.#votedFor
+  }
+
+  get commitIndex(): number {
+    return this.#commitIndex
+  }
+
+  /** Up to here the log as it stands is on the own disk. */
+  get persistedIndex(): number {
+    return this.#persistedIndex
+  }
+
+  get configuration(): Configuration {
+    return this.history.latest
+  }
+
+  get leadership(): Leadership | undefined {
+    return this.standing.role === 'leader' ? this.standing.leadership : undefined
+  }
+
+  /** Whether an entry of the current term is committed: only then is commitIndex all that is committed (5.4.2, 8). */
+  get committedInTerm(): boolean {
+    return this.log.termAt(this.#commitIndex) === this.#currentTerm
+  }
+
+  /** Enters a later term, or votes in this one, for good. */
+  setTerm(term: number, votedFor: string | undefined): void {
+    assert(term >= this.#currentTerm, 'terms never fall')
+    assert(term > this.#currentTerm || this.#votedFor === undefined, 'one vote a term')
+    this.#currentTerm = term
+    this.#votedFor = votedFor
+    this.outbox.dirt.hardState = true
+  }
+
+  append(entries: readonly Entry[]): void {
+    const first = entries[0]
+    if (first === undefined) return
+    this.log.append(entries)
+    this.history.append(entries)
+    const { dirt } = this.outbox
+    dirt.stagedFrom = Math.min(dirt.stagedFrom ?? first.index, first.index)
+    this.#noteConfiguration()
+  }
+
+  /** For a real conflict with a newer leader's entry alone (5.3). */
+  truncateFrom(index: number): void {
+    assert(index > this.#commitIndex, 'what is committed stays')
+    assert(this.standing.role !== 'leader', 'a leader only appends')
+    this.log.truncateFrom(index)
+    this.history.truncateFrom(index)
+    this.#unpersistFrom(index)
+    const { dirt } = this.outbox
+    dirt.truncateFrom = Math.min(dirt.truncateFrom ?? index, index)
+    this.#noteConfiguration()
+  }
+
+  /** What is being written now of the truncated part no longer tells anything about the log. */
+  #unpersistFrom(index: number): void {
+    this.#persistedIndex = Math.min(this.#persistedIndex, index - 1)
+    for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1)
+    this.outbox.proposals.push(...this.fate.truncateFrom(index))
+  }
+
+  /** Raises commitIndex; a lower one is old news. */
+  commitTo(index: number): void {
+    if (index <= this.#commitIndex) return
+    assert(index <= this.log.lastIndex, 'only what is there can be committed')
+    this.#commitIndex = index
+    const settled = this.fate.commitTo(index, at => this.log.termAt(at))
+    this.outbox.proposals.push(...settled)
+    this.#noteRemoval()
+  }
+
+  #noteRemoval(): void {
+    const { latest, latestIndex } = this.history
+    if (latestIndex > this.#commitIndex || !this.#belonged || isMember(latest, this.id)) return
+    this.#belonged = false
+    this.outbox.removed = true
+  }
+
+  #noteConfiguration(): void {
+    this.#belonged ||= isMember(this.history.latest, this.id)
+    this.outbox.configuration = this.history.latest
+  }
+
+  /** The own state machine's snapshot is durable: the log up to `base` is no longer needed. */
+  compact(snapshot: SnapshotMeta, base: number): void {
+    assert(snapshot.lastIncludedIndex <= this.lastApplied && base <= snapshot.lastIncludedIndex)
+    assert.equal(this.log.termAt(snapshot.lastIncludedIndex), snapshot.lastIncludedTerm)
+    this.snapshot = snapshot
+    this.history.compactTo(snapshot.lastIncludedIndex)
+    if (base <= this.log.baseIndex) return
+    this.log.compactTo(base)
+    this.outbox.dirt.compactTo = base
+  }
+
+  /** A received snapshot takes the place of everything up to its index (paper, 7). */
+  install(snapshot: SnapshotMeta): void {
+    const { lastIncludedIndex: index, lastIncludedTerm: term } = snapshot
+    assert(index > this.#commitIndex, 'a snapshot never takes back what is committed')
+    const { dirt } = this.outbox
+    const keepSuffix = this.log.termAt(index) === term
+    if (keepSuffix) this.log.compactTo(index)
+    else {
+      if (this.log.lastIndex > index) dirt.truncateFrom = index + 1
+      this.log.reset(index, term)
+      this.#unpersistFrom(index + 1)
+    }
+    this.history.restore(index, snapshot.configuration, keepSuffix)
+    this.outbox.proposals.push(...this.fate.skipTo(index))
+    dirt.snapshot = snapshot
+    dirt.compactTo = index
+    this.snapshot = snapshot
+    this.outbox.restore = snapshot
+    this.#commitIndex = index
+    this.#handedOut = index
+    this.#noteConfiguration()
+    this.#noteRemoval()
+  }
+
+  /** @returns false when this is no news. */
+  persisted(seq: number): boolean {
+    assert(seq <= this.#issuedSeq, 'nothing is on disk that was never written')
+    if (seq <= this.#persistedSeq) return false
+    this.#persistedSeq = seq
+    const done = this.#writes.filter(write => write.seq <= seq)
+    this.#writes = this.#writes.filter(write => write.seq > seq)
+    this.#persistedIndex = done[done.length - 1]?.lastIndex ?? this.#persistedIndex
+    return true
+  }
+
+  isPersisted(seq: number): boolean {
+    return seq <= this.#persistedSeq
+  }
+
+  /** The seq that covers everything changed so far, this step included. */
+  get coveringSeq(): number {
+    return this.#issuedSeq + (this.outbox.isDirty ? 1 : 0)
+  }
+
+  applied(index: number): void {
+    assert(index <= this.#handedOut, 'nothing is applied that was not handed out')
+    this.lastApplied = Math.max(this.lastApplied, index)
+  }
+
+  envelope(to: string): { readonly from: string; readonly to: string; readonly term: number } {
+    return { from: this.id, to, term: this.#currentTerm }
+  }
+
+  send(message: Send['message']): void {
+    this.outbox.send(message, false)
+  }
+
+  /** For what promises something: leaves when all that was changed so far is on disk. */
+  sendDurably(message: Send['message']): void {
+    this.outbox.send(message, true)
+  }
+
+  /** A new random timeout in [T, 2T), counted from now (5.2, 9.3). */
+  resetElectionTimer(): void {
+    const { electionTimeoutMs } = this.settings
+    this.electionElapsed = 0
+    this.electionTimeout = this.random.between(electionTimeoutMs, 2 * electionTimeoutMs)
+  }
+
+  status(): Status {
+    return { role: this.standing.role, term: this.#currentTerm, leader: this.leader }
+  }
+
+  /** Ends the step. */
+  finish(): Effects {
+    this.#handOut()
+    this.#assertInvariants()
+    const { outbox } = this
+    const persist = outbox.isDirty ? this.#write() : undefined
+    const after = this.#issuedSeq > this.#persistedSeq ? this.#issuedSeq : undefined
+    const status = this.status()
+    const { role, term, leader } = this.#shown
+    const news = role !== status.role || term !== status.term || leader !== status.leader
+    this.#shown = status
+    this.outbox = new Outbox()
+    return outbox.finish(persist, after, news ? status : undefined)
+  }
+
+  #write(): Persist {
+    const { snapshot, truncateFrom, compactTo, stagedFrom } = this.outbox.dirt
+    this.#issuedSeq += 1
+    this.#writes.push({ seq: this.#issuedSeq, lastIndex: this.log.lastIndex })
+    return {
+      seq: this.#issuedSeq,
+      currentTerm: this.#currentTerm,
+      votedFor: this.#votedFor,
+      ...(snapshot && { snapshot }),
+      ...(truncateFrom !== undefined && { truncateFrom }),
+      ...(compactTo !== undefined && { compactTo }),
+      entries: stagedFrom === undefined ? [] : this.log.from(stagedFrom),
+    }
+  }
+
+  /**
+   * Gives committed entries to the state machine. Only those on the own disk: a snapshot of what was applied must
+   * never be ahead of the log. At the bound on unapplied bytes they wait for `applied`.
+   */
+  #handOut(): void {
+    const limit = Math.min(this.#commitIndex, this.#persistedIndex)
+    while (this.#handedOut < limit) {
+      const waiting = this.log.bytesBetween(this.lastApplied, this.#handedOut)
+      if (waiting >= this.settings.maxUnappliedBytes) break
+      const entry = this.log.entryAt(this.#handedOut + 1)
+      assert(entry !== undefined)
+      this.outbox.apply.push(entry)
+      this.#handedOut += 1
+    }
+  }
+
+  #assertInvariants(): void {
+    const { log } = this
+    assert(log.baseIndex <= (this.snapshot?.lastIncludedIndex ?? 0))
+    assert(this.lastApplied <= this.#handedOut && this.#handedOut <= this.#commitIndex)
+    assert(this.#commitIndex <= log.lastIndex && this.#persistedIndex <= log.lastIndex)
+    assert(log.lastTerm <= this.#currentTerm, 'no entry is newer than the term')
+    if (this.standing.role === 'leader') {
+      assert.equal(this.leader, this.id)
+      assert.equal(this.#votedFor, this.id)
+    }
+  }
+}
+
+/** The disk may hold entries at and before the snapshot; the first of those is then the base. */
+function restoredLog({ snapshot, entries }: PersistedState): Log {
+  const at = snapshot?.lastIncludedIndex ?? 0
+  const first = entries[0]
+  if (first === undefined || first.index === at + 1) {
+    return new Log(at, snapshot?.lastIncludedTerm ?? 0, entries)
+  }
+  const log = new Log(first.index, first.term, entries.slice(1))
+  assert.equal(log.termAt(at), snapshot?.lastIncludedTerm, 'log and snapshot agree')
+  return log
+}

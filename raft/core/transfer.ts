@@ -1,0 +1,76 @@
+/**
+ * Leadership transfer (thesis 3.10): stop taking work, bring the target level, tell it to campaign at once.
+ *
+ * If it does not happen within T, the leader goes on as before: a transfer costs at worst that pause.
+ */
+import { isVoter, votersOf } from './configuration.ts'
+import { isHeard } from './heartbeat.ts'
+import type { Leadership } from './leadership.ts'
+import { becomeFollower } from './roles.ts'
+import type { State } from './state.ts'
+
+export function transfer(state: State, id: number, to: string | undefined): void {
+  const { leadership, outbox } = state
+  const target = leadership === undefined ? undefined : (to ?? bestTarget(state, leadership))
+  if (target === state.id && leadership !== undefined) {
+    outbox.transfers.push({ id, outcome: 'done' })
+    return
+  }
+  const reason =
+    leadership === undefined
+      ? 'not-leader'
+      : leadership.transfer !== undefined
+        ? 'busy'
+        : target === undefined || !isTarget(state, leadership, target)
+          ? 'no-target'
+          : undefined
+  if (reason !== undefined) outbox.transfers.push({ id, outcome: 'refused', reason })
+  else if (leadership !== undefined && target !== undefined) {
+    leadership.transfer = { id, target, startedAt: state.now, sent: false }
+  }
+}
+
+function isTarget(state: State, { progress }: Leadership, id: string): boolean {
+  const peer = progress.get(id)
+  return peer !== undefined && isVoter(state.configuration, id) && isHeard(state, peer)
+}
+
+/** The voter that is furthest; of several the first by id. */
+function bestTarget(state: State, leadership: Leadership): string | undefined {
+  const { configuration } = state
+  const matchOf = (id: string) => leadership.progress.get(id)?.matchIndex ?? 0
+  return votersOf(configuration)
+    .filter(id => isTarget(state, leadership, id))
+    .reduce<string | undefined>(
+      (best, id) => (best === undefined || matchOf(id) > matchOf(best) ? id : best),
+      undefined,
+    )
+}
+
+/** Tells the target once it has everything. Nothing was taken since, so it stays so. */
+export function pumpTransfer(state: State, leadership: Leadership): void {
+  const { transfer: under } = leadership
+  if (under === undefined || under.sent) return
+  const peer = leadership.progress.get(under.target)
+  if (peer?.matchIndex !== state.log.lastIndex) return
+  under.sent = true
+  state.send({ type: 'timeoutNow', ...state.envelope(under.target) })
+}
+
+export function elapseTransfer(state: State, leadership: Leadership): void {
+  const { transfer: under } = leadership
+  if (under === undefined) return
+  if (state.now - under.startedAt < state.settings.electionTimeoutMs) return
+  leadership.transfer = undefined
+  state.outbox.transfers.push({ id: under.id, outcome: 'refused', reason: 'timeout' })
+}
+
+/** Leads no longer, whatever comes of it; a voter that has everything is told to go on. */
+export function handOver(state: State, leadership: Leadership): void {
+  const target = bestTarget(state, leadership)
+  const peer = target === undefined ? undefined : leadership.progress.get(target)
+  if (peer?.matchIndex === state.log.lastIndex) {
+    state.send({ type: 'timeoutNow', ...state.envelope(peer.id) })
+  }
+  becomeFollower(state, state.currentTerm, undefined)
+}
