@@ -86,6 +86,7 @@ export const codes = {
   LICD_NATS_MISSING:
     'No nats-server program was found. Install it, or set LICD_NATS_SERVER to its path.',
   LICD_BAD_CONFIG: 'A setting is wrong; the message names it.',
+  LICD_USAGE: 'The command line is wrong; the message says where. See `--help`.',
   LICD_BAD_KEY: 'The key file cannot be used; the message says why.',
   LICD_INTERNAL: 'A defect in licd. Please report it with the log.',
 } as const satisfies Record<string, string>
