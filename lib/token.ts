@@ -1,0 +1,112 @@
+/**
+ * Tokens and challenges: what a client shows to prove its seat, and to prove that it asks now.
+ *
+ * Both are MACs under the pool's key, so any server of the pool can check what another made, with no state and
+ * no round trip, and no client can make or alter one. A token proves a seat to others until its last tick (R4,
+ * R5); a challenge ties a renewal to this server, incarnation and time, so that a repeated old message alone
+ * moves nothing (R6, R7).
+ */
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { Packr } from 'msgpackr'
+import type { SeatProof } from './ledger/command.ts'
+import { seatBounds } from './protocol/seat.ts'
+
+const tokenVersion = 1
+const macBytes = 16
+const tickBytes = 6
+
+/** What a MAC is made over starts with one of these, so that no token is a challenge. */
+const domain = { token: Buffer.of(1), challenge: Buffer.of(2) } as const
+
+const packr = new Packr({ useRecords: false })
+
+/** The pool's MAC key, at least 32 bytes, made ready once: not per token. */
+export function tokenKey(macKey: Uint8Array): KeyObject {
+  return createSecretKey(macKey)
+}
+
+/** `[1, pool, feature, seatId, server, incarnation, seatTick, lastTick]` and 16 bytes of HMAC-SHA256. */
+export function makeToken(key: KeyObject, pool: string, proof: SeatProof): Uint8Array {
+  const body = packr.pack([
+    tokenVersion,
+    pool,
+    proof.feature,
+    proof.seatId,
+    proof.server,
+    proof.incarnation,
+    proof.seatTick,
+    proof.lastTick,
+  ])
+  const token = Buffer.allocUnsafe(body.length + macBytes)
+  body.copy(token)
+  mac(key, domain.token, body).copy(token, body.length, 0, macBytes)
+  return token
+}
+
+/** What a token of this pool says, or `undefined` for one that was not made here, or was altered. */
+export function readToken(key: KeyObject, pool: string, token: Uint8Array): SeatProof | undefined {
+  if (token.byteLength <= macBytes || token.byteLength > seatBounds.tokenMax) return undefined
+  const body = token.subarray(0, token.byteLength - macBytes)
+  const expected = mac(key, domain.token, body).subarray(0, macBytes)
+  if (!timingSafeEqual(expected, token.subarray(body.byteLength))) return undefined
+  // Made by a server of the pool: what follows guards against another version, not against malice.
+  const fields: unknown = packr.unpack(body)
+  if (!Array.isArray(fields) || fields.length !== 8) return undefined
+  const [version, ofPool, feature, seatId, server, incarnation, seatTick, lastTick]: unknown[] =
+    fields
+  if (version !== tokenVersion || ofPool !== pool) return undefined
+  if (typeof feature !== 'string' || typeof seatId !== 'string') return undefined
+  if (typeof server !== 'string' || !isTick(incarnation)) return undefined
+  if (!isTick(seatTick) || !isTick(lastTick)) return undefined
+  return { seatId, feature, server, incarnation, seatTick, lastTick }
+}
+
+/** What a challenge is bound to: one renewal at one run of one server. */
+export interface ChallengeSubject {
+  readonly seatId: string
+  readonly token: Uint8Array
+  readonly server: string
+  readonly incarnation: number
+}
+
+/** The nonce of a challenge that may be confirmed up to `lastTick`, which it carries. */
+export function makeChallenge(
+  key: KeyObject,
+  subject: ChallengeSubject,
+  lastTick: number,
+): Uint8Array {
+  const nonce = Buffer.allocUnsafe(tickBytes + macBytes)
+  nonce.writeUIntBE(lastTick, 0, tickBytes)
+  challengeMac(key, subject, lastTick).copy(nonce, tickBytes, 0, macBytes)
+  return nonce
+}
+
+/** The last tick named by a nonce that this run of this server made for this renewal; else `undefined`. */
+export function readChallenge(
+  key: KeyObject,
+  subject: ChallengeSubject,
+  nonce: Uint8Array,
+): number | undefined {
+  if (nonce.byteLength !== tickBytes + macBytes) return undefined
+  const lastTick = Buffer.from(nonce.buffer, nonce.byteOffset, tickBytes).readUIntBE(0, tickBytes)
+  const expected = challengeMac(key, subject, lastTick).subarray(0, macBytes)
+  return timingSafeEqual(expected, nonce.subarray(tickBytes)) ? lastTick : undefined
+}
+
+/** The id of the command that a confirmed challenge leads to: the same however often it is confirmed (R8). */
+export function challengeCommandId(nonce: Uint8Array): string {
+  return `move.${Buffer.from(nonce.buffer, nonce.byteOffset, nonce.byteLength).toString('base64url')}`
+}
+
+function challengeMac(key: KeyObject, subject: ChallengeSubject, lastTick: number): Buffer {
+  const { seatId, token, server, incarnation } = subject
+  return mac(key, domain.challenge, packr.pack([seatId, token, server, incarnation, lastTick]))
+}
+
+function mac(key: KeyObject, what: Uint8Array, body: Uint8Array): Buffer {
+  return createHmac('sha256', key).update(what).update(body).digest()
+}
+
+function isTick(value: unknown): value is number {
+  return Number.isSafeInteger(value) && typeof value === 'number' && value >= 0
+}
