@@ -74,7 +74,9 @@ function main(): number {
     return 0
   } catch (error) {
     const said =
-      error instanceof Error && 'stderr' in error ? String(error.stderr ?? '').trim() : ''
+      error instanceof Error && 'stderr' in error && error.stderr instanceof Buffer
+        ? error.stderr.toString().trim()
+        : ''
     console.error(
       `${advice}\n\n(${error instanceof Error ? error.message : String(error)}) ${said}`,
     )

@@ -56,13 +56,14 @@ t.test('ends with its parent, however that ends', async t => {
   const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [line] = await once(createInterface(parent.stdout), 'line')
-  const nc = await connect({ servers: `127.0.0.1:${String(line)}`, reconnect: false })
+  const lines: unknown[] = await once(createInterface(parent.stdout), 'line')
+  const port = Number(lines[0])
+  const nc = await connect({ servers: `127.0.0.1:${port}`, reconnect: false })
   parent.kill('SIGKILL')
   // The end of the server is the end of this connection.
   await nc.closed()
   // A process that is being ended closes its sockets one by one: reset and refused are both right.
-  await t.rejects(readInfo(Number(line)), { code: /^ECONNRE(FUSED|SET)$/ })
+  await t.rejects(readInfo(port), { code: /^ECONNRE(FUSED|SET)$/ })
 })
 
 t.test('says what is wrong with a program that is no server', async t => {

@@ -92,19 +92,16 @@ t.test('nothing is left of a client that has gone', async t => {
   await watcher[Symbol.asyncDispose]()
 })
 
-t.test(
-  'stop ends all clients, twice without harm, also those that neither read nor leave',
-  async t => {
-    const broker = await startBroker()
-    const nc = await connect({ servers: broker.url, reconnect: false })
-    const stays = await RawClient.open(broker.port, { stays: true })
-    await Promise.all([broker.stop(), broker.stop()])
-    await broker.stop()
-    await nc.closed()
-    await t.rejects(RawClient.open(broker.port), { code: 'ECONNREFUSED' })
-    await stays[Symbol.asyncDispose]()
-  },
-)
+t.test('stop ends all clients, also those that do not leave; twice without harm', async t => {
+  const broker = await startBroker()
+  const nc = await connect({ servers: broker.url, reconnect: false })
+  const stays = await RawClient.open(broker.port, { stays: true })
+  await Promise.all([broker.stop(), broker.stop()])
+  await broker.stop()
+  await nc.closed()
+  await t.rejects(RawClient.open(broker.port), { code: 'ECONNREFUSED' })
+  await stays[Symbol.asyncDispose]()
+})
 
 const token = fc.constantFrom('a', 'b', 'c', '*', '>', '')
 const subject = fc.array(token, { minLength: 1, maxLength: 4 }).map(tokens => tokens.join('.'))
