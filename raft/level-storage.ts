@@ -119,7 +119,7 @@ class LevelStorage implements Storage {
       fresh === undefined
         ? this.#readAgain()
         : Promise.resolve<PersistedState | undefined>(fresh.state)
-    this.#settle(reading, done)
+    this.#settle<PersistedState | undefined>(reading, done)
   }
 
   write(batch: Batch, done: (error: RaftError | undefined) => void): void {

@@ -1,0 +1,183 @@
+/**
+ * Feeds the state machine: committed commands in order, and now and then a snapshot in place of many.
+ *
+ * Work is done in slices of a few milliseconds with the event loop in between, because a heartbeat that waits
+ * behind ten thousand commands looks to the others like a dead leader.
+ *
+ * Invariant: `applied` grows by one from entry to entry, or jumps to the index of a restored snapshot.
+ */
+import assert from 'node:assert/strict'
+import type { Entry } from './core/entry.ts'
+import type { SnapshotMeta } from './core/message.ts'
+import { RaftError } from './error.ts'
+import type { Clock } from './ports.ts'
+import type { StateMachine } from './state-machine.ts'
+import type { Storage } from './storage.ts'
+
+export interface ApplierOptions {
+  readonly machine: StateMachine
+  readonly storage: Storage
+  readonly clock: Clock
+  /** Everything up to and including `index` is applied; `entries` are those of this slice. */
+  readonly onApplied: (index: number, entries: readonly Entry[]) => void
+  readonly onError: (error: RaftError) => void
+}
+
+const sliceMs = 5
+/** So that a slice ends in simulated time too, where no time passes within it. */
+const sliceEntries = 1024
+
+type Work =
+  | { readonly kind: 'apply'; readonly entries: readonly Entry[]; next: number }
+  /** Not before everything up to `seq` is durable. */
+  | { readonly kind: 'restore'; readonly snapshot: SnapshotMeta; readonly seq: number }
+
+export class Applier {
+  readonly #options: ApplierOptions
+  /** Bounded by the core: it hands out `maxUnappliedBytes` at most. */
+  readonly #queue: Work[] = []
+  #applied: number
+  #persistedSeq = 0
+  #busy = false
+  #stopped = false
+
+  /** `applied`: the last index that the machine already includes. */
+  constructor(options: ApplierOptions, applied: number) {
+    this.#options = options
+    this.#applied = applied
+  }
+
+  get applied(): number {
+    return this.#applied
+  }
+
+  apply(entries: readonly Entry[]): void {
+    this.#queue.push({ kind: 'apply', entries, next: 0 })
+    this.#schedule()
+  }
+
+  /** Waits until everything up to `seq` is durable, and what comes after it waits too. */
+  restore(snapshot: SnapshotMeta, seq: number): void {
+    this.#queue.push({ kind: 'restore', snapshot, seq })
+    this.#schedule()
+  }
+
+  /** Everything up to `seq` is durable. */
+  persisted(seq: number): void {
+    this.#persistedSeq = seq
+    this.#schedule()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#queue.length = 0
+  }
+
+  #schedule(): void {
+    const work = this.#queue[0]
+    if (this.#busy || this.#stopped || work === undefined) return
+    if (work.kind === 'restore' && work.seq > this.#persistedSeq) return
+    this.#busy = true
+    this.#options.clock.defer(() => {
+      this.#busy = false
+      this.#slice()
+    })
+  }
+
+  #slice(): void {
+    const work = this.#queue[0]
+    if (work === undefined || this.#stopped) return
+    if (work.kind === 'restore') {
+      this.#queue.shift()
+      this.#restore(work.snapshot)
+      return
+    }
+    const entries = this.#run(work)
+    if (work.next === work.entries.length) this.#queue.shift()
+    if (this.#stopped || entries.length === 0) return
+    this.#options.onApplied(this.#applied, entries)
+    this.#schedule()
+  }
+
+  /** Applies entries until the slice is used up. */
+  #run(work: Work & { kind: 'apply' }): readonly Entry[] {
+    const { clock, machine, onError } = this.#options
+    const start = clock.now()
+    const first = work.next
+    while (work.next < work.entries.length && work.next - first < sliceEntries) {
+      const entry = work.entries[work.next]
+      assert(entry !== undefined)
+      assert.equal(entry.index, this.#applied + 1)
+      try {
+        if (entry.kind === 'command') machine.apply(entry)
+      } catch (cause) {
+        onError(new RaftError('RAFT_STATE_MACHINE', `At entry ${entry.index}.`, { cause }))
+        return []
+      }
+      this.#applied = entry.index
+      work.next++
+      if (clock.now() - start >= sliceMs) break
+    }
+    return work.entries.slice(first, work.next)
+  }
+
+  #restore(snapshot: SnapshotMeta): void {
+    this.#busy = true
+    readSnapshot(this.#options.storage, snapshot, (error, chunks) => {
+      this.#busy = false
+      if (this.#stopped) return
+      if (chunks === undefined) {
+        this.#options.onError(error ?? new RaftError('RAFT_DAMAGED'))
+        return
+      }
+      const restored = restoreMachine(this.#options.machine, snapshot, chunks)
+      if (restored !== undefined) {
+        this.#options.onError(restored)
+        return
+      }
+      this.#applied = snapshot.lastIncludedIndex
+      this.#options.onApplied(this.#applied, [])
+      this.#schedule()
+    })
+  }
+}
+
+/** Hands a snapshot's chunks to the machine; the error when it throws. */
+export function restoreMachine(
+  machine: StateMachine,
+  snapshot: SnapshotMeta,
+  chunks: readonly Uint8Array[],
+): RaftError | undefined {
+  const { lastIncludedIndex: index, lastIncludedTerm: term } = snapshot
+  try {
+    machine.restore(chunks, { index, term })
+    return undefined
+  } catch (cause) {
+    return new RaftError('RAFT_STATE_MACHINE', `At the snapshot of entry ${index}.`, { cause })
+  }
+}
+
+/** Reads all chunks of a snapshot, one after the other. */
+export function readSnapshot(
+  storage: Storage,
+  snapshot: SnapshotMeta,
+  done: (error: RaftError | undefined, chunks?: readonly Uint8Array[]) => void,
+): void {
+  const chunks: Uint8Array[] = []
+  const next = (): void => {
+    if (chunks.length === snapshot.chunks) {
+      const bytes = chunks.reduce((sum, { length }) => sum + length, 0)
+      if (bytes === snapshot.bytes) done(undefined, chunks)
+      else done(new RaftError('RAFT_DAMAGED', `Snapshot ${snapshot.id} has ${bytes} bytes.`))
+      return
+    }
+    storage.readChunk(snapshot.id, chunks.length, (error, data) => {
+      if (data === undefined) done(error ?? new RaftError('RAFT_DAMAGED'))
+      else {
+        chunks.push(data)
+        next()
+      }
+    })
+  }
+  next()
+}

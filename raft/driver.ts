@@ -1,0 +1,387 @@
+/**
+ * The loop of a node: inputs in, effects out (see `node.ts`).
+ *
+ * Inputs are queued and taken one by one, because carrying out an effect may cause the next input before the
+ * step is over. Effects are carried out in the order in which the core lists them.
+ *
+ * Invariant: `step` is never entered twice, and never after the node has stopped.
+ */
+import { readSnapshot, restoreMachine } from './applier.ts'
+import {
+  Calls,
+  type ChangeOutcome,
+  type ProposeOutcome,
+  type ReadOutcome,
+  type TransferOutcome,
+} from './calls.ts'
+import { emptyConfiguration, isVoter, type ConfigurationChange } from './core/configuration.ts'
+import type { Effects } from './core/effect.ts'
+import type { Entry } from './core/entry.ts'
+import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
+import { RaftError } from './error.ts'
+import { Gate } from './gate.ts'
+import type { DropCounts } from './link.ts'
+import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
+import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
+import type { Subscription, Timer } from './ports.ts'
+
+const maxUnstepped = 16_384
+const nothingDropped: DropCounts = {
+  'too-large': 0,
+  checksum: 0,
+  version: 0,
+  shape: 0,
+  foreign: 0,
+  unsent: 0,
+}
+
+class Driver implements RaftNode {
+  readonly id: string
+  readonly #options: NodeOptions
+  readonly #calls: Calls
+  readonly #gate = new Gate(message => this.#parts?.link.send(message))
+  readonly #statusHandlers = new Set<(status: NodeStatus) => void>()
+  readonly #unreachableHandlers = new Set<(peer: string) => void>()
+  readonly #fatalHandlers = new Set<(error: RaftError) => void>()
+  #parts: Parts | undefined
+  #inputs: Input[] = []
+  #stepping = false
+  /** Proposals and reads of this turn of the loop: stepped together at its end. */
+  #proposals: Proposal[] = []
+  #reads: number[] = []
+  #flushing = false
+  /** `commitIndex` when the leader's own first entry was committed: it leads once that is applied. */
+  #readyIndex: number | undefined
+  #removed = false
+  #lastStatus = ''
+  #stopped = false
+  #fatal: RaftError | undefined
+  #stopping = false
+  /** Stopped, and the disk does nothing more for us. */
+  #idle = false
+  /** Callers of `stop`. */
+  #waiting: (() => void)[] = []
+  #stopTimer: Timer | undefined
+  /** The write on whose account the core was last told to step down. */
+  #stalledWrite: number | undefined
+
+  constructor(options: NodeOptions) {
+    checkOptions(options)
+    this.id = options.id
+    this.#options = options
+    this.#calls = new Calls(options.log)
+    options.storage.read((error, state) => {
+      if (error === undefined) this.#restore(state ?? blankState)
+      else this.#fail(error)
+    })
+  }
+
+  get status(): NodeStatus {
+    const raft = this.#parts?.raft
+    return {
+      role: this.#role(),
+      term: raft?.currentTerm ?? 0,
+      leader: raft?.leader,
+      commitIndex: raft?.commitIndex ?? 0,
+      lastApplied: this.#parts?.applier.applied ?? 0,
+      lastIndex: raft?.lastIndex ?? 0,
+      snapshotIndex: raft?.snapshotIndex ?? 0,
+      configuration: raft?.configuration ?? emptyConfiguration,
+      quorate: !this.#stopped && (raft?.quorate ?? false),
+      removed: this.#removed,
+      dropped: this.#parts?.link.dropped ?? nothingDropped,
+    }
+  }
+
+  propose(data: Uint8Array, done: (outcome: ProposeOutcome) => void = () => {}): void {
+    const reason = this.#stopped || this.#parts === undefined ? 'stopped' : 'busy'
+    if (reason === 'stopped' || this.#proposals.length >= maxUnstepped) {
+      const leader = this.#parts?.raft.leader
+      this.#later(() => done({ outcome: 'refused', reason, leader }))
+      return
+    }
+    const id = this.#calls.addProposal(done, this.#options.clock.now())
+    this.#proposals.push({ id, data })
+    this.#flushLater()
+  }
+
+  readIndex(done: (outcome: ReadOutcome) => void): void {
+    if (this.#stopped || this.#parts === undefined) {
+      this.#later(() => done({ ok: false, reason: 'stopped' }))
+      return
+    }
+    this.#reads.push(this.#calls.addRead(done))
+    this.#flushLater()
+  }
+
+  transferLeadership(to: string | undefined, done: (outcome: TransferOutcome) => void): void {
+    if (this.#stopped || this.#parts === undefined) {
+      this.#later(() => done({ ok: false, reason: 'stopped' }))
+      return
+    }
+    this.#step({ type: 'transfer', id: this.#calls.addTransfer(done), to })
+  }
+
+  changeConfiguration(change: ConfigurationChange, done: (outcome: ChangeOutcome) => void): void {
+    if (this.#stopped || this.#parts === undefined) {
+      this.#later(() => done({ outcome: 'refused', reason: 'stopped' }))
+      return
+    }
+    this.#step({ type: 'changeConfiguration', id: this.#calls.addChange(done), change })
+  }
+
+  onStatus(handle: (status: NodeStatus) => void): Subscription {
+    return subscribed(this.#statusHandlers, handle)
+  }
+
+  onUnreachable(handle: (peer: string) => void): Subscription {
+    return subscribed(this.#unreachableHandlers, handle)
+  }
+
+  onFatal(handle: (error: RaftError) => void): Subscription {
+    const fatal = this.#fatal
+    if (fatal !== undefined) this.#later(() => handle(fatal))
+    return subscribed(this.#fatalHandlers, handle)
+  }
+
+  stop(done: () => void): void {
+    this.#waiting.push(done)
+    if (this.#idle) this.#tellIdle()
+    else if (!this.#stopping) this.#handOver()
+  }
+
+  /** Stops, but lets a leader find a successor first. */
+  #handOver(): void {
+    this.#stopping = true
+    if (this.#stopped || this.#parts?.raft.role !== 'leader') {
+      this.#end()
+      return
+    }
+    const { clock, settings } = this.#options
+    this.#stopTimer = clock.after(settings.electionTimeoutMs, () => this.#end())
+    this.transferLeadership(undefined, () => this.#end())
+  }
+
+  #role(): NodeStatus['role'] {
+    const raft = this.#parts?.raft
+    if (raft === undefined || this.#stopped) return 'follower'
+    if (raft.role === 'leader') return this.#leads() ? 'leader' : 'candidate'
+    if (raft.role !== 'follower') return 'candidate'
+    return isVoter(raft.configuration, this.id) ? 'follower' : 'learner'
+  }
+
+  #leads(): boolean {
+    const applied = this.#parts?.applier.applied ?? 0
+    return this.#readyIndex !== undefined && applied >= this.#readyIndex
+  }
+
+  /** The state machine first takes the snapshot, and only then hears of anything. */
+  #restore(state: PersistedState): void {
+    const { snapshot } = state
+    if (this.#stopped) return
+    if (snapshot === undefined) {
+      this.#start(state)
+      return
+    }
+    const { storage, machine } = this.#options
+    readSnapshot(storage, snapshot, (error, chunks) => {
+      if (this.#stopped) return
+      const failed = chunks === undefined ? error : restoreMachine(machine, snapshot, chunks)
+      if (failed === undefined) this.#start(state)
+      else this.#fail(failed)
+    })
+  }
+
+  #start(state: PersistedState): void {
+    try {
+      this.#parts = assemble(this.#options, state, {
+        onInput: input => this.#step(input),
+        onPersisted: seq => this.#persisted(seq),
+        onApplied: (index, entries) => this.#applied(index, entries),
+        onGone: peer => this.#unreachable(peer),
+        onBeat: (ms, stalledMs) => this.#beat(ms, stalledMs),
+        onError: error => this.#fail(error),
+      })
+    } catch (cause) {
+      this.#fail(internal(cause))
+      return
+    }
+    const { term, lastIndex } = this.status
+    this.#options.log.info('raft-start', { id: this.id, term, lastIndex })
+    this.#afterSteps()
+  }
+
+  /** Takes an input; while a step is under way, after it. */
+  #step(input: Input): void {
+    if (this.#stopped) return
+    this.#inputs.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        const parts = this.#parts
+        if (parts === undefined || this.#stopped) return
+        this.#carryOut(parts, parts.raft.step(next))
+      }
+      this.#afterSteps()
+    } catch (cause) {
+      this.#fail(internal(cause))
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #carryOut({ raft, link, writer, applier, snapshots }: Parts, effects: Effects): void {
+    const { persist, restore, apply } = effects
+    if (persist !== undefined) {
+      writer.persist(persist)
+      if (persist.snapshot !== undefined) snapshots.published(persist.snapshot)
+      if (restore !== undefined) applier.restore(restore, persist.seq)
+    }
+    for (const { message, after } of effects.send) {
+      if (after === undefined) link.send(message)
+      else this.#gate.hold(message, after)
+    }
+    for (const header of effects.sendChunks) snapshots.send(header)
+    for (const chunk of effects.storeChunks) snapshots.store(chunk)
+    if (apply.length > 0) applier.apply(apply)
+    for (const result of effects.proposals) this.#calls.proposalResult(result, raft.leader)
+    for (const result of effects.reads) this.#calls.readResult(result, applier.applied)
+    for (const result of effects.transfers) this.#calls.transferResult(result)
+    for (const result of effects.changes) this.#calls.changeResult(result)
+    if (effects.removed) {
+      this.#removed = true
+      this.#options.log.warn('raft-removed', { id: this.id })
+    }
+  }
+
+  /** What follows from where the steps have led to. */
+  #afterSteps(): void {
+    const parts = this.#parts
+    if (parts === undefined || this.#stopped) return
+    const { raft } = parts
+    if (!raft.ready) this.#readyIndex = undefined
+    else this.#readyIndex ??= raft.commitIndex
+    takeDueSnapshot(parts, this.#options)
+    this.#tellStatus()
+  }
+
+  /** Tells who asked, when something they may act on has changed. */
+  #tellStatus(): void {
+    const status = this.status
+    const { role, term, leader, configuration, quorate, removed } = status
+    const text = JSON.stringify([role, term, leader, configuration, quorate, removed])
+    if (text === this.#lastStatus) return
+    this.#lastStatus = text
+    this.#options.log.info('raft-status', { role, term, leader, quorate })
+    for (const handle of [...this.#statusHandlers]) this.#calls.call(() => handle(status))
+  }
+
+  #persisted(seq: number): void {
+    this.#gate.release(seq)
+    this.#parts?.applier.persisted(seq)
+    this.#step({ type: 'persisted', seq })
+  }
+
+  #applied(index: number, entries: readonly Entry[]): void {
+    this.#step({ type: 'applied', index })
+    // After the step, so that a caller who asks in `done` for the status is told of what it caused.
+    this.#calls.applied(index, entries)
+  }
+
+  #unreachable(peer: string): void {
+    this.#step({ type: 'unreachable', peer })
+    for (const handle of [...this.#unreachableHandlers]) this.#calls.call(() => handle(peer))
+  }
+
+  #beat(ms: number, stalledMs: number | undefined): void {
+    const parts = this.#parts
+    if (parts === undefined || this.#stopped) return
+    const { clock, settings, log, proposalTimeoutMs } = this.#options
+    if (stalledMs !== undefined) {
+      log.warn('raft-stalled', { ms: stalledMs })
+      this.#step({ type: 'stalled', ms: stalledMs })
+    }
+    this.#step({ type: 'elapse', ms })
+    // A disk that hangs must not keep a leader in office that can commit nothing by itself.
+    const { since } = parts.writer
+    const late = since !== undefined && clock.now() - since > settings.electionTimeoutMs
+    if (late && since !== this.#stalledWrite) {
+      this.#stalledWrite = since
+      log.error('raft-disk-stalled', { ms: clock.now() - since })
+      this.#step({ type: 'stepDown' })
+    }
+    parts.snapshots.sweep(parts.raft.snapshotsInUse)
+    this.#calls.expire(clock.now() - (proposalTimeoutMs ?? 5 * settings.electionTimeoutMs))
+  }
+
+  #flushLater(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#options.clock.defer(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#flushing = false
+    const proposals = this.#proposals
+    const reads = this.#reads
+    this.#proposals = []
+    this.#reads = []
+    if (proposals.length > 0) this.#step({ type: 'propose', proposals })
+    for (const id of reads) this.#step({ type: 'read', id })
+  }
+
+  #later(run: () => void): void {
+    this.#options.clock.defer(() => this.#calls.call(run))
+  }
+
+  #fail(error: RaftError): void {
+    if (this.#fatal !== undefined || this.#stopped) return
+    this.#fatal = error
+    const { cause } = error
+    const stack = cause instanceof Error ? cause.stack : undefined
+    this.#options.log.error('raft-fatal', { code: error.code, message: error.message, stack })
+    this.#end()
+    for (const handle of [...this.#fatalHandlers]) this.#later(() => handle(error))
+  }
+
+  /** Ends everything at once. */
+  #end(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#stopTimer?.cancel()
+    this.#inputs = []
+    this.#gate.clear()
+    this.#calls.end()
+    const idle = (): void => {
+      this.#idle = true
+      this.#tellIdle()
+    }
+    if (this.#parts === undefined) idle()
+    else stopParts(this.#parts, idle)
+  }
+
+  #tellIdle(): void {
+    for (const done of this.#waiting.splice(0)) this.#later(done)
+  }
+}
+
+/**
+ * Starts a server on what its storage holds; an empty one waits to be added to a cluster by its leader.
+ *
+ * @throws RaftError RAFT_BAD_SETTING
+ */
+export function startNode(options: NodeOptions): RaftNode {
+  return new Driver(options)
+}
+
+function subscribed<T>(handlers: Set<T>, handle: T): Subscription {
+  handlers.add(handle)
+  return { unsubscribe: () => void handlers.delete(handle) }
+}
+
+function internal(cause: unknown): RaftError {
+  if (cause instanceof RaftError) return cause
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new RaftError('RAFT_INTERNAL', `${text}.`, { cause })
+}

@@ -1,0 +1,38 @@
+/**
+ * The public surface of raft/, kept by hand: what is not named here may change without notice.
+ */
+export { bootstrap, type Genesis } from './bootstrap.ts'
+export type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './calls.ts'
+export {
+  configurationOf,
+  isVoter,
+  membersOf,
+  type Configuration,
+  type ConfigurationChange,
+} from './core/configuration.ts'
+export {
+  defaultSettings,
+  settingBounds,
+  settingsProblem,
+  type RaftSettings,
+} from './core/settings.ts'
+export { startNode } from './driver.ts'
+export { RaftError, raftCodes, type RaftCode } from './error.ts'
+export { openLevelStorage } from './level-storage.ts'
+export { memoryDisk, memoryStorage, type MemoryDisk } from './memory-storage.ts'
+export { connectNats, type NatsBus, type NatsOptions } from './nats-bus.ts'
+export type { NodeOptions, NodeStatus, RaftNode } from './node.ts'
+export {
+  silentLogger,
+  type Bus,
+  type BusMessage,
+  type Clock,
+  type Logger,
+  type PublishOptions,
+  type Random,
+  type Subscription,
+  type Timer,
+} from './ports.ts'
+export type { Command, StateMachine } from './state-machine.ts'
+export type { Batch, Chunk, Storage } from './storage.ts'
+export { systemClock, systemRandom } from './system.ts'

@@ -1,0 +1,96 @@
+/**
+ * What a running node is made of, wired to the driver that runs it.
+ *
+ * Made once the disk was read and the state machine restored: from then on every part exists, and the driver need
+ * not ask which does.
+ */
+import assert from 'node:assert/strict'
+import { Applier } from './applier.ts'
+import type { Entry } from './core/entry.ts'
+import type { Input, PersistedState } from './core/input.ts'
+import { Raft } from './core/raft.ts'
+import type { RaftError } from './error.ts'
+import { Link } from './link.ts'
+import { Metronome } from './metronome.ts'
+import type { NodeOptions } from './node.ts'
+import { Snapshots } from './snapshots.ts'
+import { Writer } from './writer.ts'
+
+export interface Parts {
+  readonly raft: Raft
+  readonly link: Link
+  readonly writer: Writer
+  readonly applier: Applier
+  readonly snapshots: Snapshots
+  readonly metronome: Metronome
+}
+
+/** Where the parts report to. */
+export interface Reports {
+  readonly onInput: (input: Input) => void
+  readonly onPersisted: (seq: number) => void
+  readonly onApplied: (index: number, entries: readonly Entry[]) => void
+  readonly onGone: (peer: string) => void
+  readonly onBeat: (ms: number, stalledMs: number | undefined) => void
+  readonly onError: (error: RaftError) => void
+}
+
+/** `state` is what the disk holds; the state machine has its snapshot already. */
+export function assemble(options: NodeOptions, state: PersistedState, reports: Reports): Parts {
+  const { id, settings, storage, clock, random, machine, log, bus, cluster } = options
+  const { onInput, onError } = reports
+  const seed = Math.floor(random.next() * 2 ** 32)
+  const raft = new Raft({ id, settings, persisted: state, seed })
+  const writer = new Writer({ storage, clock, onPersisted: reports.onPersisted, onError })
+  const applied = state.snapshot?.lastIncludedIndex ?? 0
+  const applier = new Applier(
+    { machine, storage, clock, onApplied: reports.onApplied, onError },
+    applied,
+  )
+  const link = new Link({
+    ...{ id, cluster, bus, clock, random, log },
+    genesis: options.genesis ?? '',
+    goneEveryMs: settings.heartbeatMs / 2,
+    onMessage: message => onInput({ type: 'message', message }),
+    onGone: reports.onGone,
+  })
+  const snapshots = new Snapshots({
+    ...{ machine, storage, writer, clock, random, log, onError },
+    chunkBytes: settings.snapshotChunkBytes,
+    newest: state.snapshot,
+    onSaved: snapshot => onInput({ type: 'snapshotSaved', snapshot }),
+    onStored: (snapshotId, chunk) => onInput({ type: 'chunkStored', snapshotId, chunk }),
+    onChunk: message => link.send(message),
+  })
+  const metronome = new Metronome({
+    clock,
+    everyMs: settings.heartbeatMs / 2,
+    stallMs: settings.electionTimeoutMs / 2,
+    onBeat: reports.onBeat,
+  })
+  return { raft, link, writer, applier, snapshots, metronome }
+}
+
+export function stopParts(
+  { metronome, link, applier, snapshots, writer }: Parts,
+  done: () => void,
+): void {
+  metronome.stop()
+  link.close()
+  applier.stop()
+  snapshots.stop()
+  writer.stop(done)
+}
+
+/** Takes a snapshot when the log behind the last one has grown large enough. */
+export function takeDueSnapshot({ raft, applier, snapshots }: Parts, options: NodeOptions): void {
+  const { snapshotEveryEntries = 10_000, snapshotEveryBytes = 8 * 1024 * 1024 } = options
+  const index = raft.lastApplied
+  // The machine must stand exactly where the core believes it stands.
+  if (snapshots.taking || applier.applied !== index || index <= raft.snapshotIndex) return
+  const many = index - raft.snapshotIndex >= snapshotEveryEntries
+  if (!many && raft.logBytes < Math.max(snapshotEveryBytes, snapshots.newestBytes)) return
+  const term = raft.termAt(index)
+  assert(term !== undefined)
+  snapshots.take({ index, term, configuration: raft.configurationAt(index) })
+}
