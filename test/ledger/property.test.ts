@@ -1,0 +1,379 @@
+/**
+ * Random command sequences against the ledger's invariants: I1, I4, I5, R1, and that nothing useful lies idle.
+ *
+ * Two replicas apply the same commands; one of them is restored from a snapshot at random points, and snapshots
+ * are read while commands go on. LICD_PROPERTY_RUNS sets the number of sequences, LICD_PROPERTY_SEED the first
+ * seed (fixed by default, so that a run repeats).
+ */
+import { strict as assert } from 'node:assert'
+import fc from 'fast-check'
+import t from 'tap'
+import type { Command, CommandBody, Listing, SeatProof } from '../../lib/ledger/command.ts'
+import { Ledger } from '../../lib/ledger/ledger.ts'
+import type { Applied } from '../../lib/ledger/ledger.ts'
+import type { Row } from '../../lib/ledger/snapshot.ts'
+import { featureRow } from '../../lib/ledger/snapshot.ts'
+import { content, epoch, vendor } from './pool.ts'
+
+const runs = Number(process.env['LICD_PROPERTY_RUNS'] ?? 3_000)
+const seed = Number(process.env['LICD_PROPERTY_SEED'] ?? 20_261_124)
+
+const names = ['a', 'b', 'c', 'd'] as const
+const features = ['own', 'cad', 'sim'] as const
+
+/** One step: what to do, and figures that choose how. */
+type Step = readonly [kind: number, x: number, y: number, z: number, odd: number]
+
+const step: fc.Arbitrary<Step> = fc.tuple(
+  fc.nat(99),
+  fc.nat(1_000),
+  fc.nat(1_000),
+  fc.nat(1_000),
+  fc.nat(19),
+)
+
+function pick<Item>(items: readonly Item[], at: number): Item {
+  const item = items[at % items.length]
+  assert(item !== undefined)
+  return item
+}
+
+class World {
+  one = new Ledger()
+  two = new Ledger()
+  #index = 0
+  #ids = 0
+  #walls = epoch
+  readonly #said: { command: Command; applied: Applied }[] = []
+  readonly #proofs: SeatProof[] = []
+  /** A snapshot that is read while commands go on, and the hash it has to come to. */
+  #open: { rows: Iterator<Row>; read: Row[]; hash: string } | undefined
+  #last: Picture = { tables: new Map(), live: new Set() }
+  readonly seen = new Map<string, number>()
+
+  constructor() {
+    const settings = { tickMs: 1_000, leaseTicks: 6, seatTicks: 4 }
+    this.apply({
+      id: '',
+      deadline: 0,
+      by: 'init',
+      body: {
+        type: 'genesis',
+        pool: 'test',
+        fingerprint: 'print',
+        settings,
+        servers: names,
+        vendors: [vendor, { ...vendor, kid: 'kid-2' }],
+        wallMs: epoch,
+      },
+    })
+    for (const server of names) this.say({ type: 'hello', server, bootId: `boot ${server}` })
+    this.say({ type: 'add-feature', feature: 'own', allocations: 7 })
+    this.say({ type: 'add-code', text: '', content: content({ codeId: 'first', allocations: 5 }) })
+    const sim = content({ codeId: 'code 0', feature: 'sim', allocations: 4 })
+    this.say({ type: 'add-code', text: '', content: sim })
+    this.say({ type: 'change-criteria', feature: 'own', targets: { a: 4, b: 2 } })
+    this.say({ type: 'change-criteria', feature: 'cad', targets: { c: 3, d: 2 } })
+    this.tick(15, 0)
+  }
+
+  do([kind, x, y, z, odd]: Step): void {
+    if (kind < 20) this.tick(x, y)
+    else if (kind < 28) for (let n = 0; n <= z % 8; n++) this.tick(x - (x % 3) + 1, y)
+    else if (kind < 34) this.#repeat(x)
+    else if (kind < 37) this.#restore()
+    else if (kind < 38 && odd === 0) for (let n = 0; n < 640; n++) this.tick(x, y)
+    else if (kind < 40) this.#snapshot()
+    else this.say(this.#body([kind, x, y, z, odd]), odd === 7 ? (x % 12) - 6 : y % 3)
+    this.#readOn()
+  }
+
+  tick(x: number, y: number): void {
+    this.#walls += (y % 5) * 20_000
+    const listings: Listing[] = []
+    for (const [at, server] of names.entries()) {
+      // The bits of x say who is listed: mostly most of them.
+      if (((x >> at) & 1) === 0 && x % 3 !== 0) continue
+      const record = this.one.state.servers.get(server)
+      const incarnation = record?.incarnation ?? 0
+      const number = (record?.listedNumber ?? 0) + (y % 7 === 0 ? 0 : 1)
+      const usage = [{ feature: pick(features, x), inUse: y % 4, granted: y % 3, denied: 0 }]
+      listings.push({ server, incarnation, number, wallMs: this.#walls + at * 700, usage })
+    }
+    const tick = this.one.state.tick + 1
+    this.apply({ id: '', deadline: 0, by: 'leader', body: { type: 'tick', tick, listings } })
+  }
+
+  say(body: CommandBody, ahead = 3): void {
+    this.#ids += 1
+    const deadline = this.one.state.tick + ahead
+    const command = { id: `c${String(this.#ids)}`, deadline, by: 'test', body }
+    this.#said.push({ command, applied: this.apply(command) })
+  }
+
+  /** I4: a repetition answers as the first time did and changes nothing. */
+  #repeat(x: number): void {
+    if (this.#said.length === 0) return
+    const { command, applied } = pick(this.#said, x)
+    const kept = this.one.state.results.has(command.id)
+    const before = this.one.hash()
+    const again = this.apply(command)
+    if (kept) {
+      assert.equal(again.duplicate, true)
+      assert.deepEqual(again.result, applied.result)
+      assert.equal(this.one.hash(), before)
+    } else {
+      // Forgotten means too late for good: it has no effect a second time.
+      assert.equal(again.result.ok, false)
+      assert.deepEqual(again.changed, [])
+    }
+  }
+
+  #restore(): void {
+    this.two = Ledger.restore(this.two.snapshot())
+    assert.equal(this.two.hash(), this.one.hash())
+  }
+
+  #snapshot(): void {
+    this.#open ??= { rows: this.one.snapshotRows(), read: [], hash: this.one.hash() }
+  }
+
+  #readOn(): void {
+    const open = this.#open
+    if (open === undefined) return
+    for (let n = 0; n < 4; n++) {
+      const row = open.rows.next()
+      if (!row.done) open.read.push(row.value)
+      else {
+        assert.equal(Ledger.restoreRows(open.read).hash(), open.hash, 'a consistent snapshot')
+        this.#open = undefined
+        return
+      }
+    }
+  }
+
+  /** Applies to both replicas and checks every invariant that can be seen from outside. */
+  apply(command: Command): Applied {
+    this.#index += 1
+    const before = this.#last
+    const applied = this.one.apply(command, this.#index)
+    const other = this.two.apply(command, this.#index)
+    assert.deepEqual(other, applied, 'replicas answer alike (I5)')
+    assert.equal(this.two.hash(), this.one.hash(), 'replicas are alike (I5)')
+    const after = this.#picture()
+    this.#last = after
+    this.#checkFeatures()
+    checkGivers(before, after, command, applied)
+    checkChanged(before, after, applied)
+    this.#checkMoves()
+    const { result } = applied
+    const outcome = result.ok ? 'ok' : result.code
+    const seen = `${command.body.type} ${applied.duplicate ? 'again' : outcome}`
+    this.seen.set(seen, (this.seen.get(seen) ?? 0) + 1)
+    if ('taken' in result) {
+      for (const { source } of result.taken) {
+        const key = `${command.body.type} took ${source}`
+        this.seen.set(key, (this.seen.get(key) ?? 0) + 1)
+      }
+    }
+    return applied
+  }
+
+  #picture(): Picture {
+    const { state } = this.one
+    return {
+      tables: new Map(
+        [...state.features].map(([name, feature]) => {
+          const { demand: _demand, usage: _usage, ...row } = featureRow(feature)
+          return [name, { text: JSON.stringify(row), shares: new Map(feature.shares) }]
+        }),
+      ),
+      live: new Set(names.filter(name => this.one.serverState(name) !== 'down')),
+    }
+  }
+
+  /** I1, and that whoever may be served has been: nothing is owed or waited for while something lies idle. */
+  #checkFeatures(): void {
+    for (const feature of this.one.state.features.values()) {
+      const { allocations, owed, free, shares, demand, name } = feature
+      const owned = [...shares.values()].reduce((sum, share) => sum + share, 0)
+      assert.equal(free + owned, allocations + owed, `I1: ${name}`)
+      assert(Math.min(free, owed, allocations, ...shares.values()) >= 0, `I1: ${name}`)
+      const idle =
+        free +
+        names
+          .filter(server => this.one.serverState(server) === 'down')
+          .reduce((sum, server) => sum + (shares.get(server) ?? 0), 0)
+      const served = demand.filter(({ server }) => this.one.serverState(server) === 'up')
+      if (owed > 0 || served.length > 0) assert.equal(idle, 0, `${name}: settled`)
+      assert.equal(new Set(demand.map(({ server }) => server)).size, demand.length)
+      for (const { server, count } of demand) {
+        assert(count > 0)
+        assert.notEqual(this.one.serverState(server), 'down')
+      }
+    }
+  }
+
+  #checkMoves(): void {
+    for (const { to, until } of this.one.state.moves.values()) {
+      assert(until > this.one.state.tick)
+      const taker = this.one.state.servers.get(to)
+      assert(taker && taker.downAt >= until, 'the taker is not down before (R6)')
+    }
+  }
+
+  #proof(x: number, y: number, odd: number): SeatProof {
+    if (this.#proofs.length > 0 && y % 2 === 0) return pick(this.#proofs, x)
+    const { tick, settings } = this.one.state
+    const server = pick(names, x)
+    const proof = {
+      seatId: `seat ${String(y % 6)}`,
+      feature: pick(features, y),
+      server,
+      incarnation: (this.one.state.servers.get(server)?.incarnation ?? 0) - (odd === 5 ? 1 : 0),
+      seatTick: tick + (odd === 6 ? 1 : 0),
+      lastTick: tick + settings.seatTicks,
+    }
+    this.#proofs.push(proof)
+    return proof
+  }
+
+  #body([kind, x, y, z, odd]: Step): CommandBody {
+    const server = pick(names, x)
+    const other = pick(names, y)
+    const incarnationOf = (name: string) =>
+      (this.one.state.servers.get(name)?.incarnation ?? 0) - (odd === 1 ? 1 : 0)
+    const incarnation = incarnationOf(server)
+    const feature = pick(features, z)
+    const count = odd === 2 ? pick([0, -1, 0.5, NaN, 1e12], y) : 1 + (y % 4)
+    if (kind < 44) return { type: 'hello', server, bootId: `boot ${String(z % 30)}` }
+    if (kind < 64) {
+      const update = kind < 56
+      return {
+        type: 'borrow',
+        feature,
+        to: server,
+        incarnation,
+        needed: update ? 1 + (odd === 3 ? 1 : 0) : count,
+        wanted: update ? 1 + (y % 3) : count + (x % 3),
+        cause: update ? 'update' : 'request',
+        queue: z % 3,
+        ...(y % 3 === 0
+          ? { offer: { server: other, incarnation: incarnationOf(other), count: z % 4 } }
+          : {}),
+        ...(update ? { move: { ...this.#proof(y, z, odd), ...(x % 4 ? { feature } : {}) } } : {}),
+      }
+    }
+    if (kind < 74) return { type: 'return', feature, server, incarnation, count }
+    if (kind < 79) return { type: 'demand', feature, server, incarnation, count: z % 5 }
+    if (kind < 86) {
+      const waiting = this.one.state.features.get(feature)?.demand[0]?.server
+      const to = y % 3 > 0 && waiting !== undefined ? waiting : other
+      const toIncarnation = incarnationOf(to)
+      return { type: 'lend', feature, server, incarnation, count, to, toIncarnation }
+    }
+    return this.#operatorBody(kind, { x, y, z, odd, count })
+  }
+
+  #operatorBody(
+    kind: number,
+    { x, y, z, odd, count }: { x: number; y: number; z: number; odd: number; count: number },
+  ): CommandBody {
+    const feature = pick(features, z)
+    const codeId = `code ${String(x % 12)}`
+    if (kind < 90) {
+      const startsAt = this.#walls + pick([-1_000, 0, 50_000, 90_000], y)
+      const expiresAt = startsAt + pick([1_000, 100_000, 200_000], x)
+      const kid = odd === 4 ? 'kid-2' : vendor.kid
+      const change = { codeId, feature, startsAt, allocations: count, kid }
+      const kept = content(y % 4 === 0 ? change : { ...change, expiresAt })
+      return { type: 'add-code', text: 'text', content: kept }
+    }
+    if (kind < 92) return { type: 'remove-code', codeId: x % 5 === 0 ? 'first' : codeId }
+    if (kind < 93) return { type: 'add-allocations', feature, count }
+    if (kind < 94) return { type: 'add-feature', feature, allocations: count }
+    if (kind < 97) {
+      const targets = { [pick(names, x)]: x % 6, [pick(names, y)]: y % 6 }
+      const kept = y % 3 === 0 ? 'even' : targets
+      return { type: 'change-criteria', feature, targets: kept, thresholds: { a: 0.5 } }
+    }
+    if (kind < 98) return { type: 'set-threshold', feature, server: pick(names, x), threshold: 0.8 }
+    if (kind < 99) return { type: 'add-vendor', vendor: { ...vendor, name: `n${String(x % 3)}` } }
+    const leaseTicks = 3 + (y % 5)
+    const settings = { tickMs: pick([1_000, 400, 2_000], x), leaseTicks, seatTicks: 2 + (z % 2) }
+    return { type: 'change-settings', settings }
+  }
+}
+
+interface Picture {
+  /** Feature -> its distribution as text, and shares. */
+  readonly tables: Map<string, { text: string; shares: Map<string, number> }>
+  readonly live: ReadonlySet<string>
+}
+
+/** R1: a live server's share shrinks by its own doing only: what it returned, lent, offered, or a seat moved away. */
+function checkGivers(
+  before: Picture,
+  after: Picture,
+  { body }: Command,
+  { result }: Applied,
+): void {
+  for (const [feature, { shares }] of before.tables) {
+    for (const [server, share] of shares) {
+      const lost = share - (after.tables.get(feature)?.shares.get(server) ?? 0)
+      if (lost <= 0 || !before.live.has(server) || !after.live.has(server)) continue
+      const own =
+        ((body.type === 'return' || body.type === 'lend') && body.server === server
+          ? body.count
+          : 0) +
+        ('taken' in result && body.type === 'borrow'
+          ? result.taken
+              .filter(taken => taken.server === server)
+              .reduce((sum, { count }) => sum + count, 0)
+          : 0)
+      assert(lost <= own, `${body.type} took ${String(lost)} of ${server}'s ${feature}`)
+    }
+  }
+}
+
+/** The revision counts each change of a distribution, and the answer names the features. */
+function checkChanged(before: Picture, after: Picture, applied: Applied): void {
+  for (const name of new Set([...before.tables.keys(), ...after.tables.keys()])) {
+    if (before.tables.get(name)?.text === after.tables.get(name)?.text) continue
+    assert(applied.changed.includes(name), `${name} changed in silence`)
+  }
+  const grown = applied.changed.length > 0 ? 1 : 0
+  assert.equal(applied.revision, applied.revisionBefore + grown)
+  if (applied.result.ok && !applied.duplicate) {
+    assert.equal(applied.result.revision, applied.revision)
+  }
+}
+
+t.test('random command sequences keep I1, I4, I5 and R1', async t => {
+  const seen = new Map<string, number>()
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), steps => {
+      const world = new World()
+      for (const one of steps) world.do(one)
+      for (const [key, count] of world.seen) seen.set(key, (seen.get(key) ?? 0) + count)
+    }),
+    { numRuns: runs, seed, endOnFailure: false },
+  )
+  let commands = 0
+  for (const [key, count] of seen) if (!key.includes(' took ')) commands += count
+  t.comment(`${String(runs)} sequences, ${String(commands)} commands`)
+  // A generator that stopped reaching the interesting cases would pass for ever.
+  for (const key of [
+    ...['free', 'down', 'offer', 'move'].map(source => `borrow took ${source}`),
+    ...['borrow LICD_NO_SOURCE', 'borrow LICD_PAST_INCARNATION', 'borrow again', 'lend ok'],
+    ...['return ok', 'return LICD_NOT_ENOUGH', 'return LICD_NOT_FUNCTIONING', 'demand ok'],
+    ...['lend LICD_NO_DEMAND', 'add-code ok', 'remove-code ok', 'hello ok', 'hello again'],
+    ...['change-settings ok', 'change-criteria ok', 'change-criteria LICD_TARGETS_TOO_LARGE'],
+    ...['return LICD_BAD_DEADLINE', 'return LICD_DEADLINE', 'return LICD_BAD_COUNT'],
+  ]) {
+    t.ok((seen.get(key) ?? 0) > 0, `reached: ${key}`)
+  }
+  if (process.env['LICD_PROPERTY_SEEN'] !== undefined) {
+    for (const [key, count] of [...seen].sort()) t.comment(`${key}: ${String(count)}`)
+  }
+})
