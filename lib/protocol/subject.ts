@@ -40,8 +40,8 @@ export function subjects(pool: string) {
     root,
     /** Prefix of what servers tell each other; Raft's classes are `v a h s`. */
     raft: `${root}.raft`,
-    /** Server to server, outside consensus: `propose`, `keepalive`, `ask`. */
-    peer: (server: string, operation: 'propose' | 'keepalive' | 'ask') =>
+    /** Server to server, outside consensus: `propose`, `keepalive`, `ask`, and `claim` among processes of one name. */
+    peer: (server: string, operation: 'propose' | 'keepalive' | 'ask' | 'claim') =>
       `${root}.raft.${server}.${operation}`,
     /** Clients. With `any`, one server of the pool answers. */
     seat: (server: string, operation: SeatOperation) => `${root}.seat.${server}.${operation}`,

@@ -1,0 +1,371 @@
+/**
+ * The operators' side of a server: requests on `ctl.<operation>` (any server answers one) and
+ * `ctl.<operation>.<server>` (this one answers).
+ *
+ * A change is committed through the leader, whichever server was asked (claims 8, 10, 12), and answered when it
+ * was applied *here*. Questions are answered from the local state, after a look whether the log holds more: what
+ * one server has confirmed, the next one asked knows too, as long as there is a leader to ask.
+ *
+ * Nothing a request holds can take the server down or change anything but by a command: each ends in an answer,
+ * a coded one when it is wrong.
+ */
+import { Packr } from 'msgpackr'
+import type { Bus, BusMessage, Clock, Logger, Subscription } from '../../raft/ports.ts'
+import type { Code } from '../error.ts'
+import type { CodeContent, CommandBody, VendorKey } from '../ledger/command.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { ctlBounds, type Change, type CtlAnswers, type PoolStatus } from '../protocol/ctl.ts'
+import type { Subjects } from '../protocol/subject.ts'
+import {
+  codeTextMax,
+  isChangeOperation,
+  isCommandId,
+  isFields,
+  isWhole,
+  readBody,
+  readChange,
+  readTimeout,
+  refuse,
+  type Fields,
+  type Refusal,
+} from './ctl-request.ts'
+import type { Outcome, SeatService } from './parts.ts'
+
+/** Requests being answered at a time. Beyond it one is answered LICD_TOO_BUSY. */
+const underWayMax = 1_000
+/** Signatures being checked at a time, a bound on the work that operators can cause at once. */
+const verifyMax = 16
+/** A question waits so long for the leader's word on how far the log goes, then takes what is here. */
+const barrierMs = 500
+const forwardedHeader = 'Licd-Forwarded'
+
+export type Verified =
+  { readonly ok: true; readonly content: CodeContent } | ({ readonly ok: false } & Refusal)
+
+/** Checks a license code's signature and content. Calls back once. */
+export type VerifyCode = (
+  text: string,
+  against: {
+    readonly vendors: readonly VendorKey[]
+    readonly fingerprint: string
+    readonly calendar: number
+  },
+  done: (verified: Verified) => void,
+) => void
+
+export interface CtlOptions {
+  readonly server: string
+  readonly subjects: Subjects
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly log: Logger
+  readonly ledger: () => Ledger
+  readonly leader: () => string | undefined
+  readonly status: () => PoolStatus
+  readonly seats: SeatService['seats']
+  readonly barrier: (done: (caughtUp: boolean) => void) => void
+  readonly submit: (
+    command: { readonly id: string; readonly by: string; readonly deadlineTicks: number },
+    body: CommandBody,
+    done: (outcome: Outcome) => void,
+  ) => void
+  /** See `Submitter.withdraw`. */
+  readonly withdraw: (id: string) => boolean
+  readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
+  readonly verifyCode: VerifyCode
+}
+
+type Answer = (Refusal & { readonly ok: false }) | { readonly ok: true; readonly data: object }
+type Done = (answer: Answer) => void
+
+interface Request {
+  readonly operation: string
+  readonly fields: Fields
+  readonly message: BusMessage
+}
+
+function answerWith<Operation extends keyof CtlAnswers>(
+  _operation: Operation,
+  data: CtlAnswers[Operation],
+): Answer {
+  return { ok: true, data }
+}
+
+export class Ctl {
+  readonly #options: CtlOptions
+  readonly #packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
+  #subscriptions: Subscription[] = []
+  #underWay = 0
+  #verifying = 0
+  #dropped = 0
+
+  constructor(options: CtlOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { bus, subjects, server } = this.#options
+    const handle = (message: BusMessage): void => this.#receive(message)
+    this.#subscriptions = [
+      bus.subscribe(subjects.ctl('*'), handle, { queue: subjects.queue }),
+      bus.subscribe(subjects.ctlAt('*', server), handle),
+    ]
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe()
+  }
+
+  #receive(message: BusMessage): void {
+    const { reply, subject } = message
+    if (reply === undefined) {
+      this.#dropped++
+      this.#options.log.debug('ctl-dropped', { subject, dropped: this.#dropped })
+      return
+    }
+    const isJson = message.header('Content-Type') === 'application/json'
+    const answer: Done = given => this.#reply(reply, isJson, given)
+    if (message.data.length > ctlBounds.messageBytes) {
+      answer(refuse('LICD_TOO_LARGE', `${message.data.length} bytes.`))
+      return
+    }
+    const fields = this.#decode(message.data, isJson)
+    if (fields === undefined) {
+      answer(refuse('LICD_BAD_REQUEST', `The request is no ${isJson ? 'JSON' : 'msgpack'} object.`))
+      return
+    }
+    if (this.#underWay >= underWayMax) {
+      answer(refuse('LICD_TOO_BUSY', 'The server answers as many operators as it may.'))
+      return
+    }
+    this.#underWay++
+    let isAnswered = false
+    const operation = subject.split('.')[4] ?? ''
+    this.#dispatch({ operation, fields, message }, given => {
+      if (isAnswered) return
+      isAnswered = true
+      this.#underWay--
+      answer(given)
+    })
+  }
+
+  #dispatch({ operation, fields, message }: Request, done: Done): void {
+    if (isChangeOperation(operation)) {
+      const change = readChange(fields)
+      if (!change.ok) return done(change)
+      const body = readBody(operation, fields)
+      if (!body.ok) return done(body)
+      return this.#commit(change.value, body.value, done)
+    }
+    switch (operation) {
+      case 'status':
+        return this.#afterBarrier(() =>
+          done(answerWith('status', { status: this.#options.status() })),
+        )
+      case 'seats':
+        return this.#seats(fields, done)
+      case 'code-list':
+        return this.#afterBarrier(() => done(this.#codes()))
+      case 'vendor-list':
+        return this.#afterBarrier(() => done(this.#vendors()))
+      case 'outcome':
+        return this.#outcome(fields, done)
+      case 'code-add':
+        return this.#addCode(fields, done)
+      case 'transfer-leader':
+        return this.#transfer(fields, message, done)
+      default:
+        return done(
+          refuse('LICD_BAD_REQUEST', `There is no operation ${JSON.stringify(operation)}.`),
+        )
+    }
+  }
+
+  /** Submits, and answers by the outcome here or, at the latest, when the operator's time is over. */
+  #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
+    const { clock, submit, withdraw, ledger, leader } = this.#options
+    const { id, by, timeoutMs } = change
+    const timer = clock.after(timeoutMs, () => {
+      if (withdraw(id)) done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
+      else if (leader() === undefined) {
+        done(refuse('LICD_UNKNOWN_OUTCOME', 'The leader was lost while it was under way.'))
+      } else done(refuse('LICD_UNKNOWN_OUTCOME', `No outcome within ${timeoutMs} ms.`))
+    })
+    const { tickMs } = ledger().state.settings
+    const deadlineTicks = Math.ceil(timeoutMs / tickMs) + 1
+    submit({ id, by, deadlineTicks }, body, outcome => {
+      timer.cancel()
+      done(answerTo(outcome, extra))
+    })
+  }
+
+  #addCode(fields: Fields, done: Done): void {
+    const change = readChange(fields)
+    if (!change.ok) return done(change)
+    const { text } = fields
+    if (typeof text !== 'string' || text.length > codeTextMax) {
+      return done(
+        refuse('LICD_CODE_MALFORMED', `It must be a text of at most ${codeTextMax} bytes.`),
+      )
+    }
+    if (this.#verifying >= verifyMax) {
+      return done(refuse('LICD_TOO_BUSY', 'Many license codes are being checked.'))
+    }
+    this.#verifying++
+    // A vendor trusted a moment ago through another server must be known here before the code is judged.
+    this.#afterBarrier(() => {
+      const { state } = this.#options.ledger()
+      const vendors = [...state.vendors.values()].sort((a, b) => (a.kid < b.kid ? -1 : 1))
+      const { fingerprint, calendar } = state
+      this.#options.verifyCode(text, { vendors, fingerprint, calendar }, verified => {
+        this.#verifying--
+        if (!verified.ok) return done(verified)
+        const { content } = verified
+        return this.#commit(change.value, { type: 'add-code', text, content }, done, { content })
+      })
+    })
+  }
+
+  #seats({ feature, after, limit }: Fields, done: Done): void {
+    if (feature !== undefined && typeof feature !== 'string') {
+      return done(refuse('LICD_BAD_REQUEST', 'Field feature must be a text.'))
+    }
+    if (after !== undefined && typeof after !== 'string') {
+      return done(refuse('LICD_BAD_REQUEST', 'Field after must be a seat id.'))
+    }
+    if (limit !== undefined && !isWhole(limit, 1, ctlBounds.pageMax)) {
+      return done(refuse('LICD_BAD_REQUEST', `Field limit: from 1 to ${ctlBounds.pageMax}.`))
+    }
+    const page = this.#options.seats({
+      ...(feature === undefined ? {} : { feature }),
+      ...(after === undefined ? {} : { after }),
+      limit: limit ?? ctlBounds.pageMax,
+    })
+    return done(answerWith('seats', page))
+  }
+
+  #codes(): Answer {
+    const { codes } = this.#options.ledger().state
+    const list = [...codes.values()].map(({ content, state }) => ({ ...content, state }))
+    list.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
+    return answerWith('code-list', { codes: list })
+  }
+
+  #vendors(): Answer {
+    const vendors = [...this.#options.ledger().state.vendors.values()]
+    vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
+    return answerWith('vendor-list', { vendors })
+  }
+
+  /** Must not be a guess: without a leader to say how far the log goes there is no answer. */
+  #outcome({ id }: Fields, done: Done): void {
+    if (!isCommandId(id)) return done(refuse('LICD_BAD_REQUEST', 'Field id must be a command id.'))
+    return this.#afterBarrier(caughtUp => {
+      const remembered = this.#options.ledger().state.results.get(id)
+      if (remembered !== undefined) {
+        const { result } = remembered
+        done(answerWith('outcome', { outcome: result.ok ? 'applied' : 'refused', result }))
+      } else if (caughtUp) done(answerWith('outcome', { outcome: 'unknown' }))
+      else done(refuse('LICD_NO_LEADER', 'The outcome cannot be told now.'))
+    })
+  }
+
+  #transfer(fields: Fields, message: BusMessage, done: Done): void {
+    const { bus, subjects, server, leader, ledger } = this.#options
+    const timeout = readTimeout(fields)
+    if (!timeout.ok) return done(timeout)
+    const { to } = fields
+    if (to !== undefined && (typeof to !== 'string' || !ledger().state.servers.has(to))) {
+      return done(refuse('LICD_UNKNOWN_SERVER', 'Field to names none of the pool.'))
+    }
+    const current = leader()
+    if (current === undefined) return done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
+    if (current !== server) {
+      // Only the leader can give its office away: it gets the request as it came, and answers it.
+      const { reply } = message
+      if (reply === undefined || message.header(forwardedHeader) !== undefined) {
+        return done(refuse('LICD_NO_LEADER', 'The leader is just changing.'))
+      }
+      const type = message.header('Content-Type')
+      const headers = {
+        [forwardedHeader]: server,
+        ...(type === undefined ? {} : { 'Content-Type': type }),
+      }
+      bus.publish(subjects.ctlAt('transfer-leader', current), message.data, { reply, headers })
+      return done(passedOn)
+    }
+    if (to === server) return done(answerWith('transfer-leader', { leader: server }))
+    return this.#options.transfer(to, problem => {
+      if (problem !== undefined) done(refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`))
+      else this.#awaitLeader(timeout.value, done)
+    })
+  }
+
+  /** Answers with the new leader as soon as this server knows it. */
+  #awaitLeader(leftMs: number, done: Done): void {
+    const { clock, leader, server } = this.#options
+    const current = leader()
+    if (current !== undefined && current !== server) {
+      return done(answerWith('transfer-leader', { leader: current }))
+    }
+    if (leftMs <= 0) return done(answerWith('transfer-leader', {}))
+    clock.after(50, () => this.#awaitLeader(leftMs - 50, done))
+  }
+
+  #afterBarrier(run: (caughtUp: boolean) => void): void {
+    const { clock, leader, barrier } = this.#options
+    if (leader() === undefined) return run(false)
+    let isDone = false
+    const finish = (caughtUp: boolean): void => {
+      if (isDone) return
+      isDone = true
+      timer.cancel()
+      run(caughtUp)
+    }
+    const timer = clock.after(barrierMs, () => finish(false))
+    return barrier(finish)
+  }
+
+  #decode(data: Uint8Array, isJson: boolean): Fields | undefined {
+    if (data.length === 0) return {}
+    try {
+      const value: unknown = isJson
+        ? JSON.parse(new TextDecoder().decode(data))
+        : this.#packr.unpack(data)
+      return isFields(value) ? value : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  #reply(reply: string, isJson: boolean, answer: Answer): void {
+    if (answer === passedOn) return
+    const { bus, server } = this.#options
+    const encode = (given: Answer): Uint8Array => {
+      const body = given.ok ? { ok: true, server, ...given.data } : { ...given, server }
+      return isJson ? new TextEncoder().encode(JSON.stringify(body)) : this.#packr.pack(body)
+    }
+    const headers = isJson ? { headers: { 'Content-Type': 'application/json' } } : {}
+    const data = encode(answer)
+    const fits = data.length <= bus.maxPayload
+    const sent = fits ? data : encode(refuse('LICD_TOO_LARGE', `The answer: ${data.length} bytes.`))
+    bus.publish(reply, sent, headers)
+  }
+}
+
+/** The answer comes from another server. */
+const passedOn: Answer = { ok: true, data: {} }
+
+function answerTo(outcome: Outcome, extra: object): Answer {
+  switch (outcome.type) {
+    case 'applied': {
+      const { result, duplicate } = outcome
+      if (!result.ok) return refuse(result.code, result.detail ?? '')
+      return { ok: true, data: { revision: result.revision, duplicate, ...extra } }
+    }
+    case 'expired':
+      return refuse('LICD_DEADLINE' satisfies Code, 'Nothing was changed.')
+    case 'rejected':
+      return refuse('LICD_TOO_BUSY', 'The server has as many commands under way as it may.')
+  }
+}

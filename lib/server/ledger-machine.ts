@@ -1,0 +1,107 @@
+/**
+ * The ledger as Raft's state machine: log entries in, snapshots out and in.
+ *
+ * An entry that does not decode changes nothing, on every server alike: it never got past a leader of this
+ * version, so it is another version's, or damage that checksums missed. It is logged and skipped.
+ */
+import { pack, unpack } from 'msgpackr'
+import assert from 'node:assert/strict'
+import type { Logger } from '../../raft/ports.ts'
+import type { Command as Entry, StateMachine } from '../../raft/state-machine.ts'
+import { commandCodec } from '../command-codec.ts'
+import type { Command } from '../ledger/command.ts'
+import { Ledger, type Applied } from '../ledger/ledger.ts'
+import type { Row } from '../ledger/snapshot.ts'
+
+/** A slice is closed once it holds so much; with its last row it stays well below Raft's 128 KiB. */
+const sliceBytes = 48 * 1024
+/** Rows in a slice, a bound on the work of one pull. */
+const sliceRows = 500
+const sliceVersion = 1
+
+export interface LedgerHooks {
+  /** After every entry that changed the ledger or was refused by it, in order. */
+  applied(index: number, command: Command, applied: Applied): void
+  /** The ledger was replaced: at start from the own snapshot, later by one from the leader. */
+  installed(index: number): void
+}
+
+export class LedgerMachine implements StateMachine {
+  readonly #hooks: LedgerHooks
+  readonly #log: Logger
+  #ledger = new Ledger()
+  #index = 0
+  #hash: { readonly index: number; readonly text: string } | undefined
+
+  constructor(hooks: LedgerHooks, log: Logger) {
+    this.#hooks = hooks
+    this.#log = log
+  }
+
+  /** Another object after a snapshot: never keep it. */
+  get ledger(): Ledger {
+    return this.#ledger
+  }
+
+  /** Index of the last entry applied. */
+  get index(): number {
+    return this.#index
+  }
+
+  /** Of the ledger at `index`; computed at most once for each. */
+  hash(): string {
+    if (this.#hash?.index !== this.#index) {
+      this.#hash = { index: this.#index, text: this.#ledger.hash() }
+    }
+    return this.#hash.text
+  }
+
+  apply({ index, data }: Entry): void {
+    this.#index = index
+    const command = commandCodec.decode(data)
+    if (command === undefined) {
+      this.#log.error('entry-unreadable', { index, bytes: data.length })
+      return
+    }
+    this.#hooks.applied(index, command, this.#ledger.apply(command, index))
+  }
+
+  snapshot(): Iterator<Uint8Array> {
+    return slices(this.#ledger.snapshotRows())
+  }
+
+  restore(chunks: readonly Uint8Array[], at: { readonly index: number }): void {
+    this.#ledger = Ledger.restoreRows(rowsOf(chunks))
+    this.#index = at.index
+    this.#hash = undefined
+    this.#hooks.installed(at.index)
+  }
+}
+
+function* slices(rows: Iterator<Row>): Generator<Uint8Array, void> {
+  for (let next = rows.next(); !next.done;) {
+    const packed: Uint8Array[] = []
+    let bytes = 0
+    while (!next.done && bytes < sliceBytes && packed.length < sliceRows) {
+      const row = pack(next.value)
+      packed.push(row)
+      bytes += row.length
+      next = rows.next()
+    }
+    yield new Uint8Array(pack([sliceVersion, packed]))
+  }
+}
+
+function* rowsOf(chunks: readonly Uint8Array[]): Generator<Row> {
+  for (const chunk of chunks) {
+    const slice: unknown = unpack(chunk)
+    // Raft has checked the bytes; what does not fit here was written by another version.
+    assert(Array.isArray(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
+    const [, rows]: unknown[] = slice
+    assert(Array.isArray(rows))
+    for (const row of rows) {
+      assert(row instanceof Uint8Array)
+      yield unpack(row) as Row
+    }
+  }
+}

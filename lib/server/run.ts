@@ -1,0 +1,148 @@
+/**
+ * A license server on the real parts: NATS, LevelDB, the clock.
+ *
+ * Used by `licd serve`, by `licd dev` and by tests. Everything that can be wrong at start is a coded rejection; a
+ * failure later is `onFatal`, after which the server has stopped by itself.
+ */
+import type { Logger } from '../../raft/ports.ts'
+import {
+  connectNats,
+  defaultSettings,
+  systemClock,
+  systemRandom,
+  type NatsBus,
+  type NatsOptions,
+  type RaftSettings,
+} from '../../raft/index.ts'
+import { verifyCode } from '../code/verify.ts'
+import type { LicdError } from '../error.ts'
+import { createLogger } from '../log.ts'
+import { openDataFolder, type DataFolder } from '../pool-files.ts'
+import type { PoolStatus } from '../protocol/ctl.ts'
+import { createSeatService } from '../service/service.ts'
+import type { VerifyCode } from './ctl.ts'
+import { asLicdError } from './fatal.ts'
+import { LicenseServer } from './server.ts'
+
+export interface StartOptions {
+  readonly dataFolder: string
+  /** What the folder must belong to, where that is said (LICD_WRONG_POOL). */
+  readonly pool?: string
+  readonly server?: string
+  /** Addresses and credentials. Without `waitMs` it waits for NATS without end. */
+  readonly nats: NatsOptions
+  readonly log?: Logger
+  /** Overrides of Raft's settings; the same on all servers. */
+  readonly raft?: Partial<RaftSettings>
+  /** Gives up waiting for NATS. */
+  readonly signal?: AbortSignal
+  /** It has stopped by itself: a disk failed, its name is taken. The process should end. */
+  readonly onFatal?: (error: LicdError) => void
+}
+
+export interface RunningServer extends AsyncDisposable {
+  readonly server: string
+  readonly pool: string
+  readonly fingerprint: string
+  /** Resolves when it has its incarnation; rejects when it stops before. */
+  readonly serving: Promise<void>
+  status(): PoolStatus
+  /** Clean stop (R7). Twice does no harm. */
+  stop(): Promise<void>
+}
+
+const waitLogEveryMs = 10_000
+
+/**
+ * Starts a server and resolves when it runs, which is before it serves (see `serving`).
+ *
+ * @throws LicdError LICD_NOT_INITIALISED, LICD_WRONG_POOL, LICD_BAD_KEY, LICD_DATA_LOCKED, LICD_DATA_DAMAGED,
+ *   LICD_STORAGE, LICD_NATS_REFUSED, LICD_NATS_UNREACHABLE (with `nats.waitMs`), LICD_CLOSED (signal)
+ */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const { dataFolder, pool, server } = options
+  const folder = await openDataFolder(dataFolder, {
+    ...(pool === undefined ? {} : { pool }),
+    ...(server === undefined ? {} : { server }),
+  })
+  const log = options.log ?? createLogger({ base: { pool: folder.pool, server: folder.server } })
+  try {
+    const bus = await connect(options, folder, log)
+    return run(options, { folder, bus, log })
+  } catch (cause) {
+    await new Promise<void>(resolve => folder.storage.close(resolve))
+    throw asLicdError(cause)
+  }
+}
+
+async function connect(
+  { nats, signal }: StartOptions,
+  folder: DataFolder,
+  log: Logger,
+): Promise<NatsBus> {
+  const started = performance.now()
+  const timer = setInterval(() => {
+    const waitedMs = Math.round(performance.now() - started)
+    log.warn('nats-wait', { servers: nats.servers, waitedMs })
+  }, waitLogEveryMs)
+  try {
+    return await connectNats({
+      waitMs: Infinity,
+      name: `licd ${folder.pool} ${folder.server}`,
+      log,
+      ...nats,
+      ...(signal === undefined ? {} : { signal }),
+    })
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+function run(
+  options: StartOptions,
+  { folder, bus, log }: { folder: DataFolder; bus: NatsBus; log: Logger },
+): RunningServer {
+  let settle: { serve: () => void; fail: (error: LicdError) => void } | undefined
+  const serving = new Promise<void>((serve, fail) => (settle = { serve, fail }))
+  // Nobody may be waiting for it; `onFatal` tells in any case.
+  serving.catch(() => {})
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> =>
+    (stopping ??= new Promise<void>(resolve => licenseServer.stop(resolve)).then(() => bus.close()))
+  const licenseServer = new LicenseServer({
+    identity: folder,
+    bus,
+    clock: systemClock,
+    random: systemRandom,
+    storage: folder.storage,
+    books: folder.books,
+    raft: { ...defaultSettings, ...options.raft },
+    verifyCode: verifyByCallback(log),
+    createService: createSeatService,
+    log,
+    onServing: () => settle?.serve(),
+    onFatal(error) {
+      settle?.fail(error)
+      void stop().then(() => options.onFatal?.(error))
+    },
+  })
+  licenseServer.start()
+  return {
+    server: folder.server,
+    pool: folder.pool,
+    fingerprint: folder.fingerprint,
+    serving,
+    status: () => licenseServer.status(),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+function verifyByCallback(log: Logger): VerifyCode {
+  return (text, { vendors, fingerprint, calendar }, done) => {
+    verifyCode(text, { vendors, fingerprint, now: calendar }).then(done, (error: unknown) => {
+      log.error('verify-failed', { error })
+      done({ ok: false, code: 'LICD_INTERNAL', detail: 'The license code could not be checked.' })
+    })
+  }
+}

@@ -1,0 +1,445 @@
+/**
+ * A license server: its part in the ledger, its incarnation and lease, and the seat service, put together.
+ *
+ * It runs on ports alone (bus, clock, chance, disk), in callbacks, so that a whole pool of real servers runs in
+ * the simulator.
+ *
+ * Life of a server: asks whether its name is taken, takes the book that was handed over, joins the pool, says
+ * `hello`, serves; when its incarnation ends without it (it was cut off too long) it says `hello` again. It stops
+ * cleanly on `stop`, at once on a fatal error, and never starts twice.
+ */
+import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
+import type { NodeStatus, RaftSettings, Storage } from '../../raft/index.ts'
+import { LicdError } from '../error.ts'
+import type { CommandBody, Listing } from '../ledger/command.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { PoolStatus } from '../protocol/ctl.ts'
+import { subjects, type Subjects } from '../protocol/subject.ts'
+import type { BookStore, HandedOver } from './book-file.ts'
+import { Ctl, type VerifyCode } from './ctl.ts'
+import { deadlineOf } from './deadline.ts'
+import { DuplicateWatch } from './duplicate.ts'
+import { Events } from './events.ts'
+import { asLicdError } from './fatal.ts'
+import { Hello, type Incarnation } from './hello.ts'
+import { Keepalives } from './keepalive.ts'
+import { Lease } from './lease.ts'
+import type { AppliedCommand, Host, Outcome, SeatService } from './parts.ts'
+import { Replica } from './replica.ts'
+import { poolStatus } from './status.ts'
+
+/** Who this server is, as its data folder says. */
+export interface ServerIdentity {
+  readonly pool: string
+  readonly server: string
+  /** Of the pool's key; the ledger must hold the same. */
+  readonly fingerprint: string
+  readonly clusterId: string
+  /** The pool's MAC key for tokens, 32 bytes. */
+  readonly macKey: Uint8Array
+}
+
+export interface LicenseServerOptions {
+  readonly identity: ServerIdentity
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  /** Opened. The server closes it. */
+  readonly storage: Storage
+  readonly raft: RaftSettings
+  readonly snapshotEveryEntries?: number
+  readonly books: BookStore
+  readonly verifyCode: VerifyCode
+  readonly createService: (host: Host) => SeatService
+  readonly log: Logger
+  /** The server stops by itself, for good. Called at most once, before it has stopped. */
+  readonly onFatal: (error: LicdError) => void
+  /** It got its incarnation, the first one or another. */
+  readonly onServing?: (incarnation: number) => void
+}
+
+/** Ticks after a change of settings (or a snapshot that may hide one) that were possibly spaced by the old ones. */
+const unsureTicks = 3
+
+export class LicenseServer implements Host {
+  readonly server: string
+  readonly pool: string
+  readonly subjects: Subjects
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly macKey: Uint8Array
+  readonly service: SeatService
+
+  readonly #options: LicenseServerOptions
+  readonly #replica: Replica
+  readonly #lease: Lease
+  readonly #keepalives: Keepalives
+  readonly #hello: Hello
+  readonly #events: Events
+  readonly #ctl: Ctl
+  readonly #watch: DuplicateWatch
+  #book: HandedOver | undefined
+  #incarnation = 0
+  #startedAt = 0
+  #tickAppliedAt = 0
+  #hasLease = false
+  /** Listings in ticks up to this one extend no lease: the ticks that follow may come sooner than they should. */
+  #unsureUntil = 0
+  #state: 'new' | 'running' | 'stopping' | 'leaving' | 'stopped' = 'new'
+  #stopped: (() => void)[] = []
+
+  constructor(options: LicenseServerOptions) {
+    const { identity, bus, clock, random, log } = options
+    this.#options = options
+    this.server = identity.server
+    this.pool = identity.pool
+    this.macKey = identity.macKey
+    this.subjects = subjects(identity.pool)
+    this.bus = bus
+    this.clock = clock
+    this.random = random
+    this.log = log
+    this.#lease = new Lease(clock, log)
+    this.#replica = this.#makeReplica()
+    this.#keepalives = new Keepalives({
+      server: this.server,
+      clock,
+      lease: this.#lease,
+      tickMs: () => this.ledger.state.settings.tickMs,
+      usage: max => this.service.usage(max),
+      send: listing => this.#sendKeepalive(listing),
+    })
+    this.#hello = this.#makeHello()
+    this.#events = new Events({
+      server: this.server,
+      subjects: this.subjects,
+      bus,
+      clock,
+      ledger: () => this.ledger,
+      isLeader: () => this.isLeader,
+      incarnation: () => this.#incarnation,
+      inUse: feature => this.service.inUse(feature),
+    })
+    this.#ctl = this.#makeCtl()
+    this.#watch = new DuplicateWatch({
+      bus,
+      clock,
+      server: this.server,
+      processId: random.id(),
+      subject: this.subjects.peer(this.server, 'claim'),
+      stop: () => this.#fail(new LicdError('LICD_DUPLICATE_SERVER', `Server ${this.server}.`)),
+    })
+    this.service = options.createService(this)
+  }
+
+  get ledger(): Ledger {
+    return this.#replica.ledger
+  }
+
+  get incarnation(): number {
+    return this.#incarnation
+  }
+
+  get leaseUntil(): number {
+    return this.#incarnation === 0 ? 0 : this.#lease.until
+  }
+
+  get tickAppliedAt(): number {
+    return this.#tickAppliedAt
+  }
+
+  get isLeader(): boolean {
+    return this.#replica.isLeader
+  }
+
+  get leader(): string | undefined {
+    return this.#replica.leader
+  }
+
+  get stopping(): boolean {
+    return this.#state !== 'new' && this.#state !== 'running'
+  }
+
+  /** The Raft node's own view, for tests; `undefined` before it runs. */
+  get raft(): NodeStatus | undefined {
+    return this.#replica.status
+  }
+
+  status(): PoolStatus {
+    const now = this.clock.now()
+    const node = this.#replica.status
+    return poolStatus({
+      server: this.server,
+      ledger: this.ledger,
+      leader: this.leader,
+      term: node?.term ?? 0,
+      commitIndex: node?.commitIndex ?? 0,
+      lastApplied: this.#replica.index,
+      tickAgeMs: Math.round(now - Math.max(this.#tickAppliedAt, this.#startedAt)),
+      leaseLeftMs: Math.max(0, Math.round(this.leaseUntil - now)),
+      hash: this.#replica.hash(),
+      inUse: feature => this.service.inUse(feature),
+    })
+  }
+
+  start(): void {
+    this.#state = 'running'
+    this.#startedAt = this.clock.now()
+    this.#watch.start(taken => {
+      if (this.#state !== 'running') return
+      if (taken) {
+        this.#fail(new LicdError('LICD_DUPLICATE_SERVER', `Server ${this.server}.`))
+        return
+      }
+      this.#options.books.take((book, problem) => {
+        if (this.#state !== 'running') return
+        this.#book = book
+        if (problem === undefined) this.#join()
+        else this.#fail(asLicdError(problem))
+      })
+    })
+  }
+
+  /** Clean stop (R7): unused allocations go back, the book is written, the leader's office is handed over. */
+  stop(done: () => void): void {
+    if (this.#state === 'stopped') {
+      this.clock.defer(done)
+      return
+    }
+    this.#stopped.push(done)
+    if (this.stopping) return
+    const wasNew = this.#state === 'new'
+    this.#state = 'stopping'
+    if (!wasNew) this.#events.server('stopping')
+    this.#ctl.stop()
+    this.#hello.close()
+    if (this.#incarnation === 0) {
+      this.#leave()
+      return
+    }
+    const incarnation = this.#incarnation
+    this.service.stop(data => {
+      // Had it gone down meanwhile, its seats would be somebody else's by now.
+      if (data === undefined || this.#incarnation !== incarnation) {
+        this.#leave()
+        return
+      }
+      this.#options.books.write({ incarnation, data }, problem => {
+        if (problem !== undefined) this.log.error('book-not-written', { error: problem })
+        this.#leave()
+      })
+    })
+  }
+
+  submit(
+    body: CommandBody,
+    options: { readonly id?: string; readonly deadlineTicks?: number; readonly deadline?: number },
+    done: (outcome: Outcome) => void,
+  ): void {
+    const deadline = options.deadline ?? deadlineOf(this.ledger.state, options.deadlineTicks)
+    const id = options.id ?? this.random.id()
+    this.#replica.submitter.submit({ id, deadline, by: `server:${this.server}`, body }, done)
+  }
+
+  #join(): void {
+    try {
+      this.#replica.start()
+    } catch (cause) {
+      this.#fail(asLicdError(cause))
+      return
+    }
+    this.#ctl.start()
+    this.#hello.boot()
+  }
+
+  #sendKeepalive(listing: Listing): void {
+    this.#lookAtLease()
+    this.#replica.keepalive(listing)
+  }
+
+  #adopt(applied: AppliedCommand): void {
+    const { body, result, duplicate } = applied
+    if (result.ok && body.type === 'tick') this.#ticked()
+    if (result.ok && body.type === 'change-settings' && !duplicate) this.#unsure()
+    if (body.type === 'hello' && this.#isForeign(body)) this.#watch.challenge()
+    if (this.#isOver()) this.#end()
+    if (this.#incarnation > 0) this.service.applied(applied)
+  }
+
+  #ticked(): void {
+    this.#tickAppliedAt = this.clock.now()
+    const { tick, settings, servers } = this.ledger.state
+    const record = servers.get(this.server)
+    if (this.#incarnation === 0 || record?.incarnation !== this.#incarnation) return
+    if (record.listedTick !== tick) return
+    if (tick > this.#unsureUntil) this.#lease.listed(record.listedNumber, settings)
+    this.#keepalives.listed(record.listedNumber)
+    this.#lookAtLease()
+  }
+
+  /**
+   * Leases are counted in ticks, and the leader may have proposed a tick or two before it applied a change of
+   * `tickMs`: those come as soon as the old settings said.
+   */
+  #unsure(): void {
+    this.#unsureUntil = this.ledger.state.tick + unsureTicks
+  }
+
+  #adoptSnapshot(): void {
+    this.#unsure()
+    if (this.#isOver()) this.#end()
+    if (this.#incarnation > 0) this.service.installed()
+  }
+
+  /** A `hello` for this name that no boot of this process said, while it serves. */
+  #isForeign(body: { readonly server: string; readonly bootId: string }): boolean {
+    return body.server === this.server && this.#incarnation > 0 && !this.#hello.isOwn(body.bootId)
+  }
+
+  #isOver(): boolean {
+    if (this.#incarnation === 0) return false
+    const record = this.ledger.state.servers.get(this.server)
+    return record?.incarnation !== this.#incarnation || record.endedIncarnation >= this.#incarnation
+  }
+
+  #begin({ incarnation, relearn }: Incarnation): void {
+    if (this.stopping) return
+    const { fingerprint } = this.ledger.state
+    if (fingerprint !== this.#options.identity.fingerprint) {
+      this.#fail(new LicdError('LICD_WRONG_POOL', `Its ledger is of pool ${fingerprint}.`))
+      return
+    }
+    this.#incarnation = incarnation
+    // Without relearning there is nothing it could know: it was down meanwhile, its seats are over.
+    const isNext = relearn && this.#book?.incarnation === incarnation - 1
+    const book = isNext ? this.#book?.data : undefined
+    this.#book = undefined
+    this.#watch.since(incarnation)
+    this.log.info('serving', { incarnation, relearn, book: book !== undefined })
+    this.service.start({ relearn, ...(book === undefined ? {} : { book }) })
+    this.#events.server('started')
+    this.#keepalives.start(incarnation)
+    if (this.#isOver()) this.#end()
+    else this.#options.onServing?.(incarnation)
+  }
+
+  /** This incarnation is over (R7): all it granted has ended, and a new one begins with an empty book. */
+  #end(): void {
+    this.log.warn('incarnation-over', { incarnation: this.#incarnation })
+    this.#keepalives.stop()
+    this.#lease.end()
+    this.#lookAtLease()
+    this.#incarnation = 0
+    this.#replica.ended()
+    this.service.ended()
+    if (this.#state === 'running') this.#hello.boot()
+  }
+
+  #lookAtLease(): void {
+    const has = this.#incarnation > 0 && this.#lease.until > this.clock.now()
+    if (has === this.#hasLease) return
+    this.#hasLease = has
+    this.#events.server(has ? 'lease' : 'lease-lost')
+    if (!has) this.log.warn('lease-lost', { incarnation: this.#incarnation })
+  }
+
+  /** Stops without ceremony: what it granted ends with its lease, what it promised with its deadline. */
+  #fail(error: LicdError): void {
+    if (this.#state === 'leaving' || this.#state === 'stopped') return
+    this.log.error('fatal', { code: error.code, error })
+    this.#leave()
+    this.#options.onFatal(error)
+  }
+
+  #leave(): void {
+    if (this.#state === 'leaving' || this.#state === 'stopped') return
+    this.#state = 'leaving'
+    this.#ctl.stop()
+    this.#hello.close()
+    this.#keepalives.stop()
+    this.#lease.end()
+    this.#watch.close()
+    this.#replica.stop(() =>
+      this.#options.storage.close(() => {
+        this.#state = 'stopped'
+        for (const done of this.#stopped.splice(0)) done()
+      }),
+    )
+  }
+
+  #makeReplica(): Replica {
+    const { identity, bus, clock, random, storage, raft, log } = this.#options
+    const every = this.#options.snapshotEveryEntries
+    return new Replica({
+      server: this.server,
+      subjects: this.subjects,
+      clusterId: identity.clusterId,
+      bus,
+      clock,
+      random,
+      storage,
+      raft,
+      ...(every === undefined ? {} : { snapshotEveryEntries: every }),
+      log,
+      hooks: {
+        adopt: applied => this.#adopt(applied),
+        tell: (applied, by) => {
+          const { changed, duplicate } = applied
+          if (this.#incarnation > 0 && changed.length > 0 && !duplicate) {
+            this.#events.changed(applied, by)
+          }
+        },
+        adoptSnapshot: () => this.#adoptSnapshot(),
+        tellSnapshot: index => {
+          if (this.#incarnation > 0) this.#events.installed(index)
+        },
+        officeChanged: isLeader => this.#events.server(isLeader ? 'leader' : 'follower'),
+        leaderFound: () => this.#keepalives.now(),
+        unreachable: peer => this.#events.gone(peer),
+        failed: error => this.#fail(asLicdError(error)),
+        offer: (id, borrow) =>
+          this.#incarnation === 0 || this.stopping ? undefined : this.service.offer(id, borrow),
+        settleOffer: id => this.service.settleOffer(id),
+      },
+    })
+  }
+
+  #makeHello(): Hello {
+    return new Hello({
+      server: this.server,
+      clock: this.clock,
+      random: this.random,
+      lease: this.#lease,
+      state: () => this.ledger.state,
+      barrier: done => this.#replica.barrier(done),
+      submit: (body, done) => this.submit(body, {}, done),
+      begin: incarnation => this.#begin(incarnation),
+      refused: ({ code, detail }) => this.#fail(new LicdError(code, detail)),
+    })
+  }
+
+  #makeCtl(): Ctl {
+    const replica = this.#replica
+    return new Ctl({
+      server: this.server,
+      subjects: this.subjects,
+      bus: this.bus,
+      clock: this.clock,
+      log: this.log,
+      ledger: () => this.ledger,
+      leader: () => this.leader,
+      status: () => this.status(),
+      seats: options => this.service.seats(options),
+      barrier: done => replica.barrier(done),
+      submit: ({ id, by, deadlineTicks }, body, done) => {
+        const deadline = deadlineOf(this.ledger.state, deadlineTicks)
+        replica.submitter.submit({ id, by, deadline, body }, done)
+      },
+      withdraw: id => replica.submitter.withdraw(id),
+      transfer: (to, done) => replica.transferLeadership(to, done),
+      verifyCode: this.#options.verifyCode,
+    })
+  }
+}

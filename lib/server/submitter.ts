@@ -1,0 +1,149 @@
+/**
+ * Commands of this server under way: each is pressed on the leader until it is applied here or can be no more.
+ *
+ * No answer of the leader is awaited. Whether a command took effect is told by the log alone: when its entry is
+ * applied here, or when a tick beyond its deadline is (R8). So nothing that is lost, repeated or late on the
+ * way can mislead, and a new leader is simply sent what is still open.
+ */
+import type { Clock, Timer } from '../../raft/ports.ts'
+import type { Command, Result } from '../ledger/command.ts'
+import type { LedgerState } from '../ledger/state.ts'
+import type { Outcome } from './parts.ts'
+
+/** Commands under way. Beyond it a new one is `rejected` at once. */
+export const pendingMax = 10_000
+const resendMs = 500
+/** Commands sent again in one go, the longest waiting first; the others a moment later. */
+const resendBurst = 256
+
+interface Pending {
+  readonly command: Command
+  readonly done: ((outcome: Outcome) => void)[]
+  /** When it was last given to a leader; `undefined` when it never was. */
+  sentAt: number | undefined
+}
+
+export interface SubmitterOptions {
+  readonly clock: Clock
+  readonly state: () => LedgerState
+  /** Hands it to the leader: this server or another. False when none is known. */
+  readonly send: (command: Command) => boolean
+}
+
+export class Submitter {
+  readonly #options: SubmitterOptions
+  readonly #pending = new Map<string, Pending>()
+  #timer: Timer | undefined
+  #closed = false
+
+  constructor(options: SubmitterOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  /** `done` is called exactly once, never from within this call. A known id joins the command under way. */
+  submit(command: Command, done: (outcome: Outcome) => void): void {
+    const { clock, state } = this.#options
+    const known = this.#pending.get(command.id)
+    if (known !== undefined) {
+      known.done.push(done)
+      return
+    }
+    const remembered = state().results.get(command.id)
+    if (remembered !== undefined) {
+      clock.defer(() => done({ type: 'applied', result: remembered.result, duplicate: true }))
+    } else if (command.deadline < state().tick) {
+      clock.defer(() => done({ type: 'expired' }))
+    } else if (this.#closed || this.#pending.size >= pendingMax) {
+      clock.defer(() => done({ type: 'rejected' }))
+    } else {
+      const pending: Pending = { command, done: [done], sentAt: undefined }
+      this.#pending.set(command.id, pending)
+      this.#send(pending)
+      this.#arm()
+    }
+  }
+
+  /**
+   * Forgets a command that was never given to a leader, and so can never take effect; its `done` is not
+   * called. False when it was given to one: then its outcome is open.
+   */
+  withdraw(id: string): boolean {
+    const pending = this.#pending.get(id)
+    if (pending === undefined || pending.sentAt !== undefined) return false
+    this.#pending.delete(id)
+    return true
+  }
+
+  /** The entry of a command was applied here. */
+  applied(id: string, result: Result, duplicate: boolean): void {
+    this.#settle(id, { type: 'applied', result, duplicate })
+  }
+
+  /** A tick was applied: commands whose deadline has passed can be applied no more, anywhere. */
+  ticked(): void {
+    const { tick } = this.#options.state()
+    for (const [id, { command }] of this.#pending) {
+      if (command.deadline < tick) this.#settle(id, { type: 'expired' })
+    }
+  }
+
+  /** The ledger was replaced by a snapshot: what the skipped entries did stands in it (R11). */
+  installed(): void {
+    for (const id of [...this.#pending.keys()]) {
+      const remembered = this.#options.state().results.get(id)
+      if (remembered !== undefined) this.applied(id, remembered.result, false)
+    }
+    this.ticked()
+  }
+
+  /** There is a leader, another one or again: everything open is sent to it. */
+  leaderChanged(): void {
+    for (const pending of this.#pending.values()) this.#send(pending)
+  }
+
+  /** Nothing is sent any more; what is open ends as `rejected`, though it may yet be applied elsewhere. */
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const id of [...this.#pending.keys()]) this.#settle(id, { type: 'rejected' })
+  }
+
+  #settle(id: string, outcome: Outcome): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    this.#pending.delete(id)
+    for (const done of pending.done) done(outcome)
+  }
+
+  #send(pending: Pending): void {
+    if (this.#options.send(pending.command)) pending.sentAt = this.#options.clock.now()
+  }
+
+  #arm(): void {
+    if (this.#timer !== undefined || this.#closed || this.#pending.size === 0) return
+    this.#timer = this.#options.clock.after(resendMs, () => {
+      this.#timer = undefined
+      this.#resend()
+      this.#arm()
+    })
+  }
+
+  #resend(): void {
+    const before = this.#options.clock.now() - resendMs / 2
+    let sent = 0
+    for (const [id, pending] of this.#pending) {
+      if (sent === resendBurst) break
+      if (pending.sentAt !== undefined && pending.sentAt > before) continue
+      sent++
+      // To the end of the line, so that each gets its turn.
+      this.#pending.delete(id)
+      this.#pending.set(id, pending)
+      this.#send(pending)
+    }
+  }
+}

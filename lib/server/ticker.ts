@@ -1,0 +1,123 @@
+/**
+ * The pool clock's hand: the leader proposes a tick every `tickMs` of its own monotonic clock (R2).
+ *
+ * Never sooner, never while two are uncommitted, and not before it was in office for one full `tickMs`: leases
+ * of other servers are measured in ticks, so a tick too early would take a server for down that is not.
+ *
+ * It keeps nothing beyond the tick: per server the newest keepalive that came since the last proposal. A
+ * deposed leader's ticks do not commit, so it extends nothing.
+ */
+import type { Clock, Timer } from '../../raft/ports.ts'
+import type { Listing, Usage } from '../ledger/command.ts'
+import type { LedgerState } from '../ledger/state.ts'
+
+/** Bytes of usage in one tick, roughly; beyond it listings go without (the lease matters more). */
+const usageRowsMax = 4_000
+const uncommittedMax = 2
+
+export interface TickerOptions {
+  readonly clock: Clock
+  readonly state: () => LedgerState
+  /** Proposes the tick here; `done(false)` when it will not be committed as it stands, or may not. */
+  readonly propose: (
+    tick: number,
+    listings: readonly Listing[],
+    done: (committed: boolean) => void,
+  ) => void
+}
+
+export class Ticker {
+  readonly #options: TickerOptions
+  readonly #heard = new Map<string, Listing>()
+  #inOffice = false
+  #office = 0
+  #timer: Timer | undefined
+  /** When the last tick was proposed, or the office taken. */
+  #lastAt = 0
+  #lastProposed = 0
+  #underWay = 0
+
+  constructor(options: TickerOptions) {
+    this.#options = options
+  }
+
+  /** This server leads from now on: all entries of earlier terms are applied here. */
+  takeOffice(): void {
+    if (this.#inOffice) return
+    this.#inOffice = true
+    this.#office++
+    this.#underWay = 0
+    this.#heard.clear()
+    this.#wait()
+  }
+
+  leaveOffice(): void {
+    this.#inOffice = false
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#heard.clear()
+  }
+
+  /** A keepalive came; the newest of each server of the pool is kept. */
+  heard(listing: Listing): void {
+    if (!this.#inOffice) return
+    const record = this.#options.state().servers.get(listing.server)
+    if (record === undefined || record.incarnation !== listing.incarnation) return
+    const known = this.#heard.get(listing.server)
+    if (known?.incarnation === listing.incarnation && known.number >= listing.number) return
+    this.#heard.set(listing.server, listing)
+  }
+
+  /** A tick was applied here: one that waited for it may go. */
+  applied(): void {
+    if (this.#inOffice && this.#timer === undefined) this.#tick()
+  }
+
+  #wait(): void {
+    const { clock, state } = this.#options
+    const { tickMs } = state().settings
+    this.#lastAt = clock.now()
+    this.#timer = clock.after(tickMs, () => {
+      this.#timer = undefined
+      this.#tick()
+    })
+  }
+
+  #tick(): void {
+    const { clock, state, propose } = this.#options
+    if (this.#underWay >= uncommittedMax) return // `applied` comes back here
+    // Read anew: `tickMs` may have grown since the timer was set.
+    const leftMs = this.#lastAt + state().settings.tickMs - clock.now()
+    if (leftMs > 0) {
+      this.#timer = clock.after(leftMs, () => {
+        this.#timer = undefined
+        this.#tick()
+      })
+      return
+    }
+    const tick = (this.#underWay === 0 ? state().tick : this.#lastProposed) + 1
+    const listings = this.#listings()
+    const office = this.#office
+    this.#lastProposed = tick
+    this.#underWay++
+    this.#heard.clear()
+    this.#wait()
+    propose(tick, listings, () => {
+      // A refused tick goes with its listings: the next keepalives are half a tick away.
+      if (office === this.#office) this.#underWay = Math.max(0, this.#underWay - 1)
+      this.applied()
+    })
+  }
+
+  /** In the order of names, without usage beyond the bound. */
+  #listings(): Listing[] {
+    let rows = 0
+    return [...this.#heard.values()]
+      .sort((a, b) => (a.server < b.server ? -1 : 1))
+      .map(listing => {
+        rows += listing.usage.length
+        const none: readonly Usage[] = []
+        return rows <= usageRowsMax ? listing : { ...listing, usage: none }
+      })
+  }
+}
