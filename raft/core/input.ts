@@ -22,7 +22,7 @@ export type Input =
   | { readonly type: 'applied'; readonly index: number }
   /** A snapshot of the own state machine, taken at an applied index, is durable. */
   | { readonly type: 'snapshotSaved'; readonly snapshot: SnapshotMeta }
-  /** A chunk handed out by `storeChunks` is stored (it need not be synced). */
+  /** A chunk handed out by `storeChunks` is stored (it need not be synced), in whatever order. */
   | { readonly type: 'chunkStored'; readonly snapshotId: string; readonly chunk: number }
   /** The broker says that nobody listens at `peer`. A hint: it may be wrong, and safety never rests on it. */
   | { readonly type: 'unreachable'; readonly peer: string }

@@ -37,14 +37,15 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
 function begin(state: State, snapshot: SnapshotMeta): Incoming {
   const session = state.nextKey
   state.nextKey += 1
-  return { snapshot, session, received: 0, stored: 0, round: 0 }
+  return { snapshot, session, received: 0, stored: 0, ahead: new Set(), round: 0 }
 }
 
 export function onChunkStored(state: State, snapshotId: string, chunk: number): void {
   const { incoming } = state
-  if (incoming?.snapshot.id !== snapshotId || chunk !== incoming.stored) return
-  if (chunk >= incoming.received) return
-  incoming.stored += 1
+  if (incoming?.snapshot.id !== snapshotId || chunk >= incoming.received) return
+  // Stores may end in any order; at most a window of them is open.
+  if (chunk >= incoming.stored) incoming.ahead.add(chunk)
+  while (incoming.ahead.delete(incoming.stored)) incoming.stored += 1
   if (incoming.stored < incoming.snapshot.chunks) return reportProgress(state, incoming)
   state.incoming = undefined
   // The log may have overtaken it meanwhile.

@@ -38,8 +38,9 @@ export interface Incoming {
   readonly session: number
   /** The next chunk to take. */
   received: number
-  /** The next chunk to be reported stored. */
+  /** All chunks below are stored; of those above, these. */
   stored: number
+  readonly ahead: Set<number>
   round: number
 }
 

@@ -51,7 +51,7 @@ export class Checks {
       this.#electionSafety(server)
       if (seen.role !== 'leader' || seen.term !== raft.currentTerm) this.#completeness(server)
     }
-    if (raft.commitIndex > seen.commit) this.#commit(server, seen.commit, servers)
+    if (raft.commitIndex > seen.commit) this.#commit(server, seen, servers)
     this.#seen.set(server.id, {
       role: raft.role,
       term: raft.currentTerm,
@@ -100,22 +100,25 @@ export class Checks {
     }
   }
 
-  #commit(server: SimServer, before: number, servers: readonly SimServer[]): void {
+  #commit(server: SimServer, seen: Seen, servers: readonly SimServer[]): void {
     const { raft, log } = server
     assert(raft !== undefined)
-    for (let index = before + 1; index <= raft.commitIndex; index++) {
+    // One that is not part of the configuration it commits gives up leadership in the same step.
+    const leads =
+      raft.role === 'leader' || (seen.role === 'leader' && seen.term === raft.currentTerm)
+    for (let index = seen.commit + 1; index <= raft.commitIndex; index++) {
       const link = log.at(index)
       if (link === undefined) continue
       const committed = this.#committed.get(index)
       if (committed !== undefined) {
         assert.equal(link.chain, committed.chain, `state machine safety: two entries at ${index}`)
       } else {
-        assert.equal(raft.role, 'leader', `only a leader commits first (${index})`)
+        assert(leads, `only a leader commits first (${index})`)
         this.#committed.set(index, { chain: link.chain, inTerm: raft.currentTerm })
       }
     }
     this.maxCommit = Math.max(this.maxCommit, raft.commitIndex)
-    if (raft.role === 'leader') this.#durable(server, servers)
+    if (leads) this.#durable(server, servers)
   }
 
   /** What a leader commits is on the disks of a quorum, now. */
