@@ -1,0 +1,289 @@
+/**
+ * Requests for seats, from the call to the answer.
+ *
+ * A request stays with one server and is repeated there: while it is unanswered, and every `repeatMs` while it
+ * waits in the server's queue. When the server is left, the request goes to the next one under a fresh id and
+ * the old one is withdrawn, so that a grant of the old server, however late, is given back and never mistaken.
+ *
+ * Invariant: at most one grant of a request is accepted, and only from the server that is asked now.
+ */
+import type { Random } from '../../raft/ports.ts'
+import { seatBounds, seatIds, type SeatResult } from '../protocol/seat.ts'
+import type { Outbox, Sent } from './outbox.ts'
+import type { AcquireOutcome, AcquireRecord, HoldRecord, Refusal, SeatRecord } from './record.ts'
+import type { Releasing } from './releasing.ts'
+import type { Servers } from './servers.ts'
+import type { SteadyClock } from './steady-clock.ts'
+
+export interface AcquireRequest {
+  readonly feature: string
+  readonly count: number
+  readonly user: string
+  readonly host: string
+  /** How long to wait for a seat, milliseconds; undefined: not at all, only for an answer. */
+  readonly waitMs: number | undefined
+}
+
+/** How long a request that does not wait for a seat waits for a server's answer. */
+export const answerMs = 10_000
+const retryMs = 1_000
+/** What another server may grant though this one does not. */
+const elsewhere = new Set(['LICD_OVER_LIMIT', 'LICD_TOO_BUSY'])
+
+type Granted = Extract<SeatResult, { kind: 'granted' }>
+
+export class Acquiring {
+  readonly #time: SteadyClock
+  readonly #random: Random
+  readonly #outbox: Outbox
+  readonly #servers: Servers
+  readonly #releasing: Releasing
+  readonly #pending = new Map<string, AcquireRecord>()
+
+  constructor(parts: {
+    readonly time: SteadyClock
+    readonly random: Random
+    readonly outbox: Outbox
+    readonly servers: Servers
+    readonly releasing: Releasing
+  }) {
+    this.#time = parts.time
+    this.#random = parts.random
+    this.#outbox = parts.outbox
+    this.#servers = parts.servers
+    this.#releasing = parts.releasing
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  add(request: AcquireRequest, done: (outcome: AcquireOutcome) => void): AcquireRecord {
+    const { feature, count, user, host, waitMs } = request
+    const now = this.#time.now()
+    const record: AcquireRecord = {
+      requestId: this.#random.id(),
+      feature,
+      count,
+      user,
+      host,
+      waits: waitMs !== undefined,
+      deadline: now + (waitMs ?? answerMs),
+      tried: new Set(),
+      refusal: undefined,
+      done,
+      target: undefined,
+      batch: 0,
+      askedAt: undefined,
+      tries: 0,
+      nextAt: Infinity,
+    }
+    this.#pending.set(record.requestId, record)
+    if (this.#servers.home !== undefined) this.#ask(record, this.#servers.home)
+    else this.#servers.seek(now)
+    return record
+  }
+
+  /** Gives up; the server is told. Does nothing for a request that was answered. */
+  cancel(record: AcquireRecord, refusal: Refusal): void {
+    if (record.target !== undefined && record.done !== undefined) {
+      this.#releasing.request(record.target, record.requestId)
+    }
+    this.#finish(record, { ok: false, ...refusal })
+  }
+
+  cancelAll(refusal: Refusal): void {
+    for (const record of [...this.#pending.values()]) this.cancel(record, refusal)
+  }
+
+  /** A grant. False when nobody awaits it there: it is to be given back. */
+  granted(result: Granted, server: string, sent: Sent | undefined): boolean {
+    const record = this.#pending.get(result.requestId)
+    if (record?.target !== server) return false
+    const expiresAt = (sent?.at ?? -Infinity) + result.expiresInMs
+    const stale = sent?.epoch !== this.#time.epoch || expiresAt <= this.#time.now()
+    if (stale) {
+      // Nobody can tell how long it is good for: asked again, the server says so anew.
+      record.nextAt = this.#time.now()
+      record.askedAt = undefined
+      return true
+    }
+    if (result.seats.length !== record.count) {
+      this.#finish(record, {
+        ok: false,
+        code: 'LICD_INTERNAL',
+        detail: `Server ${server} granted ${result.seats.length} seats instead of ${record.count}.`,
+      })
+      return false
+    }
+    const hold = makeHold(record, result, { server, expiresAt, sent, batch: record.batch })
+    this.#finish(record, { ok: true, hold })
+    return true
+  }
+
+  waiting(requestId: string, server: string): void {
+    const record = this.#pending.get(requestId)
+    if (record?.target !== server) return
+    record.askedAt = undefined
+    record.tries = 0
+    record.nextAt = this.#time.now() + seatBounds.repeatMs
+  }
+
+  /** True when the id is a request's. */
+  refused(id: string, server: string, refusal: Refusal): boolean {
+    const record = this.#pending.get(id)
+    if (record === undefined) return false
+    if (record.target === server) this.#refuse(record, server, refusal)
+    return true
+  }
+
+  /** The message as a whole was refused. */
+  refusedBatch(batch: number, server: string, refusal: Refusal): void {
+    for (const record of [...this.#pending.values()]) {
+      if (record.batch === batch && record.target === server)
+        this.#finish(record, { ok: false, ...refusal })
+    }
+  }
+
+  #refuse(record: AcquireRecord, server: string, refusal: Refusal): void {
+    if (!elsewhere.has(refusal.code)) {
+      this.#finish(record, { ok: false, ...refusal })
+      return
+    }
+    record.refusal = refusal
+    record.tried.add(server)
+    const now = this.#time.now()
+    const other = this.#servers.usable(now).find(name => !record.tried.has(name))
+    if (other !== undefined) {
+      this.#renew(record)
+      this.#ask(record, other)
+      return
+    }
+    // All known ones refused: once more from the start, and meanwhile others may be found.
+    record.tried.clear()
+    record.askedAt = undefined
+    record.nextAt = now + Math.max(retryMs, refusal.retryAfterMs ?? 0)
+    this.#servers.seek(now)
+  }
+
+  /** The server is left: what was asked of it is withdrawn there and asked of the next home. */
+  leave(server: string, refusal: Refusal | undefined): void {
+    for (const record of [...this.#pending.values()]) {
+      if (record.target !== server) continue
+      record.refusal = refusal ?? record.refusal
+      this.#releasing.request(server, record.requestId)
+      this.#renew(record)
+    }
+    this.atHome()
+  }
+
+  /** Asks the home for what has no server. */
+  atHome(): void {
+    const home = this.#servers.home
+    if (home === undefined) return
+    for (const record of [...this.#pending.values()]) {
+      if (record.target === undefined) this.#ask(record, home)
+    }
+  }
+
+  /** Everything is to be asked again within `withinMs`: the link is back, or the server may be gone. */
+  hurry(withinMs: number, server?: string): void {
+    const at = this.#time.now() + this.#random.next() * withinMs
+    for (const record of this.#pending.values()) {
+      if (server !== undefined && record.target !== server) continue
+      record.askedAt = undefined
+      record.nextAt = Math.min(record.nextAt, at)
+    }
+  }
+
+  pulse(now: number, connected: boolean): void {
+    for (const record of [...this.#pending.values()]) {
+      if (now >= record.deadline) this.cancel(record, this.#tooLate(record))
+      else if (connected && record.target !== undefined) {
+        const lost = record.askedAt !== undefined && record.askedAt + retryMs <= now
+        const due = record.askedAt === undefined && record.nextAt <= now
+        if (lost || due) this.#ask(record, record.target)
+      }
+    }
+  }
+
+  nextAt(connected: boolean): number {
+    let at = Infinity
+    for (const { deadline, target, askedAt, nextAt } of this.#pending.values()) {
+      at = Math.min(at, deadline)
+      if (target === undefined || !connected) continue
+      at = Math.min(at, askedAt === undefined ? nextAt : askedAt + retryMs)
+    }
+    return at
+  }
+
+  #tooLate(record: AcquireRecord): Refusal {
+    if (record.refusal !== undefined && !record.waits) return record.refusal
+    if (this.#servers.home === undefined) return { code: this.#servers.absence, detail: '' }
+    return { code: 'LICD_TIMEOUT', detail: '' }
+  }
+
+  #ask(record: AcquireRecord, server: string): void {
+    record.target = server
+    record.askedAt = undefined
+    record.nextAt = Infinity
+    this.#outbox.acquire(record)
+  }
+
+  #renew(record: AcquireRecord): void {
+    this.#pending.delete(record.requestId)
+    record.requestId = this.#random.id()
+    this.#pending.set(record.requestId, record)
+    record.target = undefined
+    record.askedAt = undefined
+    record.tries = 0
+    record.nextAt = Infinity
+  }
+
+  #finish(record: AcquireRecord, outcome: AcquireOutcome): void {
+    const { done } = record
+    record.done = undefined
+    this.#pending.delete(record.requestId)
+    done?.(outcome)
+  }
+}
+
+function makeHold(
+  record: AcquireRecord,
+  granted: Granted,
+  from: { server: string; expiresAt: number; sent: Sent | undefined; batch: number },
+): HoldRecord {
+  const { requestId, feature, user, host, count } = record
+  const seats: SeatRecord[] = []
+  const hold: HoldRecord = {
+    id: requestId,
+    feature,
+    user,
+    host,
+    seats,
+    server: from.server,
+    state: 'held',
+    handlers: undefined,
+    releases: 0,
+    whenOver: [],
+  }
+  for (const [n, seatId] of seatIds(requestId, count).entries()) {
+    seats.push({
+      seatId,
+      hold,
+      token: granted.seats[n]?.token ?? new Uint8Array(0),
+      server: from.server,
+      expiresAt: from.expiresAt,
+      epoch: from.sent?.epoch ?? -1,
+      tokenBatch: from.batch,
+      sinceBatch: 0,
+      journey: undefined,
+      target: from.server,
+      batch: from.batch,
+      askedAt: undefined,
+      tries: 0,
+      nextAt: Infinity,
+    })
+  }
+  return hold
+}

@@ -1,0 +1,381 @@
+/**
+ * The client as a machine over ports: everything `connect` gives, in callbacks and without promises, so that a
+ * simulator runs the same code over virtual time.
+ *
+ * It has one subscription for all answers, one for hints that a server is gone, and one timer. What arrives is
+ * checked and given to the part that awaits it; what nobody awaits is dropped, except seats granted unheard,
+ * which are given back. No message can make it throw.
+ */
+import type { Bus, BusMessage, Clock, Random, Subscription, Timer } from '../../raft/ports.ts'
+import type { Code } from '../error.ts'
+import { decodeAnswer, decodeFound, type Answer } from '../protocol/seat-codec.ts'
+import type { SeatResult } from '../protocol/seat.ts'
+import { isServerName, subjects } from '../protocol/subject.ts'
+import { Acquiring, type AcquireRequest } from './acquiring.ts'
+import { Holding } from './holding.ts'
+import { Outbox, type Sent } from './outbox.ts'
+import type { AcquireOutcome, HoldHandlers, HoldRecord, Refusal } from './record.ts'
+import { Releasing } from './releasing.ts'
+import { Servers } from './servers.ts'
+import { SteadyClock } from './steady-clock.ts'
+
+export type { AcquireRequest } from './acquiring.ts'
+export type { HoldHandlers, Refusal } from './record.ts'
+
+/** The longest the timer lags behind what an event asks for; bounds its cost under load. */
+const pulseMs = 50
+/** Between two pulses, at least. */
+const pulseMinMs = 5
+/** All clients of a server hear of its end at once; they ask spread over this long. */
+const hintJitterMs = 100
+const linkJitterMs = 200
+/** How long `close` waits for answers to its releases. */
+const closeMs = 1_000
+
+/** The seats of one acquire, as long as they last. */
+export interface Hold {
+  readonly id: string
+  readonly feature: string
+  readonly count: number
+  /** Where the seats are now. */
+  server(): string
+  /** Milliseconds they may still be believed in; 0 when they may not. Computed anew at each call (R4). */
+  remainingMs(): number
+  /** Gives them back. `done` when the servers know, or were given up. Twice does no harm. */
+  release(done?: () => void): void
+}
+
+export type Outcome =
+  { readonly ok: true; readonly hold: Hold } | ({ readonly ok: false } & Refusal)
+
+export interface ClientPorts {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class ClientCore {
+  readonly clientId: string
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #time: SteadyClock
+  readonly #outbox: Outbox
+  readonly #servers: Servers
+  readonly #releasing: Releasing
+  readonly #acquiring: Acquiring
+  readonly #holding: Holding
+  readonly #pool: string
+  readonly #subscriptions: Subscription[]
+  readonly #onServer: (server: string | undefined) => void
+  #timer: Timer | undefined
+  #timerAt = Infinity
+  #epoch: number
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #whenClosed: (() => void)[] = []
+  #closeAt = Infinity
+  #dropped = 0
+  #homeTold: string | undefined
+
+  constructor(
+    ports: ClientPorts,
+    options: {
+      readonly pool: string
+      /** The server it lives at has changed; undefined while there is none. */
+      readonly onServer?: (server: string | undefined) => void
+    },
+  ) {
+    const { bus, clock, random } = ports
+    this.#bus = bus
+    this.#clock = clock
+    this.#pool = options.pool
+    this.#onServer = options.onServer ?? (() => {})
+    this.clientId = random.id()
+    const time = new SteadyClock(clock)
+    this.#time = time
+    this.#epoch = time.epoch
+    const names = subjects(options.pool)
+    const outbox = new Outbox({
+      bus,
+      clock,
+      time,
+      subjects: names,
+      clientId: this.clientId,
+      onAsked: (server, at) => this.#servers.asked(server, at),
+    })
+    this.#outbox = outbox
+    const servers = new Servers({
+      find: () => outbox.find(),
+      random,
+      onHome: home => this.#moveHome(home),
+    })
+    this.#servers = servers
+    const releasing = new Releasing(outbox)
+    this.#releasing = releasing
+    const parts = { time, random, outbox, servers, releasing }
+    this.#acquiring = new Acquiring(parts)
+    this.#holding = new Holding(parts)
+    this.#subscriptions = [
+      bus.subscribe(`${outbox.replyPrefix}>`, message => this.#receive(message)),
+      bus.subscribe(names.goneEvent('*'), message => this.#hint(message)),
+      bus.onStatus(status => this.#link(status)),
+    ]
+    servers.seek(time.now())
+    this.#pulse()
+  }
+
+  /** The server it lives at, if any. */
+  get server(): string | undefined {
+    return this.#servers.home
+  }
+
+  /** Holds with seats still known to servers, requests under way and messages dropped: for tests and reports. */
+  get counts(): { seats: number; requests: number; releases: number; dropped: number } {
+    return {
+      seats: this.#holding.size,
+      requests: this.#acquiring.size,
+      releases: this.#releasing.size,
+      dropped: this.#dropped,
+    }
+  }
+
+  /**
+   * Asks for seats. `done` is called once, never from within this call. The returned function gives up: `done`
+   * then gets its refusal, and a grant under way is given back.
+   */
+  acquire(
+    request: AcquireRequest,
+    handlers: HoldHandlers,
+    done: (outcome: Outcome) => void,
+  ): (refusal: { code: Code; detail: string }) => void {
+    if (this.#state !== 'open') {
+      this.#clock.defer(() => done({ ok: false, code: 'LICD_CLOSED', detail: '' }))
+      return () => {}
+    }
+    const record = this.#acquiring.add(request, outcome => {
+      done(outcome.ok ? this.#take(outcome, handlers) : outcome)
+    })
+    this.#wake(pulseMs)
+    return refusal => this.#acquiring.cancel(record, refusal)
+  }
+
+  #take(outcome: AcquireOutcome & { ok: true }, handlers: HoldHandlers): Outcome {
+    const record = outcome.hold
+    record.handlers = handlers
+    this.#holding.add(record)
+    this.#wake(pulseMs)
+    return { ok: true, hold: this.#handle(record) }
+  }
+
+  #handle(record: HoldRecord): Hold {
+    return {
+      id: record.id,
+      feature: record.feature,
+      count: record.seats.length,
+      server: () => record.server,
+      remainingMs: () => this.#holding.remainingMs(record),
+      release: done => {
+        this.#holding.release(record, done)
+        this.#wake(pulseMs)
+      },
+    }
+  }
+
+  /** Releases all seats, gives up all requests, then ends. `done` after `closeMs` at the latest. */
+  close(done: () => void): void {
+    if (this.#state === 'closed') {
+      done()
+      return
+    }
+    this.#whenClosed.push(done)
+    if (this.#state === 'closing') return
+    this.#state = 'closing'
+    this.#closeAt = this.#time.now() + closeMs
+    this.#acquiring.cancelAll({ code: 'LICD_CLOSED', detail: '' })
+    for (const hold of this.#holding.holds()) this.#holding.release(hold)
+    // Not from within this call, and after what it queued was sent.
+    this.#clock.defer(() => this.#clock.defer(() => this.#pulse()))
+  }
+
+  #finish(): void {
+    this.#state = 'closed'
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+    this.#outbox.flush()
+    this.#outbox.close()
+    for (const done of this.#whenClosed.splice(0)) done()
+  }
+
+  #receive(message: BusMessage): void {
+    if (this.#state === 'closed') return
+    const [server = '', operation, number] = message.subject
+      .slice(this.#outbox.replyPrefix.length)
+      .split('.')
+    const batch = Number(number)
+    const sent = this.#outbox.sent(batch)
+    if (message.noResponders) {
+      if (operation === 'find') this.#servers.nobody(this.#time.now())
+      else if (isServerName(server)) this.#nobodyAt(server, batch)
+    } else if (operation === 'find') {
+      const found = decodeFound(message.data)
+      if (found?.pool === this.#pool && sent !== undefined) {
+        this.#servers.found(found, this.#time.now())
+      } else this.#dropped++
+    } else {
+      const answer = decodeAnswer(message.data)
+      // The subject says who was asked: nobody answers for another.
+      if (answer?.server === server && answer.batch <= batch) this.#answer(answer)
+      else this.#dropped++
+    }
+    this.#settle()
+  }
+
+  #answer(answer: Answer): void {
+    const { server, incarnation, batch, results } = answer
+    const sent = this.#outbox.sent(batch)
+    if (sent !== undefined && sent.server !== server) {
+      this.#dropped++
+      return
+    }
+    this.#servers.heard(server, incarnation)
+    for (const result of results) this.#result(result, server, batch, sent)
+  }
+
+  #result(result: SeatResult, server: string, batch: number, sent: Sent | undefined): void {
+    switch (result.kind) {
+      case 'granted':
+        if (!this.#acquiring.granted(result, server, sent)) this.#returnUnheard(result, server)
+        return
+      case 'waiting':
+        this.#acquiring.waiting(result.requestId, server)
+        return
+      case 'renewed':
+        this.#holding.renewed(result, server, batch, sent)
+        return
+      case 'challenge':
+        this.#holding.challenged(result, server, batch)
+        return
+      case 'pending':
+        this.#holding.pending(result.seatId, server, batch)
+        return
+      case 'released':
+        this.#releasing.answered(server, result.seatId)
+        return
+      case 'refused':
+        this.#refused(result, server, batch)
+    }
+  }
+
+  /** Granted to a request that is no more, or that went to another server. */
+  #returnUnheard(result: SeatResult & { kind: 'granted' }, server: string): void {
+    for (const { seatId, token } of result.seats) {
+      if (!this.#holding.has(seatId)) this.#releasing.seat(server, seatId, token)
+    }
+  }
+
+  #refused(result: SeatResult & { kind: 'refused' }, server: string, batch: number): void {
+    const { id } = result
+    if (id === '') {
+      this.#acquiring.refusedBatch(batch, server, result)
+      this.#holding.refusedBatch(batch, server, result)
+      return
+    }
+    if (this.#releasing.answered(server, id)) return
+    const isSeat = this.#holding.refused(id, server, batch, result)
+    if (result.code === 'LICD_NOT_SERVING') {
+      // Said of the server, not of the seat: everything goes elsewhere.
+      if (!this.#servers.isAvoided(server, this.#time.now())) this.#leave(server, result)
+    } else if (!isSeat) this.#acquiring.refused(id, server, result)
+  }
+
+  /** Nobody listens at the server's subject: it is gone, and the message was not delivered. */
+  #nobodyAt(server: string, batch: number): void {
+    this.#holding.undelivered(batch, server)
+    this.#releasing.leave(server)
+    this.#leave(server)
+  }
+
+  #leave(server: string, refusal?: Refusal): void {
+    this.#servers.leave(server, this.#time.now(), refusal !== undefined)
+    this.#acquiring.leave(server, refusal)
+    this.#holding.leave(server)
+    this.#wake(0)
+  }
+
+  #moveHome(home: string | undefined): void {
+    if (home !== undefined) {
+      this.#acquiring.atHome()
+      this.#holding.atHome()
+    }
+    if (home === this.#homeTold) return
+    this.#homeTold = home
+    this.#onServer(home)
+  }
+
+  #hint(message: BusMessage): void {
+    const server = message.subject.slice(message.subject.lastIndexOf('.') + 1)
+    this.#acquiring.hurry(hintJitterMs, server)
+    this.#holding.hurry(hintJitterMs, server)
+    this.#wake(0)
+  }
+
+  #link(status: 'up' | 'down' | 'closed'): void {
+    if (status === 'up') {
+      this.#servers.resume(this.#time.now())
+      this.#acquiring.hurry(linkJitterMs)
+      this.#holding.hurry(linkJitterMs)
+    } else this.#servers.excuse()
+    if (status === 'closed') this.#acquiring.cancelAll({ code: 'LICD_CLOSED', detail: '' })
+    this.#wake(0)
+  }
+
+  /** After an event: a suspension may have shown, and something may be due earlier than the timer. */
+  #settle(): void {
+    if (this.#time.epoch !== this.#epoch) this.#wake(0)
+    else this.#wake(this.#state === 'closing' ? 0 : pulseMs)
+  }
+
+  #wake(withinMs: number): void {
+    if (this.#state !== 'closed') this.#arm(this.#time.now() + withinMs)
+  }
+
+  #arm(at: number): void {
+    if (this.#timer !== undefined && this.#timerAt <= at) return
+    this.#timer?.cancel()
+    this.#timerAt = at
+    this.#timer = this.#clock.after(Math.max(0, at - this.#time.now()), () => this.#pulse())
+  }
+
+  /** Does what is due and sets the timer to what is due next. */
+  #pulse(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (this.#state === 'closed') return
+    const now = this.#time.now()
+    if (this.#time.epoch !== this.#epoch) {
+      // R4: the host slept. Nothing is believed until it is renewed.
+      this.#epoch = this.#time.epoch
+      this.#servers.excuse()
+      this.#holding.hurry(hintJitterMs)
+    }
+    const { connected } = this.#bus
+    if (connected) for (const server of this.#servers.pulse(now)) this.#leave(server)
+    this.#acquiring.pulse(now, connected)
+    this.#holding.pulse(now, connected)
+    this.#releasing.pulse(now)
+    const isIdle = this.#holding.size === 0 && this.#releasing.size === 0
+    if (this.#state === 'closing' && (isIdle || !connected || now >= this.#closeAt)) {
+      this.#finish()
+      return
+    }
+    this.#arm(Math.max(now + pulseMinMs, this.#nextAt(connected)))
+  }
+
+  #nextAt(connected: boolean): number {
+    const parts = [this.#acquiring.nextAt(connected), this.#holding.nextAt(connected)]
+    if (connected) parts.push(this.#servers.nextAt())
+    parts.push(this.#releasing.nextAt())
+    if (this.#state === 'closing') parts.push(this.#closeAt)
+    return Math.min(...parts)
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Where a seat may go: which server is asked next to take it.
+ *
+ * R6: a client that does not know how a move ended neither releases nor renews at the old server until it does.
+ * So while a confirmed move is open, the server it was confirmed at comes first, and the seat's own never.
+ */
+import { bounds } from '../ledger/command.ts'
+import type { Journey, SeatRecord } from './record.ts'
+import type { Servers } from './servers.ts'
+
+export function startJourney(seat: SeatRecord): Journey {
+  seat.journey ??= {
+    nonce: undefined,
+    lastTick: 0,
+    open: new Map(),
+    tried: new Set(),
+    redirects: 0,
+    challenges: 0,
+  }
+  return seat.journey
+}
+
+/**
+ * A challenge of `server` closes the move confirmed there: it would say "pending" if one were under way. It also
+ * closes those that can be applied no more: `server` has applied a later tick and knows of no move.
+ */
+export function closeMoves(journey: Journey, server: string, lastTick: number): void {
+  journey.open.delete(server)
+  for (const [name, move] of journey.open) {
+    // A deadline lies at most so far ahead of the tick that was applied when it was set (R8).
+    if (move.lastTick < lastTick - bounds.deadlineTicks) journey.open.delete(name)
+  }
+}
+
+export class Journeys {
+  readonly #servers: Servers
+
+  constructor(servers: Servers) {
+    this.#servers = servers
+  }
+
+  /** The open move's server, else the home, the seat's own, any other known; undefined when all were tried. */
+  next(seat: SeatRecord, now: number): string | undefined {
+    const { open, tried } = startJourney(seat)
+    // What was given up goes nowhere new; only how its open move ended is still to be learned.
+    const isWanted = seat.hold.state === 'held'
+    const candidates = [
+      ...[...open.keys()].sort(),
+      ...(this.#servers.home === undefined ? [] : [this.#servers.home]),
+      seat.server,
+      ...this.#servers.usable(now),
+    ]
+    return candidates.find(
+      name =>
+        !tried.has(name) &&
+        (isWanted || open.has(name)) &&
+        !this.#servers.isAvoided(name, now) &&
+        (name !== seat.server || open.size === 0 || open.has(name)),
+    )
+  }
+}

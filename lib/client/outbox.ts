@@ -1,0 +1,233 @@
+/**
+ * What the client sends: all of one turn to one server and operation in one message.
+ *
+ * Each message has a number, the batch, and its reply subject names server, operation and batch, so that the
+ * broker's notice that nobody listens says what failed. When a batch was sent is kept, since an answer's
+ * `expiresInMs` counts from before its message was *sent* (R4); an answer to a batch forgotten is worth nothing.
+ */
+import type { Bus, Clock } from '../../raft/ports.ts'
+import { encodeAcquire, encodeFind, encodeRelease, encodeRenew } from '../protocol/seat-codec.ts'
+import { seatBounds, type AcquireItem, type ReleaseItem, type RenewItem } from '../protocol/seat.ts'
+import { anyServer, type SeatOperation, type Subjects } from '../protocol/subject.ts'
+import {
+  acquireItem,
+  releaseItem,
+  renewItem,
+  type AcquireRecord,
+  type Asking,
+  type ReleaseRecord,
+  type SeatRecord,
+} from './record.ts'
+import type { SteadyClock } from './steady-clock.ts'
+
+/** A message that was sent. */
+export interface Sent {
+  readonly server: string
+  readonly operation: SeatOperation
+  readonly at: number
+  readonly epoch: number
+}
+
+interface Queue {
+  readonly releases: Set<ReleaseRecord>
+  readonly renewals: Set<SeatRecord>
+  readonly acquires: Set<AcquireRecord>
+}
+
+/** Fewer bytes than a server takes, so that its answer, token for token, fits as well. */
+const messageBytesMax = 64 * 1024
+/** A batch is remembered at least this long; answers are not waited for longer by anyone. */
+const rememberMs = 30_000
+const batchesMax = 65_536
+
+/** How records of one kind become the items of messages. */
+interface Kind<Record, Item> {
+  readonly operation: SeatOperation
+  readonly item: (record: Record, now: number) => Item
+  readonly encode: (batch: number, clientId: string, items: readonly Item[]) => Uint8Array
+}
+
+const releasing: Kind<ReleaseRecord, ReleaseItem> = {
+  operation: 'release',
+  item: releaseItem,
+  encode: encodeRelease,
+}
+const renewing: Kind<SeatRecord, RenewItem> = {
+  operation: 'renew',
+  item: renewItem,
+  encode: encodeRenew,
+}
+const acquiring: Kind<AcquireRecord, AcquireItem> = {
+  operation: 'acquire',
+  item: acquireItem,
+  encode: encodeAcquire,
+}
+
+export class Outbox {
+  readonly replyPrefix: string
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #time: SteadyClock
+  readonly #subjects: Subjects
+  readonly #clientId: string
+  readonly #onAsked: (server: string, at: number) => void
+  readonly #queues = new Map<string, Queue>()
+  /** In order of sending. At the bound the oldest is forgotten: its answers, if any, are not believed. */
+  readonly #sent = new Map<number, Sent>()
+  #lastBatch = 0
+  #flushing = false
+  #closed = false
+
+  constructor(options: {
+    readonly bus: Bus
+    readonly clock: Clock
+    readonly time: SteadyClock
+    readonly subjects: Subjects
+    readonly clientId: string
+    readonly onAsked: (server: string, at: number) => void
+  }) {
+    this.#bus = options.bus
+    this.#clock = options.clock
+    this.#time = options.time
+    this.#subjects = options.subjects
+    this.#clientId = options.clientId
+    this.#onAsked = options.onAsked
+    this.replyPrefix = `${options.bus.inbox}.licd.`
+  }
+
+  /** Asks any server who it is. */
+  find(): void {
+    this.#publish(anyServer, 'find', batch => encodeFind(batch, this.#clientId))
+  }
+
+  acquire(record: AcquireRecord): void {
+    if (record.target !== undefined) this.#queue(record.target).acquires.add(record)
+  }
+
+  renew(seat: SeatRecord): void {
+    if (seat.target !== undefined) this.#queue(seat.target).renewals.add(seat)
+  }
+
+  release(record: ReleaseRecord): void {
+    this.#queue(record.target).releases.add(record)
+  }
+
+  get lastBatch(): number {
+    return this.#lastBatch
+  }
+
+  sent(batch: number): Sent | undefined {
+    return this.#sent.get(batch)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#queues.clear()
+  }
+
+  #queue(server: string): Queue {
+    let queue = this.#queues.get(server)
+    if (queue === undefined) {
+      queue = { releases: new Set(), renewals: new Set(), acquires: new Set() }
+      this.#queues.set(server, queue)
+    }
+    if (!this.#flushing) {
+      this.#flushing = true
+      this.#clock.defer(() => this.flush())
+    }
+    return queue
+  }
+
+  /** Sends what is queued. Called by itself at the end of the turn. */
+  flush(): void {
+    this.#flushing = false
+    if (this.#closed) return
+    const queues = [...this.#queues]
+    this.#queues.clear()
+    for (const [server, { releases, renewals, acquires }] of queues) {
+      // Releases first: what they free may serve the acquires behind them.
+      this.#send(server, releasing, [...releases])
+      // What was queued may have gone elsewhere, or be wanted no more.
+      const seats = [...renewals].filter(seat => seat.target === server)
+      this.#send(server, renewing, seats, noteConfirm)
+      const wanted = [...acquires].filter(a => a.target === server && a.done !== undefined)
+      this.#send(server, acquiring, wanted)
+    }
+  }
+
+  #send<Record extends Asking, Item extends AcquireItem | RenewItem | ReleaseItem>(
+    server: string,
+    kind: Kind<Record, Item>,
+    records: readonly Record[],
+    onSent?: (record: Record, item: Item, batch: number) => void,
+  ): void {
+    const bytesMax = Math.min(messageBytesMax, this.#bus.maxPayload - 1024)
+    const now = this.#time.now()
+    for (let start = 0; start < records.length;) {
+      const run: { record: Record; item: Item }[] = []
+      let bytes = 0
+      for (const record of records.slice(start, start + seatBounds.items)) {
+        const item = kind.item(record, now)
+        bytes += itemBytes(item)
+        if (run.length > 0 && bytes > bytesMax) break
+        run.push({ record, item })
+      }
+      start += run.length
+      const items = run.map(({ item }) => item)
+      const batch = this.#publish(server, kind.operation, n =>
+        kind.encode(n, this.#clientId, items),
+      )
+      for (const { record, item } of run) {
+        // Not sent, as while the link is down: unanswered, and asked again like anything lost.
+        record.askedAt = now
+        record.tries++
+        if (batch === undefined) continue
+        record.batch = batch
+        onSent?.(record, item, batch)
+      }
+    }
+  }
+
+  #publish(
+    server: string,
+    operation: SeatOperation,
+    encode: (batch: number) => Uint8Array,
+  ): number | undefined {
+    const batch = ++this.#lastBatch
+    const at = this.#time.now()
+    const reply = `${this.replyPrefix}${server}.${operation}.${batch}`
+    this.#sent.set(batch, { server, operation, at, epoch: this.#time.epoch })
+    this.#forget(at)
+    const subject = this.#subjects.seat(server, operation)
+    if (!this.#bus.publish(subject, encode(batch), { reply })) return undefined
+    // A release accuses nobody: it is sent to servers that were left as well.
+    if (operation === 'acquire' || operation === 'renew') this.#onAsked(server, at)
+    return batch
+  }
+
+  #forget(now: number): void {
+    for (const [batch, { at }] of this.#sent) {
+      if (this.#sent.size <= batchesMax && now - at < rememberMs) return
+      this.#sent.delete(batch)
+    }
+  }
+}
+
+/** From here on the seat may be moved: until the outcome is known its own server hears nothing of it (R6). */
+function noteConfirm(seat: SeatRecord, item: RenewItem, batch: number): void {
+  const { journey, target } = seat
+  if (item.confirm === undefined || journey === undefined || target === undefined) return
+  const batches = journey.open.get(target)?.batches ?? new Set()
+  batches.add(batch)
+  journey.open.set(target, { lastTick: journey.lastTick, batches })
+}
+
+/** No fewer bytes than the item takes: a character of a label may take three. */
+function itemBytes(item: AcquireItem | RenewItem | ReleaseItem): number {
+  let bytes = 32
+  for (const value of Object.values(item) as unknown[]) {
+    if (typeof value === 'string') bytes += 3 + 3 * value.length
+    else if (value instanceof Uint8Array) bytes += 3 + value.length
+  }
+  return bytes
+}

@@ -1,0 +1,133 @@
+/**
+ * What the client keeps of its requests and seats. Plain records: each is changed by the one part that owns it
+ * (`acquiring.ts`, `holding.ts`, `releasing.ts`), and written to the wire by `outbox.ts`.
+ */
+import type { AcquireItem, ReleaseItem, RenewItem } from '../protocol/seat.ts'
+
+/** All times below are `SteadyClock.now()`, milliseconds. */
+export interface Asking {
+  /** The server it is asked of; undefined while there is none. */
+  target: string | undefined
+  /** The newest message that asked. */
+  batch: number
+  /** When that was sent, while it is unanswered. */
+  askedAt: number | undefined
+  /** Messages sent since the last answer. */
+  tries: number
+  /** When to ask (again), while nothing is unanswered. */
+  nextAt: number
+}
+
+export interface Refusal {
+  readonly code: string
+  readonly detail: string
+  readonly retryAfterMs?: number
+}
+
+export type AcquireOutcome =
+  { readonly ok: true; readonly hold: HoldRecord } | ({ readonly ok: false } & Refusal)
+
+export interface AcquireRecord extends Asking {
+  /** Fresh at each server: a withdrawal that comes late can then hit no later grant. */
+  requestId: string
+  readonly feature: string
+  readonly count: number
+  readonly user: string
+  readonly host: string
+  /** Whether to wait at the server for a seat; else only for its answer. */
+  readonly waits: boolean
+  readonly deadline: number
+  /** Servers that refused in a way that another may not. */
+  readonly tried: Set<string>
+  refusal: Refusal | undefined
+  done: ((outcome: AcquireOutcome) => void) | undefined
+}
+
+/** A move that was confirmed at a server and whose outcome is not known (R6). */
+export interface OpenMove {
+  /** The last tick at which it may be applied. */
+  readonly lastTick: number
+  /** The messages that carried the confirmation. */
+  readonly batches: Set<number>
+}
+
+/** Kept for a seat only while it is on its way to another server, or was refused. */
+export interface Journey {
+  nonce: { readonly server: string; readonly bytes: Uint8Array; readonly until: number } | undefined
+  lastTick: number
+  /** Server -> the move confirmed there. While any is open, nothing is said to the seat's own server. */
+  readonly open: Map<string, OpenMove>
+  /** Servers that refused on this round. */
+  readonly tried: Set<string>
+  redirects: number
+  challenges: number
+}
+
+export interface SeatRecord extends Asking {
+  readonly seatId: string
+  readonly hold: HoldRecord
+  token: Uint8Array
+  /** The server that made the token. */
+  server: string
+  /** Counted from before the message was sent whose answer promised it (R4). */
+  expiresAt: number
+  /** The clock's epoch when that message was sent. */
+  epoch: number
+  /** The newest message whose token this is. */
+  tokenBatch: number
+  /** Only messages later than this one were sent to `target`. */
+  sinceBatch: number
+  journey: Journey | undefined
+}
+
+export interface HoldHandlers {
+  /** The hold is over and not by `release`. Called once. */
+  lost(refusal: Refusal): void
+  /** All its seats are at another server now. */
+  moved(server: string): void
+  renewed(): void
+}
+
+/** The seats of one acquire: all of them or none. */
+export interface HoldRecord {
+  readonly id: string
+  readonly feature: string
+  readonly user: string
+  readonly host: string
+  readonly seats: SeatRecord[]
+  /** The server where all its seats were last. */
+  server: string
+  /** `releasing`: given up by the user, and being told to servers. */
+  state: 'held' | 'releasing' | 'over'
+  handlers: HoldHandlers | undefined
+  /** Releases sent and not yet answered or given up. */
+  releases: number
+  readonly whenOver: (() => void)[]
+}
+
+export interface ReleaseRecord extends Asking {
+  readonly target: string
+  readonly seatId: string
+  /** Empty: withdraws a request by its id. */
+  token: Uint8Array
+  done: (() => void) | undefined
+}
+
+export function acquireItem(record: AcquireRecord, now: number): AcquireItem {
+  const { requestId, feature, count, user, host } = record
+  const waitMs = record.waits ? Math.max(0, Math.ceil(record.deadline - now)) : 0
+  return { requestId, feature, count, user, host, waitMs }
+}
+
+export function renewItem(seat: SeatRecord, now: number): RenewItem {
+  const { seatId, token, hold, target, server, journey } = seat
+  const { feature, user, host } = hold
+  const item = { seatId, feature, token, user, host, failover: target !== server }
+  const nonce = journey?.nonce
+  if (nonce === undefined || nonce.server !== target || now >= nonce.until) return item
+  return { ...item, confirm: nonce.bytes }
+}
+
+export function releaseItem({ seatId, token }: ReleaseRecord): ReleaseItem {
+  return { seatId, token }
+}

@@ -1,0 +1,173 @@
+/**
+ * The servers a client knows, and the one it lives at: its home.
+ *
+ * No list is configured: `find` is answered by any server, and the client stays with the first that serves. A
+ * server that says nothing for `silentMs`, or at whose subject nobody listens, is left: it is avoided for a
+ * while, and another home is sought at once.
+ */
+import type { Random } from '../../raft/ports.ts'
+import type { FoundServer } from '../protocol/seat.ts'
+
+interface Known {
+  incarnation: number
+  /** Since when it owes an answer; undefined when it owes none. */
+  silentFrom: number | undefined
+  /** Answers of this server to `find` are ignored until then, unless it has started anew. */
+  avoidUntil: number
+}
+
+/** A server that owes an answer this long is left. What it was asked was repeated once by then. */
+export const silentMs = 2_000
+const avoidMs = 5_000
+/** One that answers but may not serve now is asked again sooner. */
+const avoidIdleMs = 500
+const findFirstMs = 100
+const findMaxMs = 1_000
+/** Finds sent at once after the first stayed unanswered: whoever gets one may be hung. */
+const findsMax = 3
+/** A pool has at most 64 servers; beyond this, names are not remembered. */
+const knownMax = 128
+
+export class Servers {
+  readonly #known = new Map<string, Known>()
+  readonly #find: () => void
+  readonly #random: Random
+  readonly #onHome: (home: string | undefined) => void
+  #home: string | undefined
+  /** Round of the search under way, 0 when there is none. */
+  #round = 0
+  #findAt = Infinity
+  /** Answered, but without the right to serve. */
+  #idleSeen = false
+
+  constructor(options: {
+    readonly find: () => void
+    readonly random: Random
+    readonly onHome: (home: string | undefined) => void
+  }) {
+    this.#find = options.find
+    this.#random = options.random
+    this.#onHome = options.onHome
+  }
+
+  get home(): string | undefined {
+    return this.#home
+  }
+
+  /** Why there is no home. */
+  get absence(): 'LICD_NOT_SERVING' | 'LICD_NO_SERVER' {
+    return this.#idleSeen ? 'LICD_NOT_SERVING' : 'LICD_NO_SERVER'
+  }
+
+  /** Looks for a home, or, when there is one, for other servers; does nothing while it is looking. */
+  seek(now: number): void {
+    if (this.#round > 0) return
+    this.#round = 1
+    this.#findAt = now
+  }
+
+  /** A message to the server was sent. */
+  asked(server: string, at: number): void {
+    const known = this.#remember(server)
+    if (known !== undefined) known.silentFrom ??= at
+  }
+
+  heard(server: string, incarnation: number): void {
+    const known = this.#remember(server)
+    if (known === undefined) return
+    known.silentFrom = undefined
+    known.incarnation = incarnation
+  }
+
+  found(found: FoundServer, now: number): void {
+    const { server, incarnation, serving } = found
+    const known = this.#remember(server)
+    if (known === undefined) return
+    if (!serving) {
+      this.#idleSeen = true
+      return
+    }
+    if (now < known.avoidUntil && incarnation === known.incarnation) return
+    known.incarnation = incarnation
+    known.avoidUntil = 0
+    known.silentFrom = undefined
+    const seeking = this.#round > 0
+    this.#round = 0
+    this.#findAt = Infinity
+    this.#idleSeen = false
+    if (this.#home === undefined) this.#home = server
+    if (seeking) this.#onHome(this.#home)
+  }
+
+  /** Leaves a server that does not answer or (`isIdle`) may not serve. */
+  leave(server: string, now: number, isIdle: boolean): void {
+    const known = this.#remember(server)
+    if (known !== undefined) {
+      known.avoidUntil = now + (isIdle ? avoidIdleMs : avoidMs)
+      known.silentFrom = undefined
+    }
+    if (this.#home !== server) return
+    this.#home = undefined
+    this.seek(now)
+    this.#onHome(undefined)
+  }
+
+  isAvoided(server: string, now: number): boolean {
+    return now < (this.#known.get(server)?.avoidUntil ?? 0)
+  }
+
+  /** Known servers that are not avoided, in the order of their names. */
+  usable(now: number): string[] {
+    return [...this.#known.keys()].filter(name => !this.isAvoided(name, now)).sort()
+  }
+
+  /** The broker says that no server of the pool listens at all. */
+  nobody(now: number): void {
+    if (this.#round > 0) this.#findAt = now + this.#pauseMs()
+  }
+
+  /** The link is down: nobody can owe an answer. */
+  excuse(): void {
+    for (const known of this.#known.values()) known.silentFrom = undefined
+  }
+
+  /** The link is back. */
+  resume(now: number): void {
+    if (this.#round > 0) this.#findAt = now
+  }
+
+  /** Servers to be left by now; sends a `find` when one is due. */
+  pulse(now: number): string[] {
+    if (now >= this.#findAt) {
+      for (let n = 0; n < Math.min(this.#round, findsMax); n++) this.#find()
+      this.#findAt = now + this.#pauseMs()
+      this.#round++
+    }
+    return [...this.#known]
+      .filter(([, { silentFrom }]) => silentFrom !== undefined && silentFrom + silentMs <= now)
+      .map(([name]) => name)
+  }
+
+  /** When `pulse` has something to do. */
+  nextAt(): number {
+    let at = this.#findAt
+    for (const { silentFrom } of this.#known.values()) {
+      if (silentFrom !== undefined) at = Math.min(at, silentFrom + silentMs)
+    }
+    return at
+  }
+
+  #pauseMs(): number {
+    const full = Math.min(findMaxMs, findFirstMs * 2 ** Math.min(this.#round, 10))
+    return full * (0.75 + this.#random.next() / 2)
+  }
+
+  #remember(server: string): Known | undefined {
+    let known = this.#known.get(server)
+    if (known === undefined && this.#known.size < knownMax) {
+      known = { incarnation: 0, silentFrom: undefined, avoidUntil: 0 }
+      this.#known.set(server, known)
+    }
+    return known
+  }
+}
