@@ -8,7 +8,7 @@
  * The file alone decides only within one process; between processes LevelDB's lock does, and a file left by a
  * process that is gone is taken over.
  */
-import { mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RaftError } from './error.ts'
 
@@ -28,7 +28,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   open.add(path)
   try {
     const file = join(path, 'owner')
-    const self = await ownName()
+    const self = await ownName(path)
     const owner = await readFile(file, 'utf8').catch(() => '')
     if (self !== undefined && owner === self) {
       throw new RaftError('RAFT_LOCKED', `${folder} is open in this process.`)
@@ -44,14 +44,19 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Boot, process id and its start time: no other process ever has the same. Linux alone tells. */
-async function ownName(): Promise<string | undefined> {
+/**
+ * Boot, process id and its start time: no other process ever has the same. And the folder itself, so that a
+ * copy of it is not taken. Linux alone tells.
+ */
+async function ownName(path: string): Promise<string | undefined> {
   try {
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
     const stat = await readFile('/proc/self/stat', 'utf8')
     // The name of the program, in brackets, may contain spaces; start time is field 22, 20th after it.
     const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    return start === undefined ? undefined : `${boot.trim()} ${process.pid} ${start}`
+    const { dev, ino } = await lstat(path)
+    if (start === undefined) return undefined
+    return `${boot.trim()} ${process.pid} ${start} ${dev}:${ino}`
   } catch {
     return undefined
   }

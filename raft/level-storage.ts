@@ -34,6 +34,7 @@ import {
   type Store,
   type Tail,
 } from './level-layout.ts'
+import { findHole } from './level-log.ts'
 import type { Batch, Storage } from './storage.ts'
 import { VoteFile } from './vote-file.ts'
 
@@ -290,6 +291,8 @@ async function refuseDamaged(folder: string): Promise<void> {
   const found = await readFile(join(folder, 'DAMAGED'), 'utf8').catch(() => undefined)
   if (found !== undefined) throw new RaftError('RAFT_DAMAGED', found.split('\n', 1)[0])
   await refuseDropped(join(folder, 'db'))
+  const name = await storageCall(() => findHole(join(folder, 'db')))
+  if (name !== undefined) throw damaged(`the database's log ${name} has a hole`)
 }
 
 /** Looks into the log that LevelDB keeps of its own doings: nowhere else does it tell what it dropped. */
