@@ -217,7 +217,7 @@ async function endChild(child: ChildProcess, signal: NodeJS.Signals, ended: Prom
  * Kills the process when this one is gone, however it went: the watcher's `read` returns when the pipe from
  * here closes. It is ended first when the process ends by itself, lest it hit a later one of the same number.
  */
-function watchParent(pid: number | undefined): ChildProcess | undefined {
+export function watchParent(pid: number | undefined): ChildProcess | undefined {
   if (pid === undefined || process.platform === 'win32') return undefined
   const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$1"', 'licd-watcher', String(pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -11,13 +11,15 @@ import { LicdError } from '../error.ts'
 import { openNats, type NatsSource } from '../nats-context.ts'
 import { isLabel } from '../protocol/seat-check.ts'
 import { seatBounds } from '../protocol/seat.ts'
-import { isFeatureName } from '../protocol/subject.ts'
+import { isFeatureName, isServerName } from '../protocol/subject.ts'
 import { ClientCore, type Outcome } from './core.ts'
 import { Seat, SeatLink, errorOf } from './seat.ts'
 
 export interface ConnectOptions extends NatsSource {
   /** The pool's name. Default: `LICD_POOL`, else `default`. */
   readonly pool?: string
+  /** A license server to live at as long as it serves: the nearest, say. Default: whichever answers first. */
+  readonly prefer?: string
   /** Shown in the NATS server's list of connections. */
   readonly name?: string
   /** How long to go on trying while no NATS server answers, milliseconds. Default 5,000. */
@@ -61,13 +63,14 @@ export class Client extends EventEmitter<ClientEvents> {
   /** For {@link connect} and tests. @internal */
   constructor(
     ports: { bus: Bus; clock: Clock; random: Random },
-    options: { pool: string; closeBus: () => Promise<void> },
+    options: { pool: string; prefer?: string; closeBus: () => Promise<void> },
   ) {
     super()
     this.pool = options.pool
     this.#closeBus = options.closeBus
     this.#core = new ClientCore(ports, {
       pool: options.pool,
+      ...(options.prefer === undefined ? {} : { prefer: options.prefer }),
       onServer: server => queueMicrotask(() => this.emit('server', server)),
     })
     ports.bus.onStatus(status => {
@@ -151,7 +154,10 @@ export class Client extends EventEmitter<ClientEvents> {
  *   pool's name or a context file is wrong), LICD_ABORTED (`signal`)
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { name, waitMs = 5_000, signal } = options
+  const { name, prefer, waitMs = 5_000, signal } = options
+  if (prefer !== undefined && !isServerName(prefer)) {
+    throw new LicdError('LICD_BAD_CONFIG', '`prefer` is no name of a server.')
+  }
   const pool = options.pool ?? (process.env.LICD_POOL || 'default')
   const bus = await openNats(options, {
     ...(name === undefined ? {} : { name }),
@@ -160,7 +166,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   })
   const ports = { bus, clock: systemClock, random: systemRandom }
   try {
-    return new Client(ports, { pool, closeBus: () => bus.close() })
+    return new Client(ports, {
+      pool,
+      ...(prefer === undefined ? {} : { prefer }),
+      closeBus: () => bus.close(),
+    })
   } catch (error) {
     await bus.close()
     throw error

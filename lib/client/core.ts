@@ -80,11 +80,14 @@ export class ClientCore {
     ports: ClientPorts,
     options: {
       readonly pool: string
+      /** Asked first whenever a home is sought. */
+      readonly prefer?: string
       /** The server it lives at has changed; undefined while there is none. */
       readonly onServer?: (server: string | undefined) => void
     },
   ) {
     const { bus, clock, random } = ports
+    const { prefer } = options
     this.#bus = bus
     this.#clock = clock
     this.#pool = options.pool
@@ -104,7 +107,11 @@ export class ClientCore {
     })
     this.#outbox = outbox
     const servers = new Servers({
-      find: () => outbox.find(),
+      // Only the first round is the preferred server's: it may be gone, and any other is as good then.
+      find: round => {
+        const isFit = prefer !== undefined && !servers.isAvoided(prefer, time.now())
+        outbox.find(round === 1 && isFit ? prefer : undefined)
+      },
       random,
       onHome: home => this.#moveHome(home),
     })

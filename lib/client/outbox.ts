@@ -96,8 +96,9 @@ export class Outbox {
   }
 
   /** Asks any server who it is. */
-  find(): void {
-    this.#publish(anyServer, 'find', batch => encodeFind(batch, this.#clientId))
+  /** Asks one server, or any, whether it serves. */
+  find(server: string = anyServer): void {
+    this.#publish(server, 'find', batch => encodeFind(batch, this.#clientId))
   }
 
   acquire(record: AcquireRecord): void {

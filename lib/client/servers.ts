@@ -30,7 +30,7 @@ const knownMax = 128
 
 export class Servers {
   readonly #known = new Map<string, Known>()
-  readonly #find: () => void
+  readonly #find: (round: number) => void
   readonly #random: Random
   readonly #onHome: (home: string | undefined) => void
   #home: string | undefined
@@ -41,7 +41,8 @@ export class Servers {
   #idleSeen = false
 
   constructor(options: {
-    readonly find: () => void
+    /** Sends a `find`; the search's first round is 1. */
+    readonly find: (round: number) => void
     readonly random: Random
     readonly onHome: (home: string | undefined) => void
   }) {
@@ -139,7 +140,7 @@ export class Servers {
   /** Servers to be left by now; sends a `find` when one is due. */
   pulse(now: number): string[] {
     if (now >= this.#findAt) {
-      for (let n = 0; n < Math.min(this.#round, findsMax); n++) this.#find()
+      for (let n = 0; n < Math.min(this.#round, findsMax); n++) this.#find(this.#round)
       this.#findAt = now + this.#pauseMs()
       this.#round++
     }
