@@ -21,11 +21,14 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
     return report(state, { snapshotId: snapshot.id, session: 0, nextChunk: 0, round }, true)
   }
   const { incoming } = state
-  // A late chunk of an earlier snapshot must not start it again (openraft 2eccb9e1).
-  if (incoming !== undefined && snapshot.lastIncludedIndex < incoming.snapshot.lastIncludedIndex) {
-    return
-  }
+  // A late chunk of this leader's earlier snapshot must not start it again (openraft 2eccb9e1). Another leader's
+  // unfinished one may go further and yet never come to an end: it gives way.
+  const isLate =
+    incoming?.term === message.term &&
+    snapshot.lastIncludedIndex < incoming.snapshot.lastIncludedIndex
+  if (isLate) return
   const current = incoming?.snapshot.id === snapshot.id ? incoming : begin(state, snapshot)
+  current.term = message.term
   state.incoming = current
   current.round = Math.max(current.round, round)
   if (chunk === current.received && chunk < current.snapshot.chunks) {
@@ -37,7 +40,7 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
 function begin(state: State, snapshot: SnapshotMeta): Incoming {
   const session = state.nextKey
   state.nextKey += 1
-  return { snapshot, session, received: 0, stored: 0, ahead: new Set(), round: 0 }
+  return { snapshot, term: 0, session, received: 0, stored: 0, ahead: new Set(), round: 0 }
 }
 
 export function onChunkStored(state: State, snapshotId: string, chunk: number): void {

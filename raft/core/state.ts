@@ -35,6 +35,8 @@ export type Standing =
 /** A snapshot being received. */
 export interface Incoming {
   readonly snapshot: SnapshotMeta
+  /** Of the leader that sends it now. */
+  term: number
   readonly session: number
   /** The next chunk to take. */
   received: number
