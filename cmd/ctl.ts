@@ -1,0 +1,39 @@
+/** `licd ctl`: everything an operator does with a pool that runs. */
+import { defineGroup } from './command.ts'
+import { allocationsCommand } from './ctl/allocations.ts'
+import { codeCommand } from './ctl/code.ts'
+import { criteriaCommand } from './ctl/criteria.ts'
+import { featureCommand } from './ctl/feature.ts'
+import { outcomeCommand } from './ctl/outcome.ts'
+import { seatsCommand } from './ctl/seats.ts'
+import { serversCommand } from './ctl/servers.ts'
+import { settingsCommand } from './ctl/settings.ts'
+import { statusCommand } from './ctl/status.ts'
+import { transferLeaderCommand } from './ctl/transfer-leader.ts'
+import { ctlVendorCommand } from './ctl/vendor.ts'
+import { watchCommand } from './ctl/watch.ts'
+
+export const ctlCommand = defineGroup(
+  'ctl',
+  'See and change a pool that runs',
+  [
+    statusCommand,
+    serversCommand,
+    seatsCommand,
+    watchCommand,
+    featureCommand,
+    codeCommand,
+    allocationsCommand,
+    criteriaCommand,
+    ctlVendorCommand,
+    settingsCommand,
+    transferLeaderCommand,
+    outcomeCommand,
+  ],
+  [
+    ['ctl status', 'who leads, who is up, what is free and where the rest is'],
+    ['ctl feature add cad 30 --local', 'a feature of one\u2019s own'],
+    ['ctl code add code.txt', 'a feature by a vendor\u2019s signed code'],
+    ['ctl watch', 'the distribution as it changes'],
+  ],
+)

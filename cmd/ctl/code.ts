@@ -1,0 +1,100 @@
+/** `licd ctl code`: license codes, a vendor's signed text. */
+import { inspectCode } from '../../lib/code/inspect.ts'
+import { LicdError } from '../../lib/error.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { changeOptions, sessionOptions, withSession } from '../session.ts'
+import { formatDate, formatTable } from '../table.ts'
+import { codeFilePositional, readCodeText } from '../vendor/code-text.ts'
+import { printChanged } from './change.ts'
+
+const addCommand = defineCommand({
+  command: 'add <file>',
+  describe: 'Add a license code: a vendor\u2019s feature, or allocations of one',
+  positionals: { file: codeFilePositional },
+  options: changeOptions,
+  examples: [
+    ['ctl code add code.txt', 'the code in the file'],
+    ['ctl code add - < code.txt', 'the code from standard input'],
+  ],
+  epilogue:
+    'The pool takes codes made for its fingerprint by vendors it trusts (licd ctl vendor list).',
+  run: async (args, program) => {
+    const text = await readCodeText(args.file)
+    // What is no code in form need not travel; whether it is to be believed is the pool's to say.
+    const inspected = inspectCode(text)
+    if (!inspected.ok) throw new LicdError(inspected.code, inspected.detail)
+    return await withSession(args, program.environment, async ({ client }) => {
+      const changed = await client.change('code-add', { text }, args.id)
+      const { feature, allocations, codeId } = inspected.content
+      const what = `code ${codeId} added: ${allocations} of ${feature}`
+      printChanged(program, { json: args.json, what }, changed)
+      return 0
+    })
+  },
+})
+
+const listCommand = defineCommand({
+  command: 'list',
+  describe: 'Show the license codes of the pool',
+  positionals: {},
+  options: sessionOptions,
+  examples: [['ctl code list', 'all codes, also those that wait or have ended']],
+  run: (args, program) =>
+    withSession(args, program.environment, async ({ client }) => {
+      const { codes, server } = await client.ask('code-list', {})
+      if (args.json) {
+        program.printJson({ answeredBy: server, codes })
+        return 0
+      }
+      program.print(
+        formatTable(
+          program,
+          [
+            { title: 'FEATURE' },
+            { title: 'COUNT', right: true },
+            { title: 'STATE' },
+            { title: 'STARTS' },
+            { title: 'EXPIRES' },
+            { title: 'VENDOR' },
+            { title: 'CUSTOMER' },
+            { title: 'CODE' },
+          ],
+          codes.map(code => [
+            code.feature,
+            code.allocations,
+            code.state,
+            formatDate(code.startsAt),
+            formatDate(code.expiresAt),
+            code.vendor,
+            code.customer,
+            code.codeId,
+          ]),
+        ),
+      )
+      return 0
+    }),
+})
+
+const removeCommand = defineCommand({
+  command: 'remove <code>',
+  describe: 'Remove a license code and its allocations',
+  positionals: { code: { type: 'string', demandOption: true, describe: 'Id of the code' } },
+  options: changeOptions,
+  examples: [['ctl code remove code-17', 'what is in use is taken back as it comes free']],
+  run: (args, program) =>
+    withSession(args, program.environment, async ({ client }) => {
+      const changed = await client.change('code-remove', { codeId: args.code }, args.id)
+      printChanged(program, { json: args.json, what: `code ${args.code} removed` }, changed)
+      return 0
+    }),
+})
+
+export const codeCommand = defineGroup(
+  'code',
+  'License codes',
+  [addCommand, listCommand, removeCommand],
+  [
+    ['ctl code add code.txt', 'add a vendor\u2019s code'],
+    ['ctl code list', 'all codes of the pool'],
+  ],
+)

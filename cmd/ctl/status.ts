@@ -1,0 +1,176 @@
+/** `licd ctl status`: the pool at a glance. */
+import type { PoolView } from '../../lib/ctl/pool-view.ts'
+import { viewPool } from '../../lib/ctl/pool-view.ts'
+import { LicdError } from '../../lib/error.ts'
+import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
+import { defineCommand } from '../command.ts'
+import type { Program } from '../program.ts'
+import { sessionOptions, withSession } from '../session.ts'
+import { formatDate, formatDuration, formatPercent, formatTable, type Cell } from '../table.ts'
+
+export const statusCommand = defineCommand({
+  command: 'status [feature]',
+  describe: 'Show who leads, who is up, and per feature who owns and uses how many',
+  positionals: { feature: { type: 'string', describe: 'Show this feature only' } },
+  options: sessionOptions,
+  examples: [
+    ['ctl status', 'the pool at a glance'],
+    ['ctl status cad --json', 'one feature, for programs'],
+    ['ctl status --server beta', 'the pool as server beta knows it'],
+  ],
+  epilogue:
+    'Figures in use are each server\u2019s own; ~ marks one as of its last keepalive, from a server that did not answer now.',
+  run: (args, program) =>
+    withSession(args, program.environment, async ({ client }) => {
+      const view = only(await viewPool(client), args.feature)
+      if (args.json) {
+        const { status, ...rest } = view
+        program.printJson({ ...status, ...rest })
+      } else {
+        printStatus(program, view)
+      }
+      return 0
+    }),
+})
+
+function only(view: PoolView, feature: string | undefined): PoolView {
+  if (feature === undefined) return view
+  const features = view.status.features.filter(({ name }) => name === feature)
+  if (features.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)
+  return { ...view, status: { ...view.status, features } }
+}
+
+function printStatus(program: Program, view: PoolView): void {
+  const { status, answeredBy } = view
+  const leader = status.leader ?? program.paint('red', 'none')
+  program.print(
+    `pool ${status.pool}, leader ${leader}, revision ${status.revision}, tick ${status.tick}, says ${answeredBy}`,
+  )
+  program.print(`fingerprint ${status.fingerprint}`)
+  const { tickMs } = status.settings
+  // A server that hears no ticks tells what was: whoever reads it must know how long ago.
+  if (status.tickAgeMs > 3 * tickMs) {
+    program.print(
+      program.paint(
+        'red',
+        `no tick for ${formatDuration(status.tickAgeMs)}: this is what was then`,
+      ),
+    )
+  }
+  program.print('')
+  printServers(program, view)
+  program.print('')
+  if (status.features.length === 0) {
+    program.print(
+      'no features yet: licd ctl feature add NAME COUNT --local, or licd ctl code add FILE',
+    )
+    return
+  }
+  printFeatures(program, view)
+}
+
+/** One line a server: its state, and until when it may grant. */
+export function printServers(program: Program, { status, lease }: PoolView): void {
+  const { tickMs } = status.settings
+  const text = formatTable(
+    program,
+    [
+      { title: 'SERVER' },
+      { title: 'STATE' },
+      { title: 'ROLE' },
+      { title: 'RUN', right: true },
+      { title: 'MAY GRANT FOR' },
+      { title: 'LAST HEARD' },
+    ],
+    status.servers.map(server => [
+      server.name,
+      server.state,
+      server.leader ? 'leader' : '',
+      server.incarnation === 0 ? '-' : server.incarnation,
+      mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
+      server.incarnation === 0
+        ? 'never'
+        : `${formatDuration(Math.max(0, server.listedTicksAgo) * tickMs)} ago`,
+    ]),
+  )
+  const [head = '', ...rows] = text.split('\n')
+  program.print(head)
+  for (const [index, row] of rows.entries()) {
+    const state = status.servers[index]?.state
+    program.print(state === 'up' ? row : program.paint(state === 'silent' ? 'yellow' : 'red', row))
+  }
+}
+
+/** A server's own word where it answered; else the longest that its lease can last. */
+function mayGrant(server: ServerStatus, leaseLeftMs: number | undefined, tickMs: number): string {
+  if (leaseLeftMs !== undefined) return leaseLeftMs > 0 ? formatDuration(leaseLeftMs) : 'not now'
+  if (server.state === 'down') return 'not now'
+  return `at most ${formatDuration(server.downInTicks * tickMs)}`
+}
+
+function printFeatures(program: Program, { status, live }: PoolView): void {
+  const rows = status.features.flatMap(feature => featureRows(feature, new Set(live)))
+  program.print(
+    formatTable(
+      program,
+      [
+        { title: 'FEATURE' },
+        { title: 'TOTAL', right: true },
+        { title: 'FREE', right: true },
+        { title: 'SHARE', right: true },
+        { title: 'IN USE', right: true },
+        { title: 'USED', right: true },
+        { title: 'THRESHOLD', right: true },
+        { title: 'TARGET', right: true },
+        { title: 'WAITING', right: true },
+      ],
+      rows,
+    ),
+  )
+  for (const feature of status.features) {
+    const remarks = remarksOn(feature)
+    if (remarks.length > 0) program.print(`${feature.name}: ${remarks.join('; ')}`)
+  }
+}
+
+function featureRows(feature: FeatureStatus, live: ReadonlySet<string>): Cell[][] {
+  const sum = (pick: (share: FeatureStatus['shares'][number]) => number) =>
+    feature.shares.reduce((total, share) => total + pick(share), 0)
+  const inUse = sum(share => share.inUse)
+  const share = sum(row => row.share)
+  const total: Cell[] = [
+    feature.name,
+    feature.allocations,
+    feature.free,
+    share,
+    inUse,
+    use(inUse, feature.allocations),
+    '',
+    feature.even ? 'even' : sum(row => row.target),
+    sum(row => row.demand) || '',
+  ]
+  const rows = feature.shares.map((row): Cell[] => [
+    `  ${row.server}`,
+    '',
+    '',
+    row.share,
+    live.has(row.server) ? row.inUse : `~${row.inUse}`,
+    use(row.inUse, row.share),
+    formatPercent(row.threshold),
+    row.target,
+    row.demand || '',
+  ])
+  return [total, ...rows]
+}
+
+function use(inUse: number, of: number): string {
+  return of === 0 ? '' : formatPercent(inUse / of)
+}
+
+function remarksOn({ vendor, owed, endsAt }: FeatureStatus): string[] {
+  return [
+    ...(vendor === undefined ? [] : [`by ${vendor}`]),
+    ...(owed === 0 ? [] : [`${owed} owed: they ended, and are taken back as they come free`]),
+    ...(endsAt === undefined ? [] : [`a code ends on ${formatDate(endsAt)}`]),
+  ]
+}

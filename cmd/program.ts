@@ -1,0 +1,47 @@
+/**
+ * What every command has of the world around it: where it writes, and what was set outside the command line.
+ *
+ * Standard output is for results alone, standard error for everything else, so that `--json` can be piped. Text
+ * from outside is made harmless before it reaches a terminal.
+ */
+import { styleText } from 'node:util'
+import type { Environment, Settings } from './settings.ts'
+
+type Format = Parameters<typeof styleText>[0]
+
+export interface Program {
+  readonly environment: Environment
+  readonly settings: Settings
+  /** Columns of the terminal; undefined where the output is no terminal: then nothing is cut. */
+  readonly columns: number | undefined
+  /** One or more lines of a result. */
+  print(text: string): void
+  /** One result for programs, on a line of its own. */
+  printJson(value: unknown): void
+  /** A remark for people, on standard error. */
+  note(text: string): void
+  /** Colours text on a terminal where colours are wanted, else returns it as it is. */
+  paint(format: Format, text: string): string
+}
+
+export function createProgram(environment: Environment, settings: Settings): Program {
+  const { stdout, stderr } = process
+  const isColoured =
+    stdout.isTTY &&
+    (environment.NO_COLOR === undefined || environment.NO_COLOR === '') &&
+    environment.TERM !== 'dumb'
+  return {
+    environment,
+    settings,
+    columns: stdout.isTTY ? Math.max(stdout.columns, 80) : undefined,
+    print: text => void stdout.write(`${text}\n`),
+    printJson: value => void stdout.write(`${JSON.stringify(value)}\n`),
+    note: text => void stderr.write(`licd: ${harmless(text)}\n`),
+    paint: (format, text) => (isColoured ? styleText(format, text) : text),
+  }
+}
+
+/** Text from outside for one line of a terminal: no escapes, no line breaks, nothing that reorders what is shown. */
+export function harmless(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/\p{C}/gu, '?')
+}

@@ -1,0 +1,117 @@
+/** `licd serve`: one license server. */
+import { defineCommand } from './command.ts'
+import { exitCodeOf, exitCodes } from './exit-code.ts'
+import { harmless, type Program } from './program.ts'
+import { natsOption } from './session.ts'
+import { natsOptions } from '../lib/nats-context.ts'
+
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+
+export const serveCommand = defineCommand({
+  command: 'serve',
+  describe: 'Run one license server from its data folder',
+  positionals: {},
+  options: {
+    data: {
+      type: 'string',
+      demandOption: true,
+      describe: 'Its data folder, made by licd init; LICD_DATA',
+    },
+    nats: natsOption,
+    pool: { type: 'string', describe: 'Refuse to run unless the folder is of this pool' },
+    server: { type: 'string', describe: 'Refuse to run unless the folder is of this server' },
+    'log-level': {
+      type: 'string',
+      choices: logLevels,
+      default: 'info',
+      describe: 'What is logged, as JSON lines on standard error',
+    },
+  },
+  examples: [
+    ['serve --data /var/lib/licd', 'NATS on this host'],
+    ['serve --data /var/lib/licd --nats nats://n1:4222,nats://n2:4222', 'NATS elsewhere'],
+    ['serve --config /etc/licd.json', 'with {"data": "/var/lib/licd", "nats": "nats://n1:4222"}'],
+  ],
+  epilogue:
+    'Prints `ready SERVER of POOL` when it serves. SIGTERM or SIGINT stops it cleanly: unused ' +
+    'allocations go back, seats are kept for its next start; a second signal ends it at once. ' +
+    'It waits for NATS as long as it takes.',
+  run: async (args, program) => await serve(args, program),
+})
+
+interface ServeArgs {
+  readonly data: string
+  readonly nats: string | undefined
+  readonly pool: string | undefined
+  readonly server: string | undefined
+  readonly logLevel: string
+}
+
+async function serve(args: ServeArgs, program: Program): Promise<number> {
+  const { startServer } = await import('../lib/server/run.ts')
+  const { createLogger, logLevelOf } = await import('../lib/log.ts')
+  const level = logLevelOf(args.logLevel)
+  const { data, pool, server } = args
+  const stop = new AbortController()
+  const signals = catchSignals(program, stop)
+  let fail: (code: number) => void = () => undefined
+  const failed = new Promise<number>(resolve => (fail = resolve))
+  try {
+    const running = await startServer({
+      dataFolder: data,
+      ...(pool === undefined ? {} : { pool }),
+      ...(server === undefined ? {} : { server }),
+      nats: await natsOptions(
+        args.nats === undefined ? {} : { nats: args.nats },
+        program.environment,
+      ),
+      log: createLogger({ level, base: serverLabels(args) }),
+      signal: stop.signal,
+      onFatal: error => {
+        process.stderr.write(`licd: ${error.code}: ${harmless(error.message)}\n`)
+        fail(exitCodeOf(error.code))
+      },
+    })
+    void running.serving.then(
+      () => program.print(`ready ${running.server} of ${running.pool}`),
+      () => undefined,
+    )
+    const stopped = new Promise<number>(resolve => {
+      if (stop.signal.aborted) resolve(exitCodes.ok)
+      stop.signal.addEventListener('abort', () => resolve(exitCodes.ok))
+    })
+    const code = await Promise.race([stopped, failed])
+    await running.stop()
+    return code
+  } catch (error) {
+    // Stopped while it still waited for NATS: that is what was asked for.
+    if (stop.signal.aborted) return exitCodes.ok
+    throw error
+  } finally {
+    signals.release()
+  }
+}
+
+function serverLabels({ pool, server }: ServeArgs): Record<string, string> {
+  return {
+    ...(pool === undefined ? {} : { pool }),
+    ...(server === undefined ? {} : { server }),
+  }
+}
+
+/** The first signal stops cleanly, the second ends the process at once, as a crash would: that is safe as well. */
+function catchSignals(program: Program, stop: AbortController): { release(): void } {
+  const handle = (signal: NodeJS.Signals): void => {
+    if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+    program.note(`${signal}: stopping; once more ends it at once`)
+    stop.abort()
+  }
+  process.on('SIGTERM', handle)
+  process.on('SIGINT', handle)
+  return {
+    release() {
+      process.off('SIGTERM', handle)
+      process.off('SIGINT', handle)
+    },
+  }
+}
