@@ -74,6 +74,11 @@ export class SeatBook {
     return [...this.#stocks.values()].sort((a, b) => (a.feature < b.feature ? -1 : 1))
   }
 
+  /** In use of a feature here; 0 for one that this book knows nothing of. */
+  inUse(feature: string): number {
+    return this.#stocks.get(feature)?.inUse ?? 0
+  }
+
   find(seatId: string): Seat | undefined {
     return this.#seats.get(seatId)
   }
@@ -127,8 +132,12 @@ export class SeatBook {
     return seat
   }
 
-  /** Any seat of this book, dark or not, held (again) by its client. Its expiry never goes back. */
-  renew(seat: Seat, client: Client, term: Term): void {
+  /**
+   * Any seat of this book, dark or not, held (again) by its client. Its expiry never goes back, nor does the last
+   * tick, since the client may hold any token made so far, the newest having been lost on its way. Only a client that
+   * `shows` a token made after all that prove something to others has left those behind (R5).
+   */
+  renew(seat: Seat, client: Client, term: Term, shows: 'newest' | 'any'): void {
     assert.equal(this.#seats.get(seat.seatId), seat)
     assert(!seat.stock.isOverLimit, 'R4: nothing is renewed over the limit')
     if (seat.state !== 'held') {
@@ -141,7 +150,8 @@ export class SeatBook {
       this.#hold(seat, client)
     }
     seat.expiresAt = Math.max(seat.expiresAt, term.expiresAt)
-    seat.lastTick = term.lastTick
+    const last = shows === 'newest' ? 0 : seat.lastTick
+    seat.lastTick = Math.max(last, term.lastTick)
   }
 
   /** The client gave it back: grantable at once, or, when it was learned again, once that is done (R5). */
@@ -239,19 +249,18 @@ export class SeatBook {
 
   /** R7: puts a seat back as the incarnation before handed it over. */
   restore(
-    row: Pick<Seat, 'seatId' | 'expiresAt' | 'lastTick' | 'movedUntil' | 'relearned'> & {
+    row: Pick<Seat, 'seatId' | 'expiresAt' | 'lastTick' | 'movedUntil' | 'relearned' | 'since'> & {
       readonly feature: string
       readonly client: Client | undefined
     },
-    now: number,
   ): void {
-    const { seatId, feature, client, movedUntil } = row
+    const { seatId, feature, client, movedUntil, since } = row
     if (this.#seats.has(seatId)) return
     if (client === undefined) {
       this.moveIn({ seatId, feature, until: movedUntil })
       return
     }
-    const seat = this.#enter(this.stock(feature), seatId, client, row, now)
+    const seat = this.#enter(this.stock(feature), seatId, client, row, since)
     seat.movedUntil = movedUntil
     seat.relearned = row.relearned
   }

@@ -1,0 +1,269 @@
+/**
+ * How a client gets seats: granted at once from the share, or after a wait.
+ *
+ * The plain path is one look at the stock and one entry in the book; nothing waits for the leader while there is
+ * spare. Requests of a feature are served in the order of their arrival, whatever their count. A repeated request
+ * is the same request (its id is the seat's id), so it never takes a second allocation.
+ */
+import type { Client } from '../book/book.ts'
+import type { Seat, Stock } from '../book/seat.ts'
+import { seatBounds, seatIds, type AcquireItem, type ReleaseItem } from '../protocol/seat.ts'
+import { readToken } from '../token.ts'
+import type { Balance } from './balance.ts'
+import type { Desk, Grant } from './desk.ts'
+import type { Waiter, Waiting } from './waiting.ts'
+import type { Reply } from './wire.ts'
+
+/**
+ * A request that does not wish to wait is held this long at most: while a borrow for it is under way, or
+ * another server may still send its spare.
+ */
+const briefMs = 1_500
+
+export class Acquire {
+  readonly #desk: Desk
+  readonly #waiting: Waiting
+  readonly #balance: Balance
+
+  constructor(desk: Desk, waiting: Waiting, balance: Balance) {
+    this.#desk = desk
+    this.#waiting = waiting
+    this.#balance = balance
+  }
+
+  request(item: AcquireItem, clientId: string, reply: Reply | undefined, now: number): void {
+    const { requestId, feature: name, count, user, host } = item
+    const desk = this.#desk
+    const feature = desk.feature(name)
+    if (feature === undefined) {
+      desk.refuse(reply, requestId, 'LICD_UNKNOWN_FEATURE')
+      return
+    }
+    const client: Client = { clientId, user, host }
+    if (idsOf(item).some(seatId => desk.book.find(seatId) !== undefined)) {
+      this.#repeat(item, client, reply, now)
+      return
+    }
+    const waiter = this.#waiting.find(requestId)
+    if (waiter !== undefined) {
+      this.#stay(waiter, clientId, reply, now)
+      return
+    }
+    if (desk.released.has(requestId, now)) {
+      desk.refuse(reply, requestId, 'LICD_SEAT_LOST', 'The request was released already.')
+      return
+    }
+    if (count > feature.allocations) {
+      this.#tooMany(item, feature.allocations, reply)
+      return
+    }
+    const grant = desk.state === 'open' ? desk.term(name, now) : undefined
+    if (grant === undefined) {
+      desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
+      return
+    }
+    const stock = desk.book.stock(name)
+    if (stock.spare >= count && this.#waiting.first(name) === undefined) {
+      this.#grant(stock, item, client, grant, reply, now)
+    } else this.#wait(stock, item, clientId, reply, now)
+  }
+
+  /** Serves who waits for the feature, first come, first served, as far as the spare goes. */
+  serve(name: string, now: number): void {
+    const desk = this.#desk
+    const stock = desk.book.stock(name)
+    for (const waiter of this.#waiting.line(name)) {
+      const { item, clientId, reply } = waiter
+      if (stock.spare < item.count) return
+      const grant = desk.state === 'open' ? desk.term(name, now) : undefined
+      if (grant === undefined) return
+      this.#waiting.remove(waiter)
+      const { user, host } = item
+      if (idsOf(item).some(seatId => desk.book.find(seatId) !== undefined)) {
+        // A seat of that id was moved here meanwhile: the next repeat of the request is told of it.
+        continue
+      }
+      this.#grant(stock, item, { clientId, user, host }, grant, reply, now)
+    }
+  }
+
+  /** Nothing was found in any source: who did not wish to wait hears so. */
+  refuseBrief(name: string): void {
+    for (const waiter of this.#waiting.line(name)) {
+      if (waiter.isBrief) this.#deny(waiter)
+    }
+  }
+
+  /** Lets go of requests whose time is over or whose client is gone. */
+  sweep(now: number): void {
+    for (const waiter of this.#waiting.all()) {
+      const gone = !waiter.isBrief && now - waiter.seenAt > seatBounds.waitingForgetMs
+      if (gone) this.#waiting.remove(waiter)
+      else if (now < waiter.deadline) continue
+      else if (waiter.isBrief) this.#deny(waiter)
+      else {
+        this.#waiting.remove(waiter)
+        this.#desk.refuse(waiter.reply, waiter.item.requestId, 'LICD_TIMEOUT')
+      }
+      this.#desk.touch(waiter.item.feature)
+    }
+    this.#waiting.number()
+  }
+
+  /** This server serves nobody any more: the clients go elsewhere at once. */
+  refuseAll(detail: string): void {
+    for (const waiter of this.#waiting.all()) {
+      this.#waiting.remove(waiter)
+      this.#desk.refuse(waiter.reply, waiter.item.requestId, 'LICD_NOT_SERVING', detail)
+    }
+  }
+
+  /** A seat is given back; or, under the id of a request, the request that waits or all that it was granted. */
+  release(item: ReleaseItem, clientId: string, reply: Reply | undefined, now: number): void {
+    const { seatId, token } = item
+    const desk = this.#desk
+    if (token.byteLength === 0) this.#withdraw(seatId, clientId, now)
+    else {
+      const proof = readToken(desk.key, desk.host.pool, token)
+      if (proof === undefined || proof.seatId !== seatId) {
+        desk.refuse(reply, seatId, 'LICD_BAD_TOKEN')
+        return
+      }
+      const seat = desk.book.find(seatId)
+      if (seat !== undefined && seat.stock.feature === proof.feature) this.#free(seat)
+    }
+    desk.released.add(seatId, now)
+    desk.answer(reply, { kind: 'released', seatId })
+  }
+
+  /** Without a token only what this client asked for under its own id: it may not have heard of its seats yet. */
+  #withdraw(requestId: string, clientId: string, now: number): void {
+    const { book, released } = this.#desk
+    const waiter = this.#waiting.find(requestId)
+    if (waiter?.clientId === clientId) {
+      this.#waiting.remove(waiter)
+      this.#desk.touch(waiter.item.feature)
+    }
+    const single = book.find(requestId)
+    if (single?.holder?.clientId === clientId) this.#free(single)
+    for (let n = 0; n < seatBounds.countMax; n++) {
+      const seat = book.find(`${requestId}/${n}`)
+      if (seat === undefined) break
+      if (seat.holder?.clientId !== clientId) continue
+      this.#free(seat)
+      released.add(seat.seatId, now)
+    }
+  }
+
+  #free(seat: Seat): void {
+    this.#desk.book.release(seat)
+    this.#desk.touch(seat.stock.feature)
+  }
+
+  #grant(
+    stock: Stock,
+    item: AcquireItem,
+    client: Client,
+    grant: Grant,
+    reply: Reply | undefined,
+    now: number,
+  ): void {
+    const { book } = this.#desk
+    for (const seatId of idsOf(item)) book.grant(stock, seatId, client, grant, now)
+    this.#desk.usage.granted(stock.feature, item.count)
+    this.#confirm(item, grant, reply)
+    // Claims 2, 3, 17: in use / share is compared at every grant.
+    if (this.#balance.isShort(stock)) this.#desk.touch(stock.feature)
+  }
+
+  #confirm(item: AcquireItem, grant: Grant, reply: Reply | undefined): void {
+    const { requestId, feature } = item
+    const seats = idsOf(item).map(seatId => ({
+      seatId,
+      token: this.#desk.token(seatId, feature, grant),
+    }))
+    this.#desk.answer(reply, { kind: 'granted', requestId, expiresInMs: grant.ms, seats })
+  }
+
+  /** The answer was lost or is under way: the same seats, with new tokens. */
+  #repeat(item: AcquireItem, client: Client, reply: Reply | undefined, now: number): void {
+    const desk = this.#desk
+    const { requestId, feature } = item
+    const seats = idsOf(item).map(seatId => desk.book.find(seatId))
+    for (const seat of seats) {
+      if (seat?.stock.feature === feature && seat.holder?.clientId === client.clientId) continue
+      desk.refuse(reply, requestId, 'LICD_BAD_REQUEST', 'The request id is in use already.')
+      return
+    }
+    const grant = desk.term(feature, now)
+    if (grant === undefined) desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
+    else if (desk.book.stock(feature).isOverLimit) desk.refuse(reply, requestId, 'LICD_OVER_LIMIT')
+    else {
+      for (const seat of seats) if (seat !== undefined) desk.book.renew(seat, client, grant, 'any')
+      this.#confirm(item, grant, reply)
+    }
+  }
+
+  #tooMany(item: AcquireItem, allocations: number, reply: Reply | undefined): void {
+    const { requestId, feature, count } = item
+    this.#desk.usage.denied(feature)
+    if (allocations === 0) {
+      const detail = `The pool owns no allocation of ${feature} now.`
+      this.#desk.refuse(reply, requestId, 'LICD_NO_SEAT', detail)
+      return
+    }
+    const detail = `${count} seats of ${feature} are asked for and the pool owns ${allocations}.`
+    this.#desk.refuse(reply, requestId, 'LICD_BAD_COUNT', detail)
+  }
+
+  #wait(
+    stock: Stock,
+    item: AcquireItem,
+    clientId: string,
+    reply: Reply | undefined,
+    now: number,
+  ): void {
+    const desk = this.#desk
+    const { requestId, feature, waitMs } = item
+    const isBrief = waitMs === 0
+    if (isBrief && !this.#balance.mayCome(stock, item.count, now)) {
+      desk.usage.denied(feature)
+      const code = stock.isOverLimit ? 'LICD_OVER_LIMIT' : 'LICD_NO_SEAT'
+      desk.refuse(reply, requestId, code)
+      return
+    }
+    if (this.#waiting.isFull) {
+      desk.refuse(reply, requestId, 'LICD_TOO_MANY_WAITING')
+      return
+    }
+    const deadline = now + (isBrief ? briefMs : waitMs)
+    const waiter = this.#waiting.add({ item, clientId, deadline, isBrief, seenAt: now, reply })
+    if (!isBrief) {
+      desk.answer(reply, { kind: 'waiting', requestId, position: waiter.position })
+    }
+    desk.touch(feature)
+  }
+
+  #stay(waiter: Waiter, clientId: string, reply: Reply | undefined, now: number): void {
+    const { requestId } = waiter.item
+    if (waiter.clientId !== clientId) {
+      this.#desk.refuse(reply, requestId, 'LICD_BAD_REQUEST', 'The request id is in use already.')
+      return
+    }
+    waiter.seenAt = now
+    waiter.reply = reply
+    if (waiter.isBrief) return
+    this.#desk.answer(reply, { kind: 'waiting', requestId, position: waiter.position })
+  }
+
+  #deny(waiter: Waiter): void {
+    const { requestId, feature } = waiter.item
+    this.#waiting.remove(waiter)
+    this.#desk.usage.denied(feature)
+    this.#desk.refuse(waiter.reply, requestId, 'LICD_NO_SEAT')
+  }
+}
+
+function idsOf({ requestId, count }: AcquireItem): string[] {
+  return seatIds(requestId, count)
+}

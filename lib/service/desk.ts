@@ -1,0 +1,185 @@
+/**
+ * What the parts of the seat service share: the book as of now, the right to grant, the answers on their way, and
+ * the features that need a second look once the present message is done.
+ *
+ * The right to grant is asked for each seat, when its answer is built: nothing is granted or renewed after the
+ * lease (R3, R4), and a feature found over its limit grants nothing. Answers of one turn to one message leave in
+ * one message.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Code } from '../error.ts'
+import { SeatBook, expiryFactor, type Term } from '../book/book.ts'
+import type { Stock } from '../book/seat.ts'
+import type { Feature } from '../ledger/state.ts'
+import type { SeatResult } from '../protocol/seat.ts'
+import type { Host } from '../server/parts.ts'
+import { makeToken, tokenKey } from '../token.ts'
+import { ReleasedIds } from './released.ts'
+import { UsageCounters } from './usage.ts'
+import type { Reply } from './wire.ts'
+
+/** Two clocks, each true within 1 % (R3, R4). */
+const margin = 0.02
+/** A seat that would be valid for a smaller part of the usual time is not worth granting. */
+const termMin = 0.03
+
+/** What a seat granted now is promised. `ms` is what the client is told. */
+export interface Grant extends Term {
+  readonly ms: number
+}
+
+export class Desk {
+  readonly host: Host
+  readonly key: KeyObject
+  readonly released: ReleasedIds
+  usage = new UsageCounters()
+  book = new SeatBook()
+  /** `closed` until the `hello` was applied, after going down, and once stopped. */
+  state: 'closed' | 'open' | 'stopping' = 'closed'
+  /** Counts the runs of the book; what was begun in an earlier one has no effect on this one. */
+  run = 0
+  readonly #publish: (reply: Reply, results: readonly SeatResult[]) => void
+  readonly #look: (feature: string) => void
+  readonly #dirty = new Set<string>()
+  readonly #outbox = new Map<Reply, SeatResult[]>()
+  #awake = false
+
+  constructor(
+    host: Host,
+    options: {
+      readonly publish: (reply: Reply, results: readonly SeatResult[]) => void
+      /** Serves who waits for the feature, and borrows, returns, lends: once per turn and feature. */
+      readonly look: (feature: string) => void
+    },
+  ) {
+    this.host = host
+    this.key = tokenKey(host.macKey)
+    this.released = new ReleasedIds()
+    this.#publish = options.publish
+    this.#look = options.look
+  }
+
+  get now(): number {
+    return this.host.clock.now()
+  }
+
+  feature(name: string): Feature | undefined {
+    return this.host.ledger.state.features.get(name)
+  }
+
+  /** The stock with the share as applied at this moment. */
+  refresh(name: string): Stock {
+    const share = this.feature(name)?.shares.get(this.host.server) ?? 0
+    this.book.adopt(name, share)
+    return this.book.stock(name)
+  }
+
+  /** Lets go of what is over. Before every decision that counts seats. */
+  advance(now: number): void {
+    this.book.advance(now, this.host.ledger.state.tick)
+  }
+
+  /** True when this server may grant and renew at `now`. */
+  isServing(now: number): boolean {
+    return this.state !== 'closed' && this.host.leaseUntil > now
+  }
+
+  /**
+   * What a seat of the feature may be promised now (R4): at most the rest of the lease, `seatTicks` ticks' time
+   * less the margin, and the time to the feature's end. `undefined`: nothing may be granted or renewed now.
+   */
+  term(name: string, now: number): Grant | undefined {
+    if (this.state === 'closed') return undefined
+    const { host } = this
+    const { settings, calendar } = host.ledger.state
+    const usual = settings.seatTicks * settings.tickMs * (1 - margin)
+    let ms = Math.min(usual, host.leaseUntil - now)
+    const endsAt = this.feature(name)?.endsAt
+    if (endsAt !== undefined) {
+      ms = Math.min(ms, endsAt - calendar - Math.max(0, now - host.tickAppliedAt))
+    }
+    if (!(ms > usual * termMin)) return undefined
+    ms = Math.floor(ms)
+    return { ms, expiresAt: now + ms * expiryFactor, lastTick: this.#lastTick(now) }
+  }
+
+  /** The last tick at which a token made now proves its seat (R5): its server is not down before it. */
+  #lastTick(now: number): number {
+    const { server, tickAppliedAt, ledger } = this.host
+    const { settings, tick, servers } = ledger.state
+    const downAt = servers.get(server)?.downAt ?? 0
+    if (tickAppliedAt === 0 || now - tickAppliedAt > settings.seatTicks * settings.tickMs) return 0
+    return Math.max(0, Math.min(tick + settings.seatTicks, downAt - 1))
+  }
+
+  token(seatId: string, feature: string, grant: Grant): Uint8Array {
+    const { pool, server, incarnation, ledger } = this.host
+    const seatTick = ledger.state.tick
+    const { lastTick } = grant
+    return makeToken(this.key, pool, { seatId, feature, server, incarnation, seatTick, lastTick })
+  }
+
+  /** True while the pool clock runs here: a tick was applied within 3 ticks' time (R6). */
+  seesTicks(now: number): boolean {
+    const { tickAppliedAt, ledger } = this.host
+    return tickAppliedAt > 0 && now - tickAppliedAt <= 3 * ledger.state.settings.tickMs
+  }
+
+  /** Puts an answer on its way; it leaves with the others of its message at the end of the turn. */
+  answer(reply: Reply | undefined, result: SeatResult): void {
+    if (reply === undefined) return
+    const results = this.#outbox.get(reply)
+    if (results === undefined) this.#outbox.set(reply, [result])
+    else results.push(result)
+  }
+
+  refuse(
+    reply: Reply | undefined,
+    id: string,
+    code: Code,
+    detail = '',
+    more: { readonly server?: string; readonly retryAfterMs?: number } = {},
+  ): void {
+    this.answer(reply, { kind: 'refused', id, code, detail, ...more })
+  }
+
+  flush(): void {
+    if (this.#outbox.size === 0) return
+    for (const [reply, results] of this.#outbox) this.#publish(reply, results)
+    this.#outbox.clear()
+  }
+
+  /** The feature is looked at once the present turn is done. */
+  touch(feature: string): void {
+    this.#dirty.add(feature)
+    this.wake()
+  }
+
+  wake(): void {
+    if (this.#awake) return
+    this.#awake = true
+    this.host.clock.defer(() => {
+      this.#awake = false
+      this.work()
+    })
+  }
+
+  work(): void {
+    if (this.state !== 'closed') {
+      this.advance(this.now)
+      // Sorted: the order of what is proposed follows (one seed, one run).
+      const dirty = [...this.#dirty].sort()
+      this.#dirty.clear()
+      for (const feature of dirty) this.#look(feature)
+    }
+    this.#dirty.clear()
+    this.flush()
+  }
+
+  /** A book of its own for each incarnation. */
+  reset(): void {
+    this.run++
+    this.book = new SeatBook()
+    this.#dirty.clear()
+  }
+}

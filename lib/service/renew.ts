@@ -1,0 +1,135 @@
+/**
+ * How a client keeps its seats: by renewing them, at the server that granted them or at any other (R6, R7).
+ *
+ * A seat of this book is confirmed on the spot. Any other is proven by its token, and nothing is done for it
+ * until the client has answered a challenge: a repeated old message alone moves nothing. Every refusal other than
+ * LICD_SEAT_LOST and LICD_BAD_TOKEN leaves the seat valid where it is.
+ */
+import type { SeatProof } from '../ledger/command.ts'
+import type { Seat } from '../book/seat.ts'
+import { bounds } from '../ledger/command.ts'
+import type { RenewItem } from '../protocol/seat.ts'
+import { makeChallenge, readChallenge, readToken } from '../token.ts'
+import type { Desk } from './desk.ts'
+import type { Failover } from './failover.ts'
+import type { Reply } from './wire.ts'
+
+/** Ticks that a challenge may be answered in, and a move applied. */
+const challengeTicks = 10
+
+export class Renew {
+  readonly #desk: Desk
+  readonly #failover: Failover
+
+  constructor(desk: Desk, failover: Failover) {
+    this.#desk = desk
+    this.#failover = failover
+  }
+
+  request(item: RenewItem, clientId: string, reply: Reply | undefined, now: number): void {
+    const desk = this.#desk
+    const { seatId, feature, token } = item
+    const proof = readToken(desk.key, desk.host.pool, token)
+    if (proof === undefined || proof.seatId !== seatId || proof.feature !== feature) {
+      desk.refuse(reply, seatId, 'LICD_BAD_TOKEN')
+      return
+    }
+    const seat = desk.book.find(seatId)
+    if (seat !== undefined && seat.stock.feature === feature) {
+      this.#confirm(seat, item, proof, clientId, reply, now)
+    } else this.#foreign(item, proof, clientId, reply, now)
+  }
+
+  #confirm(
+    seat: Seat,
+    item: RenewItem,
+    proof: SeatProof,
+    clientId: string,
+    reply: Reply | undefined,
+    now: number,
+  ): void {
+    const desk = this.#desk
+    const { seatId, feature, user, host } = item
+    const grant = desk.term(feature, now)
+    if (grant === undefined) desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
+    else if (seat.stock.isOverLimit) {
+      // The feature was found over its limit: it borrows, and the client may ask again in a moment.
+      const { tickMs } = desk.host.ledger.state.settings
+      desk.refuse(reply, seatId, 'LICD_OVER_LIMIT', '', { retryAfterMs: tickMs })
+      desk.touch(feature)
+    } else {
+      const shows = this.#isNewest(seat, proof) ? 'newest' : 'any'
+      desk.book.renew(seat, { clientId, user, host }, grant, shows)
+      const renewed = { seatId, expiresInMs: grant.ms, token: desk.token(seatId, feature, grant) }
+      desk.answer(reply, { kind: 'renewed', ...renewed })
+    }
+  }
+
+  /** R5: the client shows a token that proves nothing to others, made later than all that do. */
+  #isNewest(seat: Seat, { lastTick, seatTick, server, incarnation }: SeatProof): boolean {
+    const { host } = this.#desk
+    if (lastTick > 0 || server !== host.server || incarnation !== host.incarnation) return false
+    return seatTick + host.ledger.state.settings.seatTicks >= seat.lastTick
+  }
+
+  /** A seat that this book does not hold. */
+  #foreign(
+    item: RenewItem,
+    proof: SeatProof,
+    clientId: string,
+    reply: Reply | undefined,
+    now: number,
+  ): void {
+    const desk = this.#desk
+    const { host } = desk
+    const { seatId, feature, failover } = item
+    const { state } = host.ledger
+    if (desk.feature(feature) === undefined) {
+      desk.refuse(reply, seatId, 'LICD_UNKNOWN_FEATURE')
+      return
+    }
+    const movedTo = state.moves.get(seatId)?.to
+    const elsewhere = movedTo === host.server ? undefined : movedTo
+    if (proof.server === host.server && !(failover && elsewhere !== undefined)) {
+      const isOver = proof.incarnation === host.incarnation || !desk.book.isRelearning
+      if (isOver || elsewhere !== undefined) {
+        this.#lost(seatId, elsewhere, reply)
+        return
+      }
+    }
+    if (desk.released.has(seatId, now)) this.#lost(seatId, undefined, reply)
+    else if (proof.seatTick > state.tick) {
+      desk.refuse(reply, seatId, 'LICD_NOT_PROVEN', 'The token is ahead of this server.')
+    } else if (desk.state !== 'open' || desk.term(feature, now) === undefined) {
+      desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
+    } else if (desk.book.stock(feature).isOverLimit) {
+      desk.refuse(reply, seatId, 'LICD_OVER_LIMIT')
+      desk.touch(feature)
+    } else if (!desk.seesTicks(now)) {
+      desk.refuse(reply, seatId, 'LICD_NO_MOVE_NOW')
+    } else this.#challenge(item, proof, clientId, reply)
+  }
+
+  #lost(seatId: string, server: string | undefined, reply: Reply | undefined): void {
+    this.#desk.refuse(reply, seatId, 'LICD_SEAT_LOST', '', server === undefined ? {} : { server })
+  }
+
+  #challenge(item: RenewItem, proof: SeatProof, clientId: string, reply: Reply | undefined): void {
+    const desk = this.#desk
+    const { server, incarnation, ledger } = desk.host
+    const { tick, settings } = ledger.state
+    const { seatId, token, confirm } = item
+    if (this.#failover.repeat(seatId, token, reply)) return
+    const subject = { seatId, token, server, incarnation }
+    const confirmed = confirm === undefined ? undefined : readChallenge(desk.key, subject, confirm)
+    if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {
+      this.#failover.begin({ item, proof, clientId, nonce: confirm, lastTick: confirmed, reply })
+      return
+    }
+    const ticks = Math.min(challengeTicks, bounds.deadlineTicks, settings.leaseTicks - 1)
+    const lastTick = tick + ticks
+    const nonce = makeChallenge(desk.key, subject, lastTick)
+    const withinMs = ticks * settings.tickMs
+    desk.answer(reply, { kind: 'challenge', seatId, nonce, lastTick, withinMs })
+  }
+}

@@ -1,0 +1,386 @@
+/**
+ * The seat service: the clients of one server, and its part in the pool's distribution.
+ *
+ * Wiring only. Messages come in, the parts decide (`acquire`, `renew`, `failover`, `balance`), answers leave
+ * together; what the ledger applied is adopted before anything else is granted. Invariant I2 is the book's.
+ */
+import type { BusMessage, Subscription, Timer } from '../../raft/ports.ts'
+import type { Offer, Usage } from '../ledger/command.ts'
+import type { SeatStatus } from '../protocol/ctl.ts'
+import { decodeFind, encodeFound, type Decoded } from '../protocol/seat-codec.ts'
+import type { AcquireItem } from '../protocol/seat.ts'
+import { anyServer, type SeatOperation } from '../protocol/subject.ts'
+import type { AppliedCommand, Host, SeatService } from '../server/parts.ts'
+import { Acquire } from './acquire.ts'
+import { decodeQuestion, encodeHolding } from './ask.ts'
+import { Balance } from './balance.ts'
+import { Desk } from './desk.ts'
+import { Failover } from './failover.ts'
+import { decodeHandOver, encodeHandOver, takeOver } from './hand-over.ts'
+import { Renew } from './renew.ts'
+import { listSeats } from './seat-list.ts'
+import { Waiting } from './waiting.ts'
+import {
+  isJson,
+  publishResults,
+  readAcquire,
+  readRelease,
+  readRenew,
+  replyOf,
+  type Reply,
+} from './wire.ts'
+
+/** How often waiting requests are looked through for those whose time is over. */
+const sweepMs = 100
+/** Seats asked for by one message; requests beyond are refused, so that no message stalls the server. */
+const seatsPerMessage = 10_000
+
+/** Messages that led to nothing, since the process started. */
+export interface SeatServiceCounts {
+  /** Could not be read. */
+  malformed: number
+  /** Asked for an answer that could go nowhere. */
+  replyless: number
+}
+
+export function createSeatService(
+  host: Host,
+): SeatService & { readonly counts: SeatServiceCounts } {
+  return new Service(host)
+}
+
+class Service implements SeatService {
+  readonly counts: SeatServiceCounts = { malformed: 0, replyless: 0 }
+  readonly #host: Host
+  readonly #desk: Desk
+  readonly #waiting = new Waiting()
+  readonly #balance: Balance
+  readonly #acquire: Acquire
+  readonly #renew: Renew
+  readonly #failover: Failover
+  #subscriptions: Subscription[] = []
+  #sweep: Timer | undefined
+  /** Moves away from here that were counted while relearning: a snapshot may show them again. */
+  readonly #movesSeen = new Set<string>()
+
+  constructor(host: Host) {
+    this.#host = host
+    this.#desk = new Desk(host, {
+      publish: (reply, results) => publishResults(host.bus, reply, host, results),
+      look: feature => this.#look(feature),
+    })
+    this.#balance = new Balance(this.#desk, {
+      asked: feature => {
+        const { all, lasting } = this.#waiting.asked(feature)
+        const short = this.#failover.short(feature)
+        return { all: all + short, lasting: lasting + short }
+      },
+      first: feature => {
+        if (this.#failover.short(feature) > 0) return 1
+        return this.#waiting.first(feature)?.item.count ?? 0
+      },
+      features: () => [...this.#waiting.features(), ...this.#failover.features()],
+      nothingFound: feature => this.#acquire.refuseBrief(feature),
+    })
+    this.#acquire = new Acquire(this.#desk, this.#waiting, this.#balance)
+    this.#failover = new Failover(this.#desk, this.#balance)
+    this.#renew = new Renew(this.#desk, this.#failover)
+  }
+
+  start({ relearn, book: handedOver }: { relearn: boolean; book?: Uint8Array }): void {
+    const { server, ledger, incarnation, clock } = this.#host
+    const desk = this.#desk
+    const { state } = ledger
+    this.#close('The server starts anew.')
+    desk.reset()
+    desk.state = 'open'
+    const { book } = desk
+    book.advance(clock.now(), state.tick)
+    for (const [name, feature] of state.features) book.adopt(name, feature.shares.get(server) ?? 0)
+    const given = relearn && handedOver !== undefined ? decodeHandOver(handedOver) : undefined
+    const fits = given?.server === server && given.incarnation === incarnation - 1
+    if (given !== undefined && fits) takeOver(book, given, state, clock.now())
+    for (const move of state.moves.values()) if (move.to === server) book.recall(move)
+    if (relearn && !fits) book.startRelearning(state.servers.get(server)?.relearnUntil ?? 0)
+    desk.advance(clock.now())
+    const seats = book.size
+    this.#host.log.info('seats-open', { incarnation, relearn: book.isRelearning, seats })
+    this.#listen()
+    for (const stock of book.stocks()) desk.touch(stock.feature)
+  }
+
+  applied(command: AppliedCommand): void {
+    const desk = this.#desk
+    if (desk.state === 'closed') return
+    for (const feature of command.changed) {
+      desk.refresh(feature)
+      desk.touch(feature)
+    }
+    const { body } = command
+    if (body.type === 'borrow' && !command.duplicate) this.#moved(command)
+    if (body.type === 'tick') {
+      desk.advance(desk.now)
+      if (!desk.book.isRelearning) this.#movesSeen.clear()
+      this.#balance.ticked()
+    } else if ('feature' in body) desk.touch(body.feature)
+  }
+
+  installed(): void {
+    const desk = this.#desk
+    if (desk.state === 'closed') return
+    const { server, ledger } = this.#host
+    const { state } = ledger
+    const { book } = desk
+    for (const stock of book.stocks()) desk.refresh(stock.feature)
+    for (const feature of state.features.keys()) desk.refresh(feature)
+    desk.advance(desk.now)
+    const helloTick = state.servers.get(server)?.helloTick ?? 0
+    for (const move of state.moves.values()) {
+      if (move.to === server) book.recall(move)
+      if (move.from !== server) continue
+      const seat = book.find(move.seatId)
+      // A seat that came after the move is another one; in the same tick it is taken for that, the safe case.
+      if (seat !== undefined && move.tick > seat.sinceTick) book.moveAway(move.seatId, move.feature)
+      else if (seat === undefined && move.tick > helloTick && this.#isUnseen(move)) {
+        book.moveAway(move.seatId, move.feature)
+      }
+    }
+    for (const stock of book.stocks()) desk.touch(stock.feature)
+  }
+
+  ended(): void {
+    this.#close('The server went down.')
+    this.#desk.reset()
+    this.#movesSeen.clear()
+  }
+
+  offer(offerId: string, borrow: Parameters<SeatService['offer']>[1]): Offer | undefined {
+    return this.#balance.offer(offerId, borrow)
+  }
+
+  settleOffer(offerId: string): void {
+    this.#balance.settle(offerId)
+  }
+
+  usage(max: number): Usage[] {
+    const desk = this.#desk
+    if (desk.state === 'closed') return []
+    const rows = desk.book.stocks().map(stock => [stock.feature, stock.inUse] as const)
+    return desk.usage.take(rows, max)
+  }
+
+  inUse(feature: string): number {
+    return this.#desk.book.inUse(feature)
+  }
+
+  seats(options: { feature?: string; after?: string; limit: number }): {
+    seats: SeatStatus[]
+    next?: string
+  } {
+    return listSeats(this.#desk.book, options, this.#desk.now)
+  }
+
+  stop(done: (book: Uint8Array | undefined) => void): void {
+    const desk = this.#desk
+    if (desk.state !== 'open') {
+      this.#host.clock.defer(() => done(undefined))
+      return
+    }
+    desk.state = 'stopping'
+    this.#acquire.refuseAll('The server stops.')
+    this.#failover.end()
+    desk.flush()
+    const { run } = desk
+    this.#balance.returnAll(() => {
+      // It went down meanwhile: there is nothing to hand over.
+      const isOver = run !== desk.run
+      const { server, incarnation, ledger } = this.#host
+      if (!isOver) desk.advance(desk.now)
+      const from = { server, incarnation }
+      const bytes = isOver ? undefined : encodeHandOver(desk.book, from, ledger.state, desk.now)
+      this.#close('The server stops.')
+      done(bytes)
+    })
+  }
+
+  /** R6: what a borrow did to seats. The shares were adopted. */
+  #moved({ body, result }: AppliedCommand): void {
+    if (body.type !== 'borrow' || body.move === undefined || !result.ok) return
+    if (!('taken' in result)) return
+    if (!result.taken.some(taken => taken.source === 'move' && taken.count > 0)) return
+    const { server, ledger, log } = this.#host
+    const move = ledger.state.moves.get(body.move.seatId)
+    if (move === undefined) return
+    const { seatId, feature, from, to } = move
+    const { book } = this.#desk
+    if (to === server) book.moveIn(move)
+    if (from !== server) return
+    if (book.isRelearning) this.#movesSeen.add(`${seatId}:${move.tick}`)
+    if (book.moveAway(seatId, feature) === 'none') {
+      // Its client claimed what this server does not know: released, or expired and given on.
+      log.warn('unknown-seat-moved-away', { seatId, feature, to })
+    }
+  }
+
+  #isUnseen({ seatId, tick }: { readonly seatId: string; readonly tick: number }): boolean {
+    const key = `${seatId}:${tick}`
+    if (!this.#desk.book.isRelearning || this.#movesSeen.has(key)) return false
+    this.#movesSeen.add(key)
+    return true
+  }
+
+  #look(feature: string): void {
+    const { now } = this.#desk
+    // Fail-over first: their users have work open (R12: before requests).
+    this.#failover.serve(feature)
+    this.#acquire.serve(feature, now)
+    this.#balance.look(feature)
+    this.#armSweep()
+  }
+
+  #armSweep(): void {
+    if (this.#sweep !== undefined) return
+    if (this.#waiting.size === 0 && this.#failover.features().length === 0) return
+    this.#sweep = this.#host.clock.after(sweepMs, () => {
+      this.#sweep = undefined
+      const { now } = this.#desk
+      this.#acquire.sweep(now)
+      for (const feature of this.#waiting.features()) this.#desk.touch(feature)
+      for (const feature of this.#failover.features()) this.#desk.touch(feature)
+      this.#armSweep()
+      this.#desk.flush()
+    })
+  }
+
+  #listen(): void {
+    const { bus, subjects, server } = this.#host
+    const listen = (operation: SeatOperation, handle: (message: BusMessage) => void): void => {
+      const queue = subjects.queue
+      this.#subscriptions.push(
+        bus.subscribe(subjects.seat(server, operation), handle),
+        bus.subscribe(subjects.seat(anyServer, operation), handle, { queue }),
+      )
+    }
+    listen('find', message => this.#found(message))
+    listen('acquire', message => this.#acquired(message))
+    listen('renew', message => this.#renewed(message))
+    listen('release', message => this.#released(message))
+    const { inbox } = this.#failover
+    this.#subscriptions.push(
+      bus.subscribe(subjects.peer(server, 'ask'), message => this.#asked(message)),
+      bus.subscribe(`${inbox}.*`, message => {
+        this.#failover.heard(Number(message.subject.slice(inbox.length + 1)), message)
+      }),
+    )
+  }
+
+  #close(detail: string): void {
+    if (this.#desk.state === 'closed') return
+    this.#acquire.refuseAll(detail)
+    this.#failover.end()
+    this.#balance.end()
+    this.#desk.flush()
+    this.#desk.state = 'closed'
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe()
+    this.#sweep?.cancel()
+    this.#sweep = undefined
+  }
+
+  #found(message: BusMessage): void {
+    const { pool, server, incarnation, ledger, bus } = this.#host
+    if (message.reply === undefined) {
+      this.counts.replyless++
+      return
+    }
+    const serving = this.#desk.state === 'open' && this.#desk.isServing(this.#desk.now)
+    const { fingerprint } = ledger.state
+    const found = { pool, fingerprint, server, incarnation, serving }
+    if (isJson(message)) {
+      bus.publish(message.reply, Buffer.from(JSON.stringify(found)))
+      return
+    }
+    const request = decodeFind(message.data)
+    if (request.ok) bus.publish(message.reply, encodeFound(request.batch, found))
+    else this.#open(message, request)
+  }
+
+  #acquired(message: BusMessage): void {
+    const request = readAcquire(message)
+    const reply = this.#open(message, request)
+    if (!request.ok) return
+    if (reply === undefined) {
+      this.counts.replyless++
+      return
+    }
+    const { now } = this.#desk
+    this.#desk.advance(now)
+    let seats = 0
+    for (const item of request.items) {
+      seats += item.count
+      if (seats > seatsPerMessage) this.#tooLarge(item, reply)
+      else this.#acquire.request(item, request.clientId, reply, now)
+    }
+    this.#desk.flush()
+  }
+
+  #tooLarge({ requestId }: AcquireItem, reply: Reply): void {
+    const detail = `One message asks for at most ${seatsPerMessage} seats.`
+    this.#desk.refuse(reply, requestId, 'LICD_TOO_LARGE', detail)
+  }
+
+  #renewed(message: BusMessage): void {
+    const request = readRenew(message)
+    const reply = this.#open(message, request)
+    if (!request.ok) return
+    if (reply === undefined) {
+      this.counts.replyless++
+      return
+    }
+    const { now } = this.#desk
+    this.#desk.advance(now)
+    for (const item of request.items) this.#renew.request(item, request.clientId, reply, now)
+    this.#desk.flush()
+  }
+
+  #released(message: BusMessage): void {
+    const request = readRelease(message)
+    const reply = this.#open(message, request)
+    if (!request.ok) return
+    const { now } = this.#desk
+    this.#desk.advance(now)
+    for (const item of request.items) this.#acquire.release(item, request.clientId, reply, now)
+    this.#desk.flush()
+  }
+
+  /** Where the answers go; what could not be read is answered at once. */
+  #open(message: BusMessage, request: Decoded<unknown>): Reply | undefined {
+    const reply = replyOf(message, request.batch)
+    if (request.ok) {
+      this.counts.malformed += request.refused.length
+      for (const refused of request.refused) this.#desk.answer(reply, refused)
+      return reply
+    }
+    this.counts.malformed++
+    this.#desk.refuse(reply, '', request.code, request.detail)
+    this.#desk.flush()
+    return reply
+  }
+
+  /** Another server asks whether a seat is held here (R6). */
+  #asked({ data, reply }: BusMessage): void {
+    const question = decodeQuestion(data)
+    if (question === undefined || reply === undefined) return
+    const { seatId, feature, revision } = question
+    const { server, ledger, bus } = this.#host
+    const { book } = this.#desk
+    this.#desk.advance(this.#desk.now)
+    const seat = book.find(seatId)
+    const { state } = ledger
+    const movedTo = state.moves.get(seatId)?.to
+    const knows = !book.isRelearning && state.revision >= revision
+    const held =
+      seat !== undefined && seat.stock.feature === feature ? 'yes' : knows ? 'no' : 'unknown'
+    const elsewhere = movedTo === undefined || movedTo === server ? {} : { movedTo }
+    bus.publish(reply, encodeHolding({ seatId, held, ...elsewhere }))
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Usage since the last keepalive, per feature (R2): what `status` and the history of the pool are made from.
+ *
+ * Counters only; nothing is decided by them.
+ */
+import type { Usage } from '../ledger/command.ts'
+
+interface Counts {
+  granted: number
+  denied: number
+  /** In use as last reported; a feature whose figures did not change is not reported again. */
+  reported: number
+}
+
+export class UsageCounters {
+  readonly #counts = new Map<string, Counts>()
+
+  granted(feature: string, count: number): void {
+    this.#of(feature).granted += count
+  }
+
+  denied(feature: string): void {
+    this.#of(feature).denied++
+  }
+
+  /** The most used first, at most `max`; what is left out is counted on until the next time. */
+  take(inUse: Iterable<readonly [string, number]>, max: number): Usage[] {
+    const rows: Usage[] = []
+    for (const [feature, used] of inUse) {
+      const { granted, denied, reported } = this.#of(feature)
+      if (granted + denied > 0 || used > 0 || reported > 0) {
+        rows.push({ feature, inUse: used, granted, denied })
+      }
+    }
+    rows.sort((a, b) => b.inUse - a.inUse || (a.feature < b.feature ? -1 : 1))
+    if (rows.length > max) rows.length = max
+    for (const { feature, inUse } of rows) {
+      const counts = this.#of(feature)
+      counts.granted = counts.denied = 0
+      counts.reported = inUse
+    }
+    return rows
+  }
+
+  #of(feature: string): Counts {
+    let counts = this.#counts.get(feature)
+    if (counts === undefined) {
+      counts = { granted: 0, denied: 0, reported: 0 }
+      this.#counts.set(feature, counts)
+    }
+    return counts
+  }
+}
