@@ -153,18 +153,19 @@ class Driver implements RaftNode {
   /** Stops, but lets a leader find a successor first. */
   #handOver(): void {
     this.#stopping = true
-    if (this.#stopped || this.#parts?.raft.role !== 'leader') {
+    const { clock, settings, bus } = this.#options
+    if (this.#stopped || this.#parts?.raft.role !== 'leader' || !bus.connected) {
       this.#end()
       return
     }
-    const { clock, settings } = this.#options
     this.#stopTimer = clock.after(settings.electionTimeoutMs, () => this.#end())
     this.transferLeadership(undefined, () => this.#end())
   }
 
   #role(): NodeStatus['role'] {
     const raft = this.#parts?.raft
-    if (raft === undefined || this.#stopped) return 'follower'
+    if (raft === undefined) return 'learner'
+    if (this.#stopped) return 'follower'
     if (raft.role === 'leader') return this.#leads() ? 'leader' : 'candidate'
     if (raft.role !== 'follower') return 'candidate'
     return isVoter(raft.configuration, this.id) ? 'follower' : 'learner'
