@@ -38,6 +38,8 @@ export interface RunResult {
 }
 
 const electionTimeoutMs = 100
+/** See `#misfortune`. */
+const misfortunes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] as const
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']
 
 export class RaftWorld {
@@ -55,6 +57,13 @@ export class RaftWorld {
   readonly #snapshots = new Map<string, { readonly index: number; readonly link: Link }>()
   readonly #lossRate: number
   readonly #repeatRate: number
+  readonly #lateRate: number
+  /** How often a server crashes, and starts again at once, right after it promised something. */
+  readonly #bounceRate: number
+  /** Mean pause between misfortunes, in ms. */
+  readonly #calmMs: number
+  /** What kinds of misfortune this seed has: a few kinds often find more than all kinds now and then. */
+  readonly #misfortunes: readonly number[]
   #faulty = true
   snapshotsInstalled = 0
 
@@ -80,6 +89,10 @@ export class RaftWorld {
     this.snapshotEvery = random.pick([4, 15, 1000])
     this.#lossRate = random.pick([0, 0.02, 0.1, 0.25])
     this.#repeatRate = random.pick([0, 0.05, 0.2])
+    this.#lateRate = random.pick([0.01, 0.05, 0.2])
+    this.#bounceRate = random.pick([0, 0, 0.03, 0.15])
+    this.#calmMs = random.pick([25, 60, 60, 150])
+    this.#misfortunes = [...misfortunes, ...misfortunes].filter(() => random.chance(0.6))
     this.servers = ids.slice(0, size).map(id => new SimServer(this, id))
     const configuration = configurationOf(ids.slice(0, size))
     for (const { disk } of this.servers) {
@@ -145,14 +158,22 @@ export class RaftWorld {
     if (this.#cut.has(`${message.from}>${message.to}`)) return
     if (this.#faulty && random.chance(this.#lossRate)) return
     this.#deliver(server, message)
-    if (this.#faulty && random.chance(this.#repeatRate)) this.#deliver(server, message)
+    if (!this.#faulty) return
+    if (random.chance(this.#repeatRate)) this.#deliver(server, message)
+    const promises = message.type === 'requestVoteReply' || message.type === 'appendEntriesReply'
+    if (promises && random.chance(this.#bounceRate)) this.time.after(0, () => this.#bounce(server))
+  }
+
+  #bounce(server: SimServer): void {
+    server.crash()
+    this.boot(server)
   }
 
   #deliver(sender: SimServer, message: Message): void {
     const { random } = this
-    const late = this.#faulty && random.chance(0.03) ? random.next() * 300 : 0
+    const late = this.#faulty && random.chance(this.#lateRate) ? random.next() * 300 : 0
     this.time.after(random.next() * 4 + late, () => {
-      const target = this.servers.find(({ id }) => id === message.to)
+      const target = this.#find(message.to)
       if (target === undefined) return
       if (target.raft === undefined) {
         if (random.chance(0.7)) sender.step({ type: 'unreachable', peer: target.id })
@@ -204,42 +225,63 @@ export class RaftWorld {
 
   #misfortune(): void {
     const { random, servers } = this
-    const server = random.pick(servers)
+    const leader = servers.find(({ raft }) => raft?.role === 'leader')
+    const server = leader !== undefined && random.chance(0.4) ? leader : random.pick(servers)
     const other = random.pick(servers)
-    switch (random.between(0, 11)) {
+    switch (random.pick(this.#misfortunes)) {
       case 0:
       case 1:
-        return server.crash()
+        server.crash()
+        return void this.time.after(random.next() * 400, () => this.boot(server))
       case 2:
+        return this.#bounce(server)
       case 3:
+        return this.#isolate(servers.filter(() => random.chance(0.4)))
       case 4:
-        return this.boot(server)
-      case 5: {
-        this.#cut.clear()
-        const side = new Set(servers.filter(() => random.chance(0.4)).map(({ id }) => id))
-        for (const { id: from } of servers) {
-          for (const { id: to } of servers) {
-            if (side.has(from) !== side.has(to)) this.#cut.add(`${from}>${to}`)
-          }
-        }
-        return
-      }
+        return this.#isolate([server])
+      case 5:
+        // With one companion: what it appends reaches a minority.
+        return this.#isolate([server, other])
       case 6:
         this.#cut.add(`${server.id}>${other.id}`)
         return
       case 7:
+        // Sends, but hears nobody.
+        for (const { id } of servers) this.#cut.add(`${id}>${server.id}`)
+        return
       case 8:
-        return this.#cut.clear()
-      case 9:
         server.slowDisk = !server.slowDisk
         return
-      case 10:
+      case 9:
         server.pausedUntil = this.time.now + random.next() * 250
         return
+      case 10:
+        return server.step({ type: 'unreachable', peer: other.id })
       case 11:
-        return server.step(
-          random.chance(0.7) ? { type: 'unreachable', peer: other.id } : { type: 'stepDown' },
-        )
+        for (const { id } of servers) {
+          this.#find(id)?.step({ type: 'unreachable', peer: server.id })
+        }
+        return
+      case 12:
+        return server.step({ type: 'stepDown' })
+      default:
+        return this.#cut.clear()
+    }
+  }
+
+  #find(id: string): SimServer | undefined {
+    return this.servers.find(server => server.id === id)
+  }
+
+  /** No message passes between these and the others. */
+  #isolate(group: readonly SimServer[]): void {
+    this.#cut.clear()
+    for (const { id: from } of group) {
+      for (const other of this.servers) {
+        if (group.includes(other)) continue
+        this.#cut.add(`${from}>${other.id}`)
+        this.#cut.add(`${other.id}>${from}`)
+      }
     }
   }
 
@@ -248,8 +290,10 @@ export class RaftWorld {
     const count = () => void (events += 1)
     for (const server of this.servers) this.boot(server)
     while (this.time.now < faultsMs) {
-      this.time.run(this.random.next() * 120, count)
-      if (this.random.chance(0.8)) this.#misfortune()
+      this.time.run(this.random.next() * 2 * this.#calmMs, count)
+      if (this.#misfortunes.length > 0) this.#misfortune()
+      // Nobody stays cut off for long.
+      if (this.random.chance(0.15)) this.#cut.clear()
     }
     this.#heal()
     const limit = 40 * electionTimeoutMs
