@@ -91,10 +91,10 @@ function note(found: Found, taken: Taken): void {
  */
 function offeredBy(state: LedgerState, feature: Feature, { offer, to }: Borrow): number {
   if (offer === undefined || offer.server === to) return 0
-  return isGood(state, feature, offer) ? offer.count : 0
+  return stillHolds(state, feature, offer) ? offer.count : 0
 }
 
-function isGood(state: LedgerState, feature: Feature, offer: Offer): boolean {
+function stillHolds(state: LedgerState, feature: Feature, offer: Offer): boolean {
   return (
     isRunning(state, offer.server, offer.incarnation) &&
     shareOf(feature, offer.server) >= offer.count

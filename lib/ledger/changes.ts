@@ -21,7 +21,7 @@ import {
   vendorRow,
 } from './snapshot.ts'
 import type { Row } from './snapshot.ts'
-import type { CodeRecord, Feature, LedgerState, Move, Remembered } from './state.ts'
+import type { CodeRecord, Feature, LedgerState, Move } from './state.ts'
 
 /** A snapshot being read: rows of records that changed since it was opened, by key. */
 interface View {
@@ -125,12 +125,13 @@ export class Changes {
 
   /**
    * The rows of this moment, made as they are asked for, while changes go on. One at a time: opening the next
-   * ends the one before, whose `next` then fails, so that nobody takes half a snapshot for a whole one.
+   * ends the one before, whose `next` then fails, so that nobody takes half a snapshot for a whole one. `results`
+   * are those of this moment, at their own care.
    */
-  rows(): IterableIterator<Row> {
+  rows(results: Iterable<Row>): IterableIterator<Row> {
     const view: View = { kept: new Map() }
     this.#view = view
-    const { servers, vendors, features, codes, moves, results } = this.#state
+    const { servers, vendors, features, codes, moves } = this.#state
     const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
     return this.#walk(view, {
       opened,
@@ -138,8 +139,7 @@ export class Changes {
       features: [...features.values()],
       codes: [...codes.values()],
       moves: [...moves.values()],
-      ids: [...results.keys()],
-      results: [...results.values()],
+      results,
     })
   }
 
@@ -164,11 +164,7 @@ export class Changes {
       yield view.kept.get(`code ${record.content.codeId}`) ?? codeRow(record)
     }
     for (const move of at.moves) yield moveRow(move)
-    for (const [position, { result, forgetAt }] of at.results.entries()) {
-      const id = at.ids[position]
-      assert(id !== undefined)
-      yield resultRow(id, result, forgetAt)
-    }
+    yield* at.results
   }
 }
 
@@ -179,6 +175,5 @@ interface Opened {
   readonly features: readonly Feature[]
   readonly codes: readonly CodeRecord[]
   readonly moves: readonly Move[]
-  readonly ids: readonly string[]
-  readonly results: readonly Remembered[]
+  readonly results: Iterable<Row>
 }

@@ -166,7 +166,7 @@ export class Ledger {
    * time: opening the next ends the one before, whose `next` then throws.
    */
   snapshotRows(): IterableIterator<Row> {
-    return this.#changes.rows()
+    return this.#changes.rows(this.#memory.rows())
   }
 
   static restore(snapshot: LedgerSnapshot): Ledger {

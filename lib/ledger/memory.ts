@@ -9,17 +9,20 @@ import { bounds } from './command.ts'
 import type { Result } from './command.ts'
 import type { Changes } from './changes.ts'
 import { resultRow } from './snapshot.ts'
+import type { ResultRow } from './snapshot.ts'
 import type { LedgerState } from './state.ts'
 
 export class Memory {
   readonly #state: LedgerState
   readonly #changes: Changes
-  readonly #buckets = new Map<number, string[]>()
+  readonly #buckets = new Map<number, ResultRow[]>()
 
   constructor(state: LedgerState, changes: Changes) {
     this.#state = state
     this.#changes = changes
-    for (const [id, { forgetAt }] of state.results) this.#file(id, forgetAt)
+    for (const [id, { result, forgetAt }] of state.results) {
+      this.#file(resultRow(id, result, forgetAt))
+    }
   }
 
   get isFull(): boolean {
@@ -32,26 +35,40 @@ export class Memory {
 
   keep(id: string, result: Result, forgetAt: number): void {
     assert(!this.#state.results.has(id), 'a result is kept once')
-    this.#state.results.set(id, Object.freeze({ result, forgetAt }))
-    this.#changes.added(resultRow(id, result, forgetAt))
-    this.#file(id, forgetAt)
+    const row = Object.freeze(resultRow(id, result, forgetAt))
+    this.#changes.added(row)
+    this.#file(row)
   }
 
-  #file(id: string, forgetAt: number): void {
-    const bucket = this.#buckets.get(forgetAt)
-    if (bucket === undefined) this.#buckets.set(forgetAt, [id])
-    else bucket.push(id)
+  #file(row: ResultRow): void {
+    this.#state.results.set(row.id, row)
+    const bucket = this.#buckets.get(row.forgetAt)
+    if (bucket === undefined) this.#buckets.set(row.forgetAt, [row])
+    else bucket.push(row)
   }
 
   /** Ticks come one by one, so each bucket is met. */
   forget(tick: number): void {
-    const { results } = this.#state
-    for (const id of this.#buckets.get(tick) ?? []) {
-      const kept = results.get(id)
-      assert(kept !== undefined)
-      this.#changes.removed(resultRow(id, kept.result, kept.forgetAt))
-      results.delete(id)
+    for (const row of this.#buckets.get(tick) ?? []) {
+      this.#changes.removed(row)
+      this.#state.results.delete(row.id)
     }
     this.#buckets.delete(tick)
+  }
+
+  /** The rows of this moment. Buckets only grow until they are dropped whole, so their lengths say what was in them. */
+  rows(): Iterable<ResultRow> {
+    const held = [...this.#buckets.values()].map(bucket => ({ bucket, length: bucket.length }))
+    return walk(held)
+  }
+}
+
+function* walk(held: readonly { bucket: ResultRow[]; length: number }[]): Generator<ResultRow> {
+  for (const { bucket, length } of held) {
+    for (let at = 0; at < length; at++) {
+      const row = bucket[at]
+      assert(row !== undefined)
+      yield row
+    }
   }
 }

@@ -105,7 +105,7 @@ export function applyHello(
   return { ok: true, incarnation: record.incarnation, relearn }
 }
 
-/** First tick at which no token made up to now proves anything, under the present settings or earlier ones. */
+/** First tick at which every seat granted up to now is over, and its tokens with it, unless renewed. */
 export function seatsOverAt({ tick, settings, tokensUntil }: LedgerState): number {
   return Math.max(tick + settings.seatTicks, tokensUntil) + 1
 }

@@ -105,9 +105,10 @@ export function applyChangeSettings(
   if (refusal !== undefined) return refusal
   const before = state.settings
   const after = copySettings(body.settings)
-  // Tokens made up to now prove their seats for as long as they say.
-  if (after.seatTicks < before.seatTicks) {
-    state.tokensUntil = Math.max(state.tokensUntil, state.tick + before.seatTicks)
+  // A server that has not applied this yet may grant by the old settings until its lease, from a listing up to now,
+  // ends; no seat outlives that (R4).
+  if (after.seatTicks < before.seatTicks || after.tickMs < before.tickMs) {
+    state.tokensUntil = Math.max(state.tokensUntil, state.tick + before.leaseTicks)
   }
   if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs)
   state.settings = after

@@ -107,8 +107,8 @@ export interface LedgerState {
   /** Wall time by the median of the servers, milliseconds since 1970 (R10). */
   calendar: number
   /**
-   * Tokens made under settings that ruled before prove seats until this tick, whatever `seatTicks` is now; 0
-   * when `seatTicks` was never lowered. A change of settings rules for new listings and tokens only (R2).
+   * Seats granted under settings that ruled before may live until this tick, whatever `seatTicks` is now; 0 when
+   * none lived longer than the present settings allow. A change of settings rules for new listings and tokens only (R2).
    */
   tokensUntil: number
   /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */

@@ -202,12 +202,12 @@ t.test('change criteria replaces the targets as a whole (claim 7)', async t => {
   const change = (
     targets: 'even' | Record<string, number>,
     thresholds?: Record<string, number>,
-    feature = 'cad',
+    name = 'cad',
   ) =>
     codeOf(
       pool.run({
         type: 'change-criteria',
-        feature,
+        feature: name,
         targets,
         ...(thresholds === undefined ? {} : { thresholds }),
       }),
@@ -223,15 +223,15 @@ t.test('change criteria replaces the targets as a whole (claim 7)', async t => {
   t.equal(pool.ledger.threshold(pool.feature(), 'a'), 0.9, 'replaced as a whole')
   t.equal(pool.ledger.threshold(pool.feature(), 'c'), 0.1)
 
-  const hash = pool.feature()
-  const before = JSON.stringify([...hash.thresholds, hash.targets])
+  const feature = pool.feature()
+  const before = JSON.stringify([...feature.thresholds, feature.targets])
   t.equal(change({ a: 5, b: 6 }), 'LICD_TARGETS_TOO_LARGE')
   t.equal(change({ x: 1 }), 'LICD_UNKNOWN_SERVER')
   t.equal(change({}, { x: 1 }), 'LICD_UNKNOWN_SERVER')
   t.equal(change({}, {}, 'x'), 'LICD_UNKNOWN_FEATURE')
   for (const bad of [-1, 0.5, NaN, 1e12]) t.equal(change({ a: bad }), 'LICD_BAD_COUNT')
   for (const bad of [0, 1.01, -1, NaN]) t.equal(change({}, { a: bad }), 'LICD_BAD_THRESHOLD')
-  t.equal(JSON.stringify([...hash.thresholds, hash.targets]), before)
+  t.equal(JSON.stringify([...feature.thresholds, feature.targets]), before)
 })
 
 t.test('set threshold: one server, or all of them (claims 2, 17)', async t => {
