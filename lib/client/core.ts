@@ -104,6 +104,7 @@ export class ClientCore {
       subjects: names,
       clientId: this.clientId,
       onAsked: (server, at) => this.#servers.asked(server, at),
+      onFlush: () => this.#wake(pulseMs),
     })
     this.#outbox = outbox
     const servers = new Servers({

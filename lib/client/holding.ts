@@ -321,19 +321,21 @@ export class Holding {
   }
 
   #pulseSeat(seat: SeatRecord, now: number, due: Set<string>): void {
-    if (seat.target === undefined) {
+    const { target, askedAt, journey } = seat
+    if (target === undefined) {
       if (seat.nextAt <= now) this.#route(seat, retryMs)
-    } else if (seat.askedAt === undefined) {
-      if (seat.nextAt <= now) due.add(seat.target)
-    } else if (seat.askedAt + retryMs <= now) {
+    } else if (askedAt === undefined) {
+      if (seat.nextAt > now) return
+      // What only this seat waits for is no reason to renew the others.
+      if (journey === undefined) due.add(target)
+      else this.#ask(seat, target)
+    } else if (askedAt + retryMs <= now) {
       seat.askedAt = undefined
-      if (seat.tries < triesMax) {
-        due.add(seat.target)
-        seat.nextAt = now
-        return
+      if (seat.tries < triesMax) this.#ask(seat, target)
+      else {
+        startJourney(seat).tried.add(target)
+        this.#route(seat, retryMs)
       }
-      startJourney(seat).tried.add(seat.target)
-      this.#route(seat, retryMs)
     }
   }
 

@@ -71,6 +71,7 @@ export class Outbox {
   readonly #subjects: Subjects
   readonly #clientId: string
   readonly #onAsked: (server: string, at: number) => void
+  readonly #onFlush: () => void
   readonly #queues = new Map<string, Queue>()
   /** In order of sending. At the bound the oldest is forgotten: its answers, if any, are not believed. */
   readonly #sent = new Map<number, Sent>()
@@ -85,6 +86,8 @@ export class Outbox {
     readonly subjects: Subjects
     readonly clientId: string
     readonly onAsked: (server: string, at: number) => void
+    /** A turn's messages were sent: from now on answers are owed. */
+    readonly onFlush: () => void
   }) {
     this.#bus = options.bus
     this.#clock = options.clock
@@ -92,6 +95,7 @@ export class Outbox {
     this.#subjects = options.subjects
     this.#clientId = options.clientId
     this.#onAsked = options.onAsked
+    this.#onFlush = options.onFlush
     this.replyPrefix = `${options.bus.inbox}.licd.`
   }
 
@@ -154,6 +158,7 @@ export class Outbox {
       const wanted = [...acquires].filter(a => a.target === server && a.done !== undefined)
       this.#send(server, acquiring, wanted)
     }
+    this.#onFlush()
   }
 
   #send<Record extends Asking, Item extends AcquireItem | RenewItem | ReleaseItem>(

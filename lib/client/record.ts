@@ -123,7 +123,8 @@ export function renewItem(seat: SeatRecord, now: number): RenewItem {
   const { seatId, token, hold, target, server, journey } = seat
   const { feature, user, host } = hold
   const item = { seatId, feature, token, user, host, failover: target !== server }
-  const nonce = journey?.nonce
+  // What was given up only asks how its move ended; it does not ask to be moved.
+  const nonce = hold.state === 'held' ? journey?.nonce : undefined
   if (nonce === undefined || nonce.server !== target || now >= nonce.until) return item
   return { ...item, confirm: nonce.bytes }
 }
