@@ -1,7 +1,6 @@
 /** `licd init`: makes a new pool: one data folder per server. */
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
-import { readVendorKey } from '../lib/code/vendor-key.ts'
 import { isName, isServerName } from '../lib/protocol/subject.ts'
 import { defineCommand, readWhole, usage } from './command.ts'
 
@@ -48,6 +47,7 @@ export const initCommand = defineCommand({
     const tickMs = readWhole('--tick-ms', args.tickMs, 20, 60_000)
     const leaseTicks = readWhole('--lease-ticks', args.leaseTicks, 3, 1_000_000)
     const seatTicks = readWhole('--seat-ticks', args.seatTicks ?? leaseTicks, 2, leaseTicks)
+    const { readVendorKey } = await import('../lib/code/vendor-key.ts')
     const vendors = await Promise.all((args.vendor ?? []).map(path => readVendorKey(path)))
     const { initPool } = await import('../lib/pool-files.ts')
     const made = await initPool({

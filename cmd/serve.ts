@@ -3,7 +3,6 @@ import { defineCommand } from './command.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
 import { harmless, type Program } from './program.ts'
 import { natsOption } from './session.ts'
-import { natsOptions } from '../lib/nats-context.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -49,6 +48,7 @@ interface ServeArgs {
 
 async function serve(args: ServeArgs, program: Program): Promise<number> {
   const { startServer } = await import('../lib/server/run.ts')
+  const { natsOptions } = await import('../lib/nats-context.ts')
   const { createLogger, logLevelOf } = await import('../lib/log.ts')
   const level = logLevelOf(args.logLevel)
   const { data, pool, server } = args

@@ -5,8 +5,7 @@ import { hostname, userInfo } from 'node:os'
 import type { Options } from 'yargs'
 import type { NatsBus } from '../raft/nats-bus.ts'
 import { systemClock, systemRandom } from '../raft/system.ts'
-import { CtlClient } from '../lib/ctl/ctl-client.ts'
-import { openNats } from '../lib/nats-context.ts'
+import type { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { isName, isServerName } from '../lib/protocol/subject.ts'
 import { readSeconds, usage } from './command.ts'
 import type { Environment } from './settings.ts'
@@ -62,6 +61,8 @@ export async function withSession<T>(
   }
   const timeoutMs = readSeconds('--timeout', args.timeout, 3_600)
   if (timeoutMs === 0) throw usage('--timeout must be above 0.')
+  const { openNats } = await import('../lib/nats-context.ts')
+  const { CtlClient } = await import('../lib/ctl/ctl-client.ts')
   const source = args.nats === undefined ? {} : { nats: args.nats }
   const bus = await openNats(source, { name: 'licd ctl', environment })
   const client = new CtlClient({

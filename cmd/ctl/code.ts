@@ -1,5 +1,4 @@
 /** `licd ctl code`: license codes, a vendor's signed text. */
-import { inspectCode } from '../../lib/code/inspect.ts'
 import { LicdError } from '../../lib/error.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { changeOptions, sessionOptions, withSession } from '../session.ts'
@@ -20,6 +19,7 @@ const addCommand = defineCommand({
     'The pool takes codes made for its fingerprint by vendors it trusts (licd ctl vendor list).',
   run: async (args, program) => {
     const text = await readCodeText(args.file)
+    const { inspectCode } = await import('../../lib/code/inspect.ts')
     // What is no code in form need not travel; whether it is to be believed is the pool's to say.
     const inspected = inspectCode(text)
     if (!inspected.ok) throw new LicdError(inspected.code, inspected.detail)

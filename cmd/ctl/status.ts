@@ -88,9 +88,7 @@ export function printServers(program: Program, { status, lease }: PoolView): voi
       server.leader ? 'leader' : '',
       server.incarnation === 0 ? '-' : server.incarnation,
       mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
-      server.incarnation === 0
-        ? 'never'
-        : `${formatDuration(Math.max(0, server.listedTicksAgo) * tickMs)} ago`,
+      server.incarnation === 0 ? 'never' : heardAgo(server.listedTicksAgo, tickMs),
     ]),
   )
   const [head = '', ...rows] = text.split('\n')
@@ -99,6 +97,11 @@ export function printServers(program: Program, { status, lease }: PoolView): voi
     const state = status.servers[index]?.state
     program.print(state === 'up' ? row : program.paint(state === 'silent' ? 'yellow' : 'red', row))
   }
+}
+
+/** Ticks are how finely the pool knows it. */
+function heardAgo(ticks: number, tickMs: number): string {
+  return ticks <= 0 ? 'this tick' : `${formatDuration(ticks * tickMs)} ago`
 }
 
 /** A server's own word where it answered; else the longest that its lease can last. */

@@ -1,5 +1,4 @@
 /** `licd ctl vendor`: the vendors whose codes the pool trusts. */
-import { readVendorKey } from '../../lib/code/vendor-key.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { changeOptions, sessionOptions, withSession } from '../session.ts'
 import { formatTable } from '../table.ts'
@@ -14,6 +13,7 @@ const addCommand = defineCommand({
   options: changeOptions,
   examples: [['ctl vendor add acme.pub.json', 'trust Acme']],
   run: async (args, program) => {
+    const { readVendorKey } = await import('../../lib/code/vendor-key.ts')
     const vendor = await readVendorKey(args.file)
     return await withSession(args, program.environment, async ({ client }) => {
       const changed = await client.change('vendor-add', { vendor }, args.id)

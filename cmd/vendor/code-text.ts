@@ -1,6 +1,5 @@
 /** The text of a license code from a file, or from standard input. */
 import { open } from 'node:fs/promises'
-import { tidyCode } from '../../lib/code/inspect.ts'
 import { usage } from '../command.ts'
 
 /** White space and line breaks of mail included; what a code may have is far less. */
@@ -29,5 +28,6 @@ export async function readCodeText(file: string): Promise<string> {
     throw usage(`${file} cannot be read (${code}).`)
   }
   if (bytes > bytesMax) throw usage(`${file} has more than ${bytesMax} bytes: no license code.`)
+  const { tidyCode } = await import('../../lib/code/inspect.ts')
   return tidyCode(Buffer.concat(chunks).toString('utf8'))
 }

@@ -1,5 +1,4 @@
 /** `licd vendor inspect`: what a license code claims. */
-import { inspectCode } from '../../lib/code/inspect.ts'
 import { LicdError } from '../../lib/error.ts'
 import { defineCommand } from '../command.ts'
 import { harmless } from '../program.ts'
@@ -16,6 +15,7 @@ export const inspectCommand = defineCommand({
     ['vendor inspect - < code.txt', 'the same from standard input'],
   ],
   run: async ({ file, json }, program) => {
+    const { inspectCode } = await import('../../lib/code/inspect.ts')
     const inspected = inspectCode(await readCodeText(file))
     if (!inspected.ok) throw new LicdError(inspected.code, inspected.detail)
     const { header, content, fingerprint } = inspected

@@ -1,7 +1,5 @@
 /** `licd vendor keygen`: makes a vendor's key pair. */
 import { mkdir } from 'node:fs/promises'
-import { isLabel } from '../../lib/code/claims.ts'
-import { writeVendorKey } from '../../lib/code/vendor-key.ts'
 import { LicdError } from '../../lib/error.ts'
 import { defineCommand, usage } from '../command.ts'
 
@@ -30,6 +28,8 @@ export const keygenCommand = defineCommand({
   epilogue:
     'An existing file is never overwritten. Keep the private file: codes cannot be made without it.',
   run: async ({ name, out, stem, json }, program) => {
+    const { isLabel } = await import('../../lib/code/claims.ts')
+    const { writeVendorKey } = await import('../../lib/code/vendor-key.ts')
     if (!isLabel(name, 64)) throw usage('<name> must have 1 to 64 characters that can be shown.')
     const called = stem ?? stemOf(name)
     if (!/^[A-Za-z0-9._-]{1,64}$/.test(called)) {

@@ -1,7 +1,5 @@
 /** `licd vendor sign`: makes a license code. */
 import { bounds } from '../../lib/ledger/command.ts'
-import { signCode } from '../../lib/code/sign.ts'
-import { readVendorSigner } from '../../lib/code/vendor-key.ts'
 import { systemClock, systemRandom } from '../../raft/system.ts'
 import { defineCommand, readWhole, usage } from '../command.ts'
 
@@ -62,6 +60,8 @@ export const signCommand = defineCommand({
     const startsAt = readStart(args.start, now)
     const expiresAt = readEnd(args.expires, startsAt)
     const codeId = args.id ?? systemRandom.id()
+    const { readVendorSigner } = await import('../../lib/code/vendor-key.ts')
+    const { signCode } = await import('../../lib/code/sign.ts')
     const signer = await readVendorSigner(args.key)
     const text = await signCode(
       {

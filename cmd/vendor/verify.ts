@@ -1,6 +1,4 @@
 /** `licd vendor verify`: whether a pool would take a license code. */
-import { readVendorKey } from '../../lib/code/vendor-key.ts'
-import { verifyCode } from '../../lib/code/verify.ts'
 import { LicdError } from '../../lib/error.ts'
 import { systemClock } from '../../raft/system.ts'
 import { defineCommand } from '../command.ts'
@@ -34,6 +32,8 @@ export const verifyCommand = defineCommand({
     'Refusals: LICD_CODE_MALFORMED, LICD_CODE_UNTRUSTED, LICD_CODE_FORGED, LICD_CODE_FOREIGN, LICD_CODE_EXPIRED.',
   run: async ({ file, vendor, fingerprint, at, json }, program) => {
     const now = at === 'now' ? systemClock.wall() : readDate('--at', at)
+    const { readVendorKey } = await import('../../lib/code/vendor-key.ts')
+    const { verifyCode } = await import('../../lib/code/verify.ts')
     const vendors = await Promise.all(vendor.map(path => readVendorKey(path)))
     const verified = await verifyCode(await readCodeText(file), { vendors, fingerprint, now })
     if (!verified.ok) throw new LicdError(verified.code, verified.detail)

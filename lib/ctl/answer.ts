@@ -3,111 +3,105 @@
  *
  * Only what is read is asked for; a field too many is a later version's and is passed over. An answer of another
  * shape comes from something that is no server of this protocol: it is refused whole, with LICD_BAD_VERSION.
+ *
+ * The checker is a few lines of our own: loading a validation library would cost each `licd ctl` command more
+ * time than all that it does.
  */
-import { Type, type TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
-import type { CtlAnswers, CtlOperation, SyncEvent } from '../protocol/ctl.ts'
+import type { CtlAnswers, CtlOperation, ServerEvent, SyncEvent } from '../protocol/ctl.ts'
 
 /** A successful answer, and the server that gave it. */
 export type Answered<Operation extends CtlOperation> = CtlAnswers[Operation] & {
   readonly server: string
 }
 
-const text = Type.String()
-const figure = Type.Number()
-const optional = Type.Optional
+/** A field whose name ends in `?` may be absent. An array of one shape is a list of it. */
+type Shape = 'text' | 'figure' | 'flag' | readonly [Shape] | Fields
+interface Fields {
+  readonly [field: string]: Shape
+}
 
-const settings = Type.Object({ tickMs: figure, leaseTicks: figure, seatTicks: figure })
-const content = Type.Object({
-  codeId: text,
-  kid: text,
-  vendor: text,
-  customer: text,
-  feature: text,
-  kind: text,
-  allocations: figure,
-  startsAt: figure,
-  expiresAt: optional(figure),
-  issuedAt: figure,
-})
-const feature = Type.Object({
-  name: text,
-  vendor: optional(text),
-  allocations: figure,
-  owed: figure,
-  free: figure,
-  endsAt: optional(figure),
-  even: Type.Boolean(),
-  shares: Type.Array(
-    Type.Object({
-      server: text,
-      share: figure,
-      inUse: figure,
-      target: figure,
-      threshold: figure,
-      demand: figure,
-    }),
-  ),
-})
-const status = Type.Object({
-  pool: text,
-  fingerprint: text,
-  leader: optional(text),
-  term: figure,
-  tick: figure,
-  calendar: figure,
-  revision: figure,
-  commitIndex: figure,
-  lastApplied: figure,
+const settings: Fields = { tickMs: 'figure', leaseTicks: 'figure', seatTicks: 'figure' }
+
+const content: Fields = {
+  codeId: 'text',
+  kid: 'text',
+  vendor: 'text',
+  customer: 'text',
+  feature: 'text',
+  kind: 'text',
+  allocations: 'figure',
+  startsAt: 'figure',
+  'expiresAt?': 'figure',
+  issuedAt: 'figure',
+}
+
+const feature: Fields = {
+  name: 'text',
+  'vendor?': 'text',
+  allocations: 'figure',
+  owed: 'figure',
+  free: 'figure',
+  'endsAt?': 'figure',
+  even: 'flag',
+  shares: [
+    {
+      server: 'text',
+      share: 'figure',
+      inUse: 'figure',
+      target: 'figure',
+      threshold: 'figure',
+      demand: 'figure',
+    },
+  ],
+}
+
+const server: Fields = {
+  name: 'text',
+  state: 'text',
+  leader: 'flag',
+  incarnation: 'figure',
+  listedTicksAgo: 'figure',
+  downInTicks: 'figure',
+}
+
+const status: Fields = {
+  pool: 'text',
+  fingerprint: 'text',
+  'leader?': 'text',
+  term: 'figure',
+  tick: 'figure',
+  calendar: 'figure',
+  revision: 'figure',
+  commitIndex: 'figure',
+  lastApplied: 'figure',
   settings,
-  tickAgeMs: figure,
-  leaseLeftMs: figure,
-  hash: text,
-  servers: Type.Array(
-    Type.Object({
-      name: text,
-      state: Type.Union([Type.Literal('up'), Type.Literal('silent'), Type.Literal('down')]),
-      leader: Type.Boolean(),
-      incarnation: figure,
-      listedTicksAgo: figure,
-      downInTicks: figure,
-    }),
-  ),
-  features: Type.Array(feature),
-})
-const seat = Type.Object({
-  seatId: text,
-  feature: text,
-  user: text,
-  host: text,
-  clientId: text,
-  state: text,
-  heldMs: figure,
-  expiresInMs: figure,
-})
-const result = Type.Object({
-  ok: Type.Boolean(),
-  revision: optional(figure),
-  code: optional(text),
-  detail: optional(text),
-})
-const applied = { revision: figure, duplicate: Type.Boolean() }
+  tickAgeMs: 'figure',
+  leaseLeftMs: 'figure',
+  hash: 'text',
+  servers: [server],
+  features: [feature],
+}
 
-const schemas: Readonly<Record<CtlOperation, Readonly<Record<string, TSchema>>>> = {
+const seat: Fields = {
+  seatId: 'text',
+  feature: 'text',
+  user: 'text',
+  host: 'text',
+  clientId: 'text',
+  state: 'text',
+  heldMs: 'figure',
+  expiresInMs: 'figure',
+}
+
+const result: Fields = { ok: 'flag', 'revision?': 'figure', 'code?': 'text', 'detail?': 'text' }
+const applied: Fields = { revision: 'figure', duplicate: 'flag' }
+
+const answers: Readonly<Record<CtlOperation, Fields>> = {
   status: { status },
-  seats: { seats: Type.Array(seat), next: optional(text) },
-  'code-list': {
-    codes: Type.Array(Type.Intersect([content, Type.Object({ state: text })])),
-  },
-  'vendor-list': { vendors: Type.Array(Type.Object({ kid: text, name: text, publicKey: text })) },
-  outcome: {
-    outcome: Type.Union([
-      Type.Literal('applied'),
-      Type.Literal('refused'),
-      Type.Literal('unknown'),
-    ]),
-    result: optional(result),
-  },
+  seats: { seats: [seat], 'next?': 'text' },
+  'code-list': { codes: [{ ...content, state: 'text' }] },
+  'vendor-list': { vendors: [{ kid: 'text', name: 'text', publicKey: 'text' }] },
+  outcome: { outcome: 'text', 'result?': result },
   'feature-add': applied,
   'code-add': { ...applied, content },
   'code-remove': applied,
@@ -116,51 +110,62 @@ const schemas: Readonly<Record<CtlOperation, Readonly<Record<string, TSchema>>>>
   'threshold-set': applied,
   'vendor-add': applied,
   'settings-set': applied,
-  'transfer-leader': { leader: optional(text) },
+  'transfer-leader': { 'leader?': 'text' },
 }
 
-const event = Type.Object({
-  server: text,
-  leader: Type.Boolean(),
-  revision: figure,
-  tick: figure,
-  index: figure,
-  features: Type.Array(feature),
-  more: Type.Boolean(),
-  changes: Type.Array(
-    Type.Object({
-      type: text,
-      feature: optional(text),
-      by: text,
-      taken: optional(
-        Type.Array(Type.Object({ source: text, server: optional(text), count: figure })),
-      ),
-      to: optional(text),
-    }),
-  ),
-})
-
-/** Compiled when first met: a program asks for one or two operations only. */
-const compiled = new Map<string, ReturnType<typeof Compile>>()
-
-function check(name: string, schema: () => TSchema, value: unknown): boolean {
-  let validator = compiled.get(name)
-  if (validator === undefined) {
-    validator = Compile(schema())
-    compiled.set(name, validator)
-  }
-  return validator.Check(value)
+const syncEvent: Fields = {
+  server: 'text',
+  leader: 'flag',
+  revision: 'figure',
+  tick: 'figure',
+  index: 'figure',
+  features: [feature],
+  more: 'flag',
+  changes: [
+    {
+      type: 'text',
+      'feature?': 'text',
+      by: 'text',
+      'taken?': [{ source: 'text', 'server?': 'text', count: 'figure' }],
+      'to?': 'text',
+    },
+  ],
 }
+
+const serverEvent: Fields = { server: 'text', incarnation: 'figure', event: 'text' }
 
 /** True when `value` is a successful answer to `operation`. */
 export function isAnswer<Operation extends CtlOperation>(
   operation: Operation,
   value: unknown,
 ): value is Answered<Operation> {
-  const schema = () => Type.Object({ ok: Type.Literal(true), server: text, ...schemas[operation] })
-  return check(operation, schema, value)
+  return hasShape({ ok: 'flag', server: 'text', ...answers[operation] }, value)
 }
 
 export function isSyncEvent(value: unknown): value is SyncEvent {
-  return check('sync-event', () => event, value)
+  return hasShape(syncEvent, value)
+}
+
+export function isServerEvent(value: unknown): value is ServerEvent {
+  return hasShape(serverEvent, value)
+}
+
+function hasShape(shape: Shape, value: unknown): boolean {
+  if (shape === 'text') return typeof value === 'string'
+  if (shape === 'figure') return typeof value === 'number'
+  if (shape === 'flag') return typeof value === 'boolean'
+  if (isList(shape)) {
+    return Array.isArray(value) && value.every(item => hasShape(shape[0], item))
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.entries(shape).every(([field, of]) => {
+    const isOptional = field.endsWith('?')
+    const name = isOptional ? field.slice(0, -1) : field
+    const found: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
+    return found === undefined ? isOptional : hasShape(of, found)
+  })
+}
+
+function isList(shape: readonly [Shape] | Fields): shape is readonly [Shape] {
+  return Array.isArray(shape)
 }

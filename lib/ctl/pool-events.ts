@@ -8,7 +8,7 @@ import { Packr } from 'msgpackr'
 import type { Bus, Subscription } from '../../raft/ports.ts'
 import type { ServerEvent, SyncEvent } from '../protocol/ctl.ts'
 import { subjects } from '../protocol/subject.ts'
-import { isSyncEvent } from './answer.ts'
+import { isServerEvent, isSyncEvent } from './answer.ts'
 
 export type PoolEvent =
   | { readonly type: 'sync'; readonly event: SyncEvent }
@@ -60,13 +60,4 @@ function read(
   if (kind === 'server' && isServerEvent(value)) return { type: 'server', event: value }
   if (kind === 'sync' && isSyncEvent(value)) return { type: 'sync', event: value }
   return undefined
-}
-
-function isServerEvent(value: object): value is ServerEvent {
-  return (
-    'event' in value &&
-    typeof value.event === 'string' &&
-    'incarnation' in value &&
-    typeof value.incarnation === 'number'
-  )
 }
