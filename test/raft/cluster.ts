@@ -126,7 +126,7 @@ export class Cluster {
   }
 
   async end(): Promise<void> {
-    for (const id of [...this.members.keys()]) await this.stop(id)
+    await Promise.all([...this.members.keys()].map(id => this.kill(id)))
   }
 
   /** The member that leads, once one does. */

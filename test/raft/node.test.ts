@@ -17,6 +17,7 @@ import { startNatsServer } from '../nats-server.ts'
 import { beat, Cluster, commit, propose, readIndex, until } from './cluster.ts'
 import { Counter } from './counter.ts'
 
+t.setTimeout(120_000)
 const server = await startNatsServer()
 t.teardown(() => server.stop())
 
