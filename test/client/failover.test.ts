@@ -1,0 +1,196 @@
+import t from 'tap'
+import { subjects } from '../../lib/protocol/subject.ts'
+import { VirtualClock } from '../sim/virtual-clock.ts'
+import { refuse, tokenText } from './scripted-server.ts'
+import { World } from './world.ts'
+
+t.test(
+  'a killed server: nobody listens, the request and the seat go elsewhere at once (R6)',
+  async t => {
+    const world = new World()
+    const a = world.server('alpha')
+    const b = world.server('beta')
+    const hold = world.at(a).hold()
+    b.onRenew = item => (item.confirm === undefined ? b.challenge(item) : b.renew(item))
+    a.kill()
+    const asked = world.ask()
+    world.time.run(20)
+    t.equal(asked.outcome?.ok === true && asked.outcome.hold.server(), 'beta')
+    t.equal(hold.server(), 'beta', 'confirmed within round trips')
+    t.strictSame(world.moved, ['beta'])
+    const [first, second] = b.renewals
+    t.equal(first?.items[0]?.failover, true)
+    t.equal(tokenText(first?.items[0]?.token), 'alpha-1')
+    t.equal(tokenText(second?.items[0]?.confirm), 'nonce-beta')
+    world.time.run(20_000)
+    t.equal(b.renewals.at(-1)?.items[0]?.failover, false, 'at home there from then on')
+    t.equal(world.lost.length, 0)
+  },
+)
+
+t.test('the hint that a server is gone makes its clients look at once', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  world.server('beta')
+  const hold = world.at(a).hold()
+  a.kill()
+  const other = world.broker.connect('gamma', new VirtualClock(world.time))
+  other.publish(subjects('default').goneEvent('alpha'), new Uint8Array(0))
+  world.time.run(200)
+  t.equal(hold.server(), 'beta')
+})
+
+t.test('a hung server is left after two seconds; its late answers are not heard', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const b = world.server('beta')
+  const hold = world.at(a).hold()
+  a.onRenew = () => undefined
+  a.onAcquire = () => undefined
+  world.time.runUntil(() => a.renewals.length === 1, 15_000)
+  const silentAt = world.time.now
+  world.time.runUntil(() => hold.server() === 'beta', 5_000)
+  t.ok(world.time.now - silentAt < 2_600, `left after ${world.time.now - silentAt} ms`)
+  t.equal(a.renewals.length, 2, 'asked twice')
+  const before = hold.remainingMs()
+  const first = a.renewals[0]
+  const item = first?.items[0]
+  if (first === undefined || item === undefined) throw new Error('Nothing was asked.')
+  a.ttlMs = 500_000
+  a.say(first, [a.renew(item)])
+  world.time.run(10)
+  t.ok(hold.remainingMs() < before)
+  world.time.run(11_000)
+  t.match(tokenText(b.renewals.at(-1)?.items[0]?.token), /^beta-/)
+})
+
+t.test(
+  'an unfinished move: nothing is said to the old server until its outcome is known (R6)',
+  async t => {
+    for (const isMoved of [true, false]) {
+      const world = new World()
+      const a = world.server('alpha')
+      const b = world.server('beta')
+      const hold = world.at(a).hold()
+      let confirmed = false
+      let mute = false
+      b.onRenew = item => {
+        if (mute) return undefined
+        if (item.confirm === undefined) {
+          return confirmed && isMoved ? b.renew(item) : b.challenge(item)
+        }
+        confirmed = true
+        mute = true
+        return undefined
+      }
+      a.onRenew = () => undefined
+      world.time.runUntil(() => confirmed, 20_000)
+      // Alpha is back; beta is silent after it was told to go on.
+      a.onRenew = item => a.renew(item)
+      const renewedBefore = a.renewals.length
+      let released = false
+      hold.release(() => (released = true))
+      t.equal(hold.remainingMs(), 0)
+      world.time.run(3_000)
+      t.equal(a.renewals.length, renewedBefore)
+      t.equal(a.releases.length, 0)
+      t.equal(released, false)
+      mute = false
+      world.time.run(8_000)
+      const at = isMoved ? b : a
+      const other = isMoved ? a : b
+      t.equal(at.releases.length, 1, `it was ${at.name} that had it`)
+      t.match(tokenText(at.releases[0]?.items[0]?.token), at.name)
+      t.equal(other.releases.length, 0)
+      t.equal(released, true)
+    }
+  },
+)
+
+t.test('pending: asked again there; the outcome comes late', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const b = world.server('beta')
+  const hold = world.at(a).hold()
+  b.onRenew = item =>
+    item.confirm === undefined ? b.challenge(item) : { kind: 'pending', seatId: item.seatId }
+  a.kill()
+  world.ask()
+  world.time.run(5_000)
+  t.equal(hold.server(), 'alpha')
+  const asks = b.renewals.length
+  t.ok(asks >= 4 && asks <= 5, `asked ${asks} times`)
+  const newest = b.renewals.at(-1)
+  const item = newest?.items[0]
+  if (newest === undefined || item === undefined) throw new Error('Nothing was asked.')
+  b.say(newest, [b.renew(item)])
+  world.time.run(10)
+  t.equal(hold.server(), 'beta')
+})
+
+t.test(
+  'a refused move leaves the seat where it is: back there, or elsewhere, never invalid',
+  async t => {
+    const world = new World()
+    const a = world.server('alpha')
+    const b = world.server('beta')
+    const hold = world.at(a).hold()
+    b.onRenew = ({ seatId }) => refuse(seatId, 'LICD_NO_MOVE_NOW')
+    a.onRenew = () => undefined
+    world.time.runUntil(() => b.renewals.length > 0, 20_000)
+    a.onRenew = item => a.renew(item)
+    world.time.run(40_000, () => {
+      if (hold.remainingMs() === 0) throw new Error('Not valid for a moment.')
+    })
+    t.equal(hold.server(), 'alpha')
+    t.equal(world.lost.length, 0)
+  },
+)
+
+t.test('a seat that was given on is looked for where it is said to be, then lost', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const b = world.server('beta')
+  const hold = world.at(a).hold()
+  a.onRenew = ({ seatId }) => refuse(seatId, 'LICD_SEAT_LOST', { server: 'beta' })
+  world.time.run(12_000)
+  t.equal(hold.server(), 'beta')
+  t.equal(world.lost.length, 0)
+  b.onRenew = ({ seatId }) => refuse(seatId, 'LICD_SEAT_LOST')
+  world.time.run(12_000)
+  t.strictSame(
+    world.lost.map(({ code }) => code),
+    ['LICD_SEAT_LOST'],
+  )
+  t.equal(hold.remainingMs(), 0)
+})
+
+t.test('one seat of several lost: the hold is over, the others are given back', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const hold = world.at(a).hold({ count: 3 })
+  a.onRenew = item =>
+    item.seatId.endsWith('/1') ? refuse(item.seatId, 'LICD_SEAT_LOST') : a.renew(item)
+  world.time.run(12_000)
+  t.equal(world.lost.length, 1)
+  t.equal(hold.remainingMs(), 0)
+  t.strictSame(
+    a.releases.flatMap(({ items }) => items.map(({ seatId }) => seatId.split('/')[1])).sort(),
+    ['0', '2'],
+  )
+})
+
+t.test('a restarted server is home again at once, and its seats are learned anew', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const hold = world.at(a).hold()
+  a.kill()
+  world.ask({ waitMs: 5_000 })
+  world.time.run(500)
+  const again = world.server('alpha')
+  again.incarnation = 2
+  again.onRenew = item => (item.confirm === undefined ? again.challenge(item) : again.renew(item))
+  world.time.run(1_500)
+  t.equal(again.renewals[0]?.items[0]?.failover, false)
+  t.ok(hold.remainingMs() > 28_000)
+})
