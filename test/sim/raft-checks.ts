@@ -161,6 +161,12 @@ export class Checks {
         `persisted before acknowledged: candidacy of ${id} in ${term}`,
       )
     }
+    if (message.type === 'installSnapshotReply' && message.matchIndex !== undefined) {
+      assert(
+        disk.currentTerm >= term && isOnDisk(disk.chain, message.matchIndex, link),
+        `persisted before acknowledged: snapshot at ${message.matchIndex} of ${id}`,
+      )
+    }
     if (message.type === 'appendEntriesReply' && message.result.success) {
       const { matchIndex } = message.result
       assert(

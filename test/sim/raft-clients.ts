@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { Effects } from '../../raft/core/effect.ts'
+import type { Raft } from '../../raft/core/raft.ts'
 import type { RaftWorld } from './raft-world.ts'
 import type { SimServer } from './raft-server.ts'
 
@@ -22,8 +23,8 @@ export class Clients {
   #nextId = 1
   readsDone = 0
   changesDone = 0
-  #live = false
-  #goal: number | undefined
+  #phase: 'busy' | 'quiet' | 'served' = 'busy'
+  #goal = 0
 
   constructor(world: RaftWorld) {
     this.#world = world
@@ -32,17 +33,17 @@ export class Clients {
 
   #act(): void {
     const { random, time, servers } = this.#world
-    const leader = servers.find(({ raft }) => raft?.role === 'leader')
-    const server = leader !== undefined && random.chance(0.7) ? leader : random.pick(servers)
-    this.#ask(server)
-    time.after(random.next() * (this.#live ? 40 : 15), () => this.#act())
+    const leaders = servers.filter(({ raft }) => raft?.role === 'leader')
+    const anyone = leaders.length === 0 || random.chance(0.3)
+    if (this.#phase !== 'quiet') this.#ask(random.pick(anyone ? servers : leaders))
+    time.after(random.next() * (this.#phase === 'busy' ? 15 : 40), () => this.#act())
   }
 
   #ask(server: SimServer): void {
     const { random, servers, membership } = this.#world
     const id = this.#nextId++
     const what = random.next()
-    if (what < 0.7 || this.#live) {
+    if (what < (membership ? 0.6 : 0.7) || this.#phase === 'served') {
       const count = random.between(1, 4)
       const proposals = Array.from({ length: count }, () => {
         const data = new Uint8Array(random.between(4, 60))
@@ -70,14 +71,14 @@ export class Clients {
       if (added === undefined) return
       return server.step({ type: 'changeConfiguration', id, change: { learners: [added.id] } })
     }
-    const voter = random.pick(voters)
-    const learner = learners.length > 0 ? random.pick(learners) : undefined
+    const some = voters.filter(() => random.chance(0.4)).slice(0, voters.length - 1)
+    const promoted = learners.filter(() => random.chance(0.7))
     const change =
-      what < 0.6 && learner !== undefined
-        ? { voters: [learner], ...(random.chance(0.5) && { remove: [voter] }) }
-        : what < 0.8
-          ? { learners: [voter] }
-          : { remove: [learner ?? voter] }
+      what < 0.7
+        ? { voters: promoted, remove: some.slice(0, promoted.length) }
+        : what < 0.85
+          ? { learners: some.slice(0, 1) }
+          : { remove: [...learners, ...some].slice(0, 1) }
     if (voters.length > 2) server.step({ type: 'changeConfiguration', id, change })
   }
 
@@ -108,21 +109,38 @@ export class Clients {
   }
 
   beginLiveness(): void {
-    this.#live = true
+    this.#phase = 'quiet'
+  }
+
+  proposeAgain(): void {
+    this.#phase = 'served'
+    this.#goal = this.#world.checks.maxCommit + 3
+  }
+
+  /** Whether, with nothing new proposed, a leader commits all it has and all members apply it. */
+  hasSettled(): boolean {
+    const leader = this.#leader()
+    return leader !== undefined && this.#isAppliedBy(leader, leader.lastIndex)
   }
 
   /** Whether something proposed after the faults ended is committed, and applied by all members. */
   isServed(): boolean {
-    const { servers, checks, time } = this.#world
-    void time
-    this.#goal ??= checks.maxCommit + 3
-    const leader = servers.find(({ raft }) => raft?.ready === true)?.raft
-    if (leader === undefined || checks.maxCommit < this.#goal) return false
-    const { voters, outgoing, learners } = leader.configuration
+    const leader = this.#leader()
+    return leader !== undefined && this.#isAppliedBy(leader, this.#goal)
+  }
+
+  #leader(): Raft | undefined {
+    const { servers, broken } = this.#world
+    return servers.find(({ raft, id }) => raft?.ready === true && id !== broken)?.raft
+  }
+
+  #isAppliedBy({ configuration }: Raft, index: number): boolean {
+    const { servers, broken } = this.#world
+    const { voters, outgoing, learners } = configuration
     if (outgoing.length > 0) return false
-    const goal = this.#goal
-    return [...voters, ...learners].every(id =>
-      servers.some(server => server.id === id && server.applied.index >= goal),
+    return [...voters, ...learners].every(
+      id =>
+        id === broken || servers.some(server => server.id === id && server.applied.index >= index),
     )
   }
 

@@ -90,10 +90,10 @@ const mutants: readonly Mutant[] = [
     put: 'if (false)',
   },
   {
-    name: 'a candidate with less log gets the vote',
-    file: 'election',
-    find: 'term === state.currentTerm && state.log.isUpToDate(lastLogIndex, lastLogTerm)',
-    put: 'term === state.currentTerm',
+    name: 'a candidate with an older log gets the vote',
+    file: 'log',
+    find: 'return lastLogTerm > this.lastTerm',
+    put: 'return true',
   },
   {
     name: 'a follower commits beyond what matched (cockroach#36353)',

@@ -249,6 +249,7 @@ export class SimServer {
 
   /** What a successful answer says is on this server's disk. */
   #promised(message: Message): Link | undefined {
+    if (message.type === 'installSnapshotReply') return this.log.at(message.matchIndex ?? 0)
     if (message.type !== 'appendEntriesReply' || !message.result.success) return undefined
     return this.log.at(message.result.matchIndex)
   }

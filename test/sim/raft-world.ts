@@ -66,6 +66,8 @@ export class RaftWorld {
   readonly #misfortunes: readonly number[]
   #faulty = true
   snapshotsInstalled = 0
+  /** The one that stays cut off to the end. */
+  broken: string | undefined
 
   constructor(seed: number, { size, membership = false, core = Raft }: RunOptions) {
     this.random = new SeededRandom(seed)
@@ -273,9 +275,15 @@ export class RaftWorld {
     return this.servers.find(server => server.id === id)
   }
 
-  /** No message passes between these and the others. */
+  /** No message passes between these and the others, who may be told so: then they elect at once. */
   #isolate(group: readonly SimServer[]): void {
     this.#cut.clear()
+    if (this.random.chance(0.5)) {
+      for (const other of this.servers) {
+        if (group.includes(other)) continue
+        for (const { id } of group) other.step({ type: 'unreachable', peer: id })
+      }
+    }
     for (const { id: from } of group) {
       for (const other of this.servers) {
         if (group.includes(other)) continue
@@ -296,9 +304,13 @@ export class RaftWorld {
       if (this.random.chance(0.15)) this.#cut.clear()
     }
     this.#heal()
-    const limit = 40 * electionTimeoutMs
+    const limit = 30 * electionTimeoutMs
+    if (!this.time.runUntil(() => this.clients.hasSettled(), limit, count)) {
+      assert.fail(`liveness: a quiet cluster does not settle: ${this.#describe()}`)
+    }
+    this.clients.proposeAgain()
     if (!this.time.runUntil(() => this.clients.isServed(), limit, count)) {
-      assert.fail(`liveness: ${this.#describe()}`)
+      assert.fail(`liveness: nothing is committed everywhere: ${this.#describe()}`)
     }
     this.clients.settle()
     const { elections, maxCommit } = this.checks
@@ -313,9 +325,20 @@ export class RaftWorld {
     }
   }
 
+  /** All is well from now on, but perhaps for one server, without which the others must do. */
   #heal(): void {
     this.#faulty = false
     this.#cut.clear()
+    if (this.servers.length > 2 && !this.membership && this.random.chance(0.5)) {
+      const leader = this.servers.find(({ raft }) => raft?.role === 'leader')
+      const broken = leader ?? this.random.pick(this.servers)
+      const isMute = this.random.chance(0.5)
+      this.broken = broken.id
+      for (const { id } of this.servers) {
+        this.#cut.add(`${id}>${broken.id}`)
+        if (isMute) this.#cut.add(`${broken.id}>${id}`)
+      }
+    }
     for (const server of this.servers) {
       server.pausedUntil = 0
       server.slowDisk = false
