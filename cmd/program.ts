@@ -45,3 +45,9 @@ export function createProgram(environment: Environment, settings: Settings): Pro
 export function harmless(text: string): string {
   return text.replaceAll(/\s+/g, ' ').replaceAll(/\p{C}/gu, '?')
 }
+
+/** The same with the spaces it starts with, which mean something in a table or a list. */
+export function harmlessLine(text: string): string {
+  const start = /^ */.exec(text)?.[0] ?? ''
+  return start + harmless(text.slice(start.length))
+}

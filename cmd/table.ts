@@ -5,7 +5,7 @@
  * piped can be searched. Text from outside is made harmless here.
  */
 import Table from 'cli-table3'
-import { harmless, type Program } from './program.ts'
+import { harmlessLine, type Program } from './program.ts'
 
 export interface Column {
   readonly title: string
@@ -40,7 +40,7 @@ export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
 ): string {
-  const shown = rows.map(row => row.map(cell => harmlessCell(String(cell))))
+  const shown = rows.map(row => row.map(cell => harmlessLine(String(cell))))
   const widths = fit(program.columns, columns, shown)
   const table = new Table({
     head: columns.map(({ title }) => title),
@@ -55,12 +55,6 @@ export function formatTable(
     .split('\n')
     .map(line => line.trimEnd())
   return [program.paint('bold', head), ...body].join('\n')
-}
-
-/** Leading spaces mean something in a table (a row under a row). */
-function harmlessCell(text: string): string {
-  const start = /^ */.exec(text)?.[0] ?? ''
-  return start + harmless(text.slice(start.length))
 }
 
 /** Widths that fit the terminal, or `undefined` where nothing has to be cut. */

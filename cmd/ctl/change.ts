@@ -9,7 +9,13 @@ export function printChanged(
   changed: Changed,
 ): void {
   if (json) {
-    program.printJson(changed)
+    const { server, revision, duplicate, content } = changed
+    program.printJson({
+      server,
+      revision,
+      duplicate,
+      ...(content === undefined ? {} : { content }),
+    })
     return
   }
   const again = changed.duplicate ? ', as done before by the same command id' : ''

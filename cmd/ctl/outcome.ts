@@ -13,8 +13,8 @@ export const outcomeCommand = defineCommand({
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
       const answer = await client.ask('outcome', { id: args.id })
-      const { outcome, result } = answer
-      if (args.json) program.printJson(answer)
+      const { outcome, result, server } = answer
+      if (args.json) program.printJson({ server, outcome, result })
       else if (result === undefined) program.print(outcome)
       else if (result.ok) program.print(`${outcome} (revision ${result.revision})`)
       else program.print(`${outcome}: ${result.code} ${result.detail ?? ''}`.trimEnd())

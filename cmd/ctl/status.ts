@@ -141,12 +141,13 @@ function featureRows(feature: FeatureStatus, live: ReadonlySet<string>): Cell[][
     feature.shares.reduce((total, share) => total + pick(share), 0)
   const inUse = sum(share => share.inUse)
   const share = sum(row => row.share)
+  const isLive = feature.shares.every(row => row.inUse === 0 || live.has(row.server))
   const total: Cell[] = [
     feature.name,
     feature.allocations,
     feature.free,
     share,
-    inUse,
+    isLive ? inUse : `~${inUse}`,
     use(inUse, feature.allocations),
     '',
     feature.even ? 'even' : sum(row => row.target),

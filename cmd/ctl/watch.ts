@@ -3,7 +3,7 @@ import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
 import type { SyncChange, SyncEvent } from '../../lib/protocol/ctl.ts'
 import { systemClock } from '../../raft/system.ts'
 import { defineCommand, readSeconds, readWhole } from '../command.ts'
-import { harmless } from '../program.ts'
+import { harmlessLine } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
 
 export const watchCommand = defineCommand({
@@ -37,7 +37,8 @@ export const watchCommand = defineCommand({
         handle => watchPool(bus, client.pool, handle),
         event => {
           if (args.json) program.printJson({ at: systemClock.wall(), ...event })
-          else for (const line of linesOf(event)) program.print(`${timeOfDay()} ${harmless(line)}`)
+          else
+            for (const line of linesOf(event)) program.print(`${timeOfDay()} ${harmlessLine(line)}`)
         },
       )
       await client.ask('status', {})
@@ -112,32 +113,49 @@ const serverEvents: Readonly<Record<string, string>> = {
   stopping: 'stops',
 }
 
-function syncLines({ revision, server, changes, features, more }: SyncEvent): string[] {
-  const head = `r${revision} ${server}:`
-  const what = changes.map(change => describeChange(change)).join(', ')
+function syncLines({ revision, changes, features, more }: SyncEvent): string[] {
+  const what = counted(changes.map(change => describeChange(change)))
   const shares = features.map(
     ({ name, free, shares: rows }) =>
-      `${name} free ${free}, ${rows.map(row => `${row.server} ${row.share}`).join(', ')}`,
+      `${name}: free ${free}, ${rows.map(row => `${row.server} ${row.share}`).join(', ')}`,
   )
-  return [
-    `${head} ${what === '' ? 'caught up' : what}${more ? ', and more' : ''}`,
-    ...shares.map(text => `${' '.repeat(head.length)} ${text}`),
-  ]
+  const head = [...(what.length === 0 ? ['caught up'] : what), ...(more ? ['and more'] : [])]
+  return [`r${revision} ${head.join('; ')}`, ...shares.map(text => `    ${text}`)]
 }
 
-function describeChange({ type, feature, by, to, taken }: SyncChange): string {
-  const of = feature === undefined ? '' : ` ${feature}`
-  const moved = (taken ?? []).map(
-    ({ source, server, count }) => `${count} from ${server ?? ''}${describeSource(source, server)}`,
-  )
-  const from = moved.length === 0 ? '' : `: ${moved.join(' and ')}`
-  const whom = to === undefined ? '' : ` to ${to}`
-  return `${type}${of}${whom}${from} by ${by}`
+/** The same thing many times in one turn is said once. */
+function counted(texts: readonly string[]): string[] {
+  const counts = new Map<string, number>()
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1)
+  return [...counts].map(([text, count]) => (count === 1 ? text : `${text} (${count} times)`))
 }
 
-function describeSource(source: string, server: string | undefined): string {
+/** `borrow`, `lend` and the like in words; a type that is not known here is told as it is. */
+function describeChange({ type, feature = '', by, to = '', taken = [] }: SyncChange): string {
+  const count = taken.reduce((sum, part) => sum + part.count, 0)
+  const givers = taken.map(part => describeGiver(part.source, part.server)).join(' and ')
+  switch (type) {
+    case 'borrow':
+      if (taken.some(({ source }) => source === 'move')) {
+        return `a seat of ${feature} moves from ${givers} to ${to}`
+      }
+      return `${to} borrows ${count} of ${feature} from ${givers}`
+    case 'return':
+      return `${givers} gives ${count} of ${feature} back`
+    case 'lend':
+      return `${givers} lends ${count} of ${feature} to ${to}`
+    case 'tick':
+      return `the free pool is handed out${feature === '' ? '' : `, ${feature}`}`
+    case 'hello':
+      return `${by.replace(/^server:/, '')} starts`
+    default:
+      return `${type}${feature === '' ? '' : ` ${feature}`} by ${by}`
+  }
+}
+
+function describeGiver(source: string, server: string | undefined): string {
   if (server === undefined) return source === 'free' ? 'the free pool' : source
-  return ` (${source})`
+  return source === 'down' ? `${server} (down)` : server
 }
 
 function timeOfDay(): string {

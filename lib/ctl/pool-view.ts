@@ -57,7 +57,10 @@ function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): P
     shares: feature.shares.map(share => {
       const own = byServer.get(share.server)?.features.find(({ name }) => name === feature.name)
       const live = own?.shares.find(({ server }) => server === share.server)
-      return live === undefined ? share : { ...share, inUse: live.inUse }
+      if (live !== undefined) return { ...share, inUse: live.inUse }
+      // An old figure may count seats that have moved on since, each with its allocation (R6): more than it owns
+      // a server cannot have in use.
+      return { ...share, inUse: Math.min(share.inUse, share.share) }
     }),
   }))
   return { ...status, features }

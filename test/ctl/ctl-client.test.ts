@@ -1,0 +1,391 @@
+import { Packr } from 'msgpackr'
+import t from 'tap'
+import type { BusMessage } from '../../raft/ports.ts'
+import { CtlClient } from '../../lib/ctl/ctl-client.ts'
+import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
+import { listSeats, viewPool } from '../../lib/ctl/pool-view.ts'
+import type { PoolStatus, SeatStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
+import { subjects } from '../../lib/protocol/subject.ts'
+import { MemoryBroker } from '../sim/memory-bus.ts'
+import { SeededRandom } from '../sim/seeded-random.ts'
+import { VirtualClock, VirtualTime } from '../sim/virtual-clock.ts'
+
+const packr = new Packr({ useRecords: false })
+const { ctl, ctlAt, queue, syncEvent, serverEvent, goneEvent } = subjects('default')
+
+type Request = Record<string, unknown> & { readonly id?: string }
+/** What a scripted server answers; undefined for nothing at all. */
+type Script = (operation: string, request: Request) => object | Uint8Array | undefined
+
+function makeWorld() {
+  const time = new VirtualTime()
+  const broker = new MemoryBroker({ time, random: new SeededRandom(1) })
+  const clock = new VirtualClock(time)
+  const bus = broker.connect('operator', clock)
+  const client = (options: { server?: string; timeoutMs?: number } = {}) =>
+    new CtlClient({
+      bus,
+      clock,
+      random: new SeededRandom(2),
+      pool: 'default',
+      by: 'tester@host',
+      ...options,
+    })
+  return { time, broker, clock, bus, client }
+}
+type World = ReturnType<typeof makeWorld>
+
+/** A server that answers by script, and remembers what it was asked. */
+function addServer(world: World, name: string, script: Script) {
+  const bus = world.broker.connect(name, new VirtualClock(world.time))
+  const asked: { operation: string; request: Request }[] = []
+  const handle = ({ subject, data, reply }: BusMessage): void => {
+    const operation = subject.split('.')[4] ?? ''
+    const request = packr.unpack(data) as Request
+    asked.push({ operation, request })
+    const answer = script(operation, request)
+    if (answer === undefined || reply === undefined) return
+    bus.publish(
+      reply,
+      answer instanceof Uint8Array ? answer : packr.pack({ server: name, ...answer }),
+    )
+  }
+  bus.subscribe(ctl('*'), handle, { queue })
+  bus.subscribe(ctlAt('*', name), handle)
+  return { bus, asked }
+}
+
+/** Lets virtual time run until the promise is settled: promises and time take turns. */
+async function settle<T>(world: World, promise: Promise<T>): Promise<T> {
+  let isSettled = false
+  const mark = () => void (isSettled = true)
+  promise.then(mark, mark)
+  for (;;) {
+    await new Promise(resolve => setImmediate(resolve))
+    if (isSettled) return promise
+    if (!world.time.step()) throw new Error('nothing is left that could settle it')
+  }
+}
+
+const applied = { ok: true, revision: 7, duplicate: false }
+const refused = (code: string, detail = '') => ({ ok: false, code, detail })
+
+t.test('nobody listens - at once, by name, for questions and changes', async t => {
+  const world = makeWorld()
+  const client = world.client()
+  await t.rejects(settle(world, client.ask('status', {})), { code: 'LICD_NO_SERVER' })
+  const change = client.change('feature-add', { feature: 'cad', allocations: 3 })
+  await t.rejects(settle(world, change), { code: 'LICD_NO_SERVER' })
+  await t.rejects(settle(world, world.client({ server: 'beta' }).ask('status', {})), {
+    code: 'LICD_NO_SERVER',
+    message: /server beta/,
+  })
+  t.ok(world.time.now < 100, 'no time-out was waited for')
+})
+
+t.test('the link is down - said, not waited for', async t => {
+  const world = makeWorld()
+  const client = world.client()
+  world.bus.setLink(false)
+  await t.rejects(settle(world, client.ask('status', {})), { code: 'LICD_NATS_UNREACHABLE' })
+})
+
+t.test('a change says who asks, for how long, and is answered', async t => {
+  const world = makeWorld()
+  const { asked } = addServer(world, 'alpha', () => applied)
+  const changed = await settle(
+    world,
+    world.client().change('feature-add', { feature: 'cad', allocations: 3 }, 'id-1'),
+  )
+  t.match(changed, { server: 'alpha', revision: 7, duplicate: false })
+  t.match(asked, [
+    {
+      operation: 'feature-add',
+      request: { feature: 'cad', allocations: 3, id: 'id-1', by: 'tester@host' },
+    },
+  ])
+  t.ok(Number(asked[0]?.request.timeoutMs) < 3_000)
+})
+
+t.test('a refusal is an error with its code, and is not repeated', async t => {
+  const world = makeWorld()
+  const { asked } = addServer(world, 'alpha', () => refused('LICD_FEATURE_EXISTS', 'cad.'))
+  const change = world.client().change('feature-add', { feature: 'cad', allocations: 3 })
+  await t.rejects(settle(world, change), { code: 'LICD_FEATURE_EXISTS', message: /^cad\. / })
+  t.equal(asked.length, 1)
+})
+
+t.test('no leader yet - the same command is sent again until there is one', async t => {
+  const world = makeWorld()
+  let left = 3
+  const { asked } = addServer(world, 'alpha', () =>
+    left-- > 0 ? refused('LICD_NO_LEADER') : applied,
+  )
+  await settle(world, world.client().change('allocations-add', { feature: 'cad', count: 1 }))
+  t.equal(asked.length, 4)
+  t.equal(new Set(asked.map(({ request }) => request.id)).size, 1, 'one id')
+})
+
+t.test('no leader at all - the refusal is the answer, since nothing was changed', async t => {
+  const world = makeWorld()
+  addServer(world, 'alpha', () => refused('LICD_NO_LEADER', 'Nothing was changed.'))
+  const change = world.client().change('allocations-add', { feature: 'cad', count: 1 })
+  await t.rejects(settle(world, change), { code: 'LICD_NO_LEADER' })
+  t.ok(world.time.now >= 9_000 && world.time.now < 13_000, `after ${world.time.now} ms`)
+})
+
+t.test('a silent server - another one is asked with the same id', async t => {
+  const world = makeWorld()
+  const ids = new Set<unknown>()
+  let isFirst = true
+  const script: Script = (_operation, { id }) => {
+    ids.add(id)
+    if (!isFirst) return applied
+    isFirst = false
+    return undefined
+  }
+  addServer(world, 'alpha', script)
+  addServer(world, 'beta', script)
+  const changed = await settle(
+    world,
+    world.client().change('allocations-add', { feature: 'cad', count: 1 }),
+  )
+  t.equal(changed.revision, 7)
+  t.equal(ids.size, 1)
+})
+
+t.test('no answer to a change - its outcome is asked for by its id', async t => {
+  const outcome = async (answer: object | undefined) => {
+    const world = makeWorld()
+    addServer(world, 'alpha', (operation, request) => {
+      if (operation !== 'outcome') return undefined
+      t.equal(request.id, 'id-9')
+      return answer
+    })
+    const client = world.client({ timeoutMs: 4_000 })
+    return settle(world, client.change('allocations-add', { feature: 'cad', count: 1 }, 'id-9'))
+  }
+  t.match(await outcome({ ok: true, outcome: 'applied', result: { ok: true, revision: 12 } }), {
+    revision: 12,
+    duplicate: true,
+  })
+  await t.rejects(
+    outcome({
+      ok: true,
+      outcome: 'refused',
+      result: { ok: false, code: 'LICD_UNKNOWN_FEATURE' },
+    }),
+    { code: 'LICD_UNKNOWN_FEATURE' },
+  )
+  const unknown = { code: 'LICD_UNKNOWN_OUTCOME', message: /id-9/ }
+  await t.rejects(outcome({ ok: true, outcome: 'unknown' }), unknown)
+  await t.rejects(outcome(undefined), unknown)
+  await t.rejects(outcome(refused('LICD_NO_LEADER')), unknown)
+})
+
+t.test('servers gone after the change was sent - unknown, not "no server"', async t => {
+  const world = makeWorld()
+  const server = addServer(world, 'alpha', () => {
+    server.bus.close()
+    return undefined
+  })
+  const change = world.client({ timeoutMs: 5_000 }).change('code-remove', { codeId: 'c' })
+  await t.rejects(settle(world, change), { code: 'LICD_UNKNOWN_OUTCOME' })
+})
+
+t.test('answers that are none', async t => {
+  const answers: [string, object | Uint8Array, string][] = [
+    ['garbage', new Uint8Array([0xc1, 1, 2]), 'LICD_BAD_VERSION'],
+    ['a list', packr.pack([1, 2]), 'LICD_BAD_VERSION'],
+    ['nothing in it', packr.pack({}), 'LICD_BAD_VERSION'],
+    ['no status', { ok: true }, 'LICD_BAD_VERSION'],
+    ['a status of another form', { ok: true, status: { pool: 7 } }, 'LICD_BAD_VERSION'],
+    ['a code of a later version', refused('LICD_LATER', 'said so'), 'LICD_INTERNAL'],
+    ['a refusal without code', { ok: false }, 'LICD_INTERNAL'],
+  ]
+  for (const [name, answer, code] of answers) {
+    const world = makeWorld()
+    addServer(world, 'alpha', () => answer)
+    await t.rejects(settle(world, world.client().ask('status', {})), { code }, name)
+  }
+})
+
+t.test('a request beyond the bound is not sent; a closed client answers nothing more', async t => {
+  const world = makeWorld()
+  const { asked } = addServer(world, 'alpha', () => undefined)
+  const client = world.client()
+  const huge = client.change('code-add', { text: 'x'.repeat(600_000) })
+  await t.rejects(settle(world, huge), { code: 'LICD_TOO_LARGE' })
+  t.equal(asked.length, 0)
+  const pending = client.ask('status', {})
+  client.close()
+  client.close()
+  await t.rejects(settle(world, pending), { code: 'LICD_CLOSED' })
+  await t.rejects(settle(world, client.ask('status', {})), { code: 'LICD_CLOSED' })
+})
+
+t.test('transferring the leader - sent once, whatever comes back', async t => {
+  const world = makeWorld()
+  const { asked } = addServer(world, 'alpha', () => undefined)
+  await t.rejects(settle(world, world.client().transferLeader(undefined)), {
+    code: 'LICD_UNKNOWN_OUTCOME',
+  })
+  t.equal(asked.length, 1)
+})
+
+function statusOf(server: string, inUse: Record<string, number>): { status: PoolStatus } {
+  const servers = ['alpha', 'beta', 'gamma', 'delta'].map((name): ServerStatus => {
+    const state = name === 'delta' ? 'down' : name === 'gamma' ? 'silent' : 'up'
+    return {
+      name,
+      state,
+      leader: name === 'beta',
+      incarnation: 1,
+      listedTicksAgo: 0,
+      downInTicks: state === 'down' ? 0 : 30,
+    }
+  })
+  return {
+    status: {
+      pool: 'default',
+      fingerprint: 'f',
+      leader: 'beta',
+      term: 2,
+      tick: 100,
+      calendar: 0,
+      revision: 9,
+      commitIndex: 50,
+      lastApplied: 50,
+      settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 },
+      tickAgeMs: 10,
+      leaseLeftMs: server === 'alpha' ? 28_000 : 27_000,
+      hash: 'h',
+      servers,
+      features: [
+        {
+          name: 'cad',
+          allocations: 30,
+          owed: 0,
+          free: 0,
+          even: true,
+          shares: servers.map(({ name }) => ({
+            server: name,
+            share: 10,
+            inUse: name === server ? (inUse[name] ?? 0) : 99,
+            target: 10,
+            threshold: 0.9,
+            demand: 0,
+          })),
+        },
+      ],
+    },
+  }
+}
+
+t.test(
+  'the view of a pool has every server\u2019s own figures, and old ones for the silent',
+  async t => {
+    const world = makeWorld()
+    for (const [name, count] of [
+      ['alpha', 3],
+      ['beta', 5],
+    ] as const) {
+      addServer(world, name, () => ({ ok: true, ...statusOf(name, { [name]: count }) }))
+    }
+    // Gamma hears, and does not answer.
+    addServer(world, 'gamma', () => undefined)
+    const view = await settle(world, viewPool(world.client({ server: 'alpha' })))
+    t.equal(view.answeredBy, 'alpha')
+    t.strictSame(view.live, ['alpha', 'beta'])
+    t.strictSame(
+      view.status.features[0]?.shares.map(({ inUse }) => inUse),
+      [3, 5, 10, 10],
+      'an old figure is never above the share',
+    )
+    t.equal(view.lease.beta?.leaseLeftMs, 27_000)
+    t.notOk('gamma' in view.lease)
+  },
+)
+
+t.test('seats are read page by page at all servers', async t => {
+  const seatOf = (seatId: string): SeatStatus => ({
+    seatId,
+    feature: 'cad',
+    user: 'u',
+    host: 'h',
+    clientId: 'c',
+    state: 'held',
+    heldMs: 1,
+    expiresInMs: 1,
+  })
+  const world = makeWorld()
+  const all = Array.from({ length: 1_203 }, (_, n) => String(n).padStart(5, '0'))
+  addServer(world, 'alpha', (operation, { after = '', limit = 0 }) => {
+    if (operation === 'status') return { ok: true, ...statusOf('alpha', {}) }
+    const rest = all.filter(id => id > String(after))
+    const page = rest.slice(0, Number(limit))
+    const next = rest.length > page.length ? page.at(-1) : undefined
+    return { ok: true, seats: page.map(seatOf), ...(next === undefined ? {} : { next }) }
+  })
+  addServer(world, 'beta', operation =>
+    operation === 'status'
+      ? { ok: true, ...statusOf('beta', {}) }
+      : { ok: true, seats: [seatOf('b')] },
+  )
+  const list = await settle(world, listSeats(world.client({ timeoutMs: 500 }), { max: 10_000 }))
+  t.equal(list.seats.length, 1_204)
+  t.strictSame(list.unanswered, ['gamma'])
+  t.equal(list.more, false)
+  const few = await settle(world, listSeats(world.client({ timeoutMs: 500 }), { max: 700 }))
+  t.equal(few.seats.length, 700)
+  t.equal(few.more, true)
+  const one = listSeats(world.client(), { server: 'gamma', max: 10 })
+  await t.rejects(settle(world, one), { code: 'LICD_NO_SERVER' })
+})
+
+t.test('a page that never moves on ends', async t => {
+  const world = makeWorld()
+  addServer(world, 'alpha', () => ({ ok: true, seats: [], next: 'x' }))
+  const list = await settle(world, listSeats(world.client(), { server: 'alpha', max: 10 }))
+  t.strictSame(list.seats, [])
+})
+
+t.test('events are decoded, and what is none is passed over', async t => {
+  const world = makeWorld()
+  const seen: PoolEvent[] = []
+  const watch = watchPool(world.bus, 'default', event => seen.push(event))
+  const server = world.broker.connect('alpha', new VirtualClock(world.time))
+  const sync = {
+    server: 'alpha',
+    leader: true,
+    revision: 3,
+    tick: 9,
+    index: 12,
+    features: statusOf('alpha', {}).status.features,
+    more: false,
+    changes: [{ type: 'return', feature: 'cad', by: 'server:alpha' }],
+  }
+  server.publish(syncEvent('alpha'), packr.pack(sync))
+  server.publish(
+    serverEvent('alpha'),
+    packr.pack({ server: 'alpha', incarnation: 1, event: 'leader' }),
+  )
+  server.publish(goneEvent('beta'), packr.pack({ server: 'beta' }))
+  // Not events: garbage, half an event, and one that speaks for another server.
+  server.publish(syncEvent('alpha'), new Uint8Array([0xc1]))
+  server.publish(syncEvent('alpha'), packr.pack({ ...sync, features: 7 }))
+  server.publish(syncEvent('beta'), packr.pack(sync))
+  server.publish('licd.v1.default.event.other.alpha', packr.pack(sync))
+  world.time.run(10)
+  t.match(seen, [
+    { type: 'sync', event: { revision: 3 } },
+    { type: 'server', event: { event: 'leader' } },
+    { type: 'gone', event: { server: 'beta' } },
+  ])
+  t.equal(seen.length, 3)
+  t.equal(watch.dropped, 4)
+  watch.unsubscribe()
+  server.publish(goneEvent('beta'), packr.pack({ server: 'beta' }))
+  world.time.run(10)
+  t.equal(seen.length, 3)
+})
