@@ -44,7 +44,8 @@ export class Metronome {
   #arm(): void {
     const { clock, everyMs } = this.#options
     const beats = Math.floor((clock.now() - this.#origin) / everyMs) + 1
-    const wait = Math.max(0, this.#origin + beats * everyMs - clock.now())
+    // Rounding can put the next beat at this very instant, again and again: time must be let go on.
+    const wait = Math.max(0.001, this.#origin + beats * everyMs - clock.now())
     this.#timer = clock.after(wait, () => {
       clock.defer(() => this.#beat())
     })

@@ -31,22 +31,25 @@ export class Lease {
   #lastSent = -1
   #void = -1
   #lead: number
-  #looked = false
+  #lookedAt = -Infinity
+  readonly #freshMs: number
 
-  constructor(clock: Clock, log: Logger) {
+  /**
+   * `freshMs`: so long a look at the clocks counts. Looking costs tens of microseconds on a real system, and a
+   * host that wakes up takes longer than a millisecond of its monotonic clock to run us again.
+   */
+  constructor(clock: Clock, log: Logger, freshMs: number) {
     this.#clock = clock
     this.#log = log
+    this.#freshMs = freshMs
     this.#seesSuspension = clock.uptime() !== undefined
     this.#lead = this.#leadNow()
   }
 
-  /** Monotonic time at which the lease ends; 0 for none. Looks for a suspension, once a turn of the loop. */
+  /** Monotonic time at which the lease ends; 0 for none. */
   get until(): number {
-    if (!this.#looked) {
-      this.#looked = true
-      this.#clock.defer(() => (this.#looked = false))
-      this.look()
-    }
+    const now = this.#clock.now()
+    if (now !== this.#lookedAt && now - this.#lookedAt >= this.#freshMs) this.look()
     return this.#until
   }
 
@@ -79,6 +82,7 @@ export class Lease {
 
   /** Ends the lease if the host was suspended since the last look. */
   look(): void {
+    this.#lookedAt = this.#clock.now()
     const lead = this.#leadNow()
     const tolerated = this.#seesSuspension ? leadToleratedMs : wallLeadToleratedMs
     if (lead - this.#lead > tolerated) {

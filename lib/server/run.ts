@@ -115,6 +115,7 @@ function run(
     clock: systemClock,
     random: systemRandom,
     storage: folder.storage,
+    clockLookMs: 1,
     books: folder.books,
     raft: { ...defaultSettings, ...options.raft },
     verifyCode: verifyByCallback(log),

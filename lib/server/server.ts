@@ -48,6 +48,8 @@ export interface LicenseServerOptions {
   readonly storage: Storage
   readonly raft: RaftSettings
   readonly snapshotEveryEntries?: number
+  /** How long a look at the clocks for a suspension of the host counts. Default 0: looks at each question. */
+  readonly clockLookMs?: number
   readonly books: BookStore
   readonly verifyCode: VerifyCode
   readonly createService: (host: Host) => SeatService
@@ -101,7 +103,7 @@ export class LicenseServer implements Host {
     this.clock = clock
     this.random = random
     this.log = log
-    this.#lease = new Lease(clock, log)
+    this.#lease = new Lease(clock, log, options.clockLookMs ?? 0)
     this.#replica = this.#makeReplica()
     this.#keepalives = new Keepalives({
       server: this.server,
@@ -165,6 +167,11 @@ export class LicenseServer implements Host {
   /** The Raft node's own view, for tests; `undefined` before it runs. */
   get raft(): NodeStatus | undefined {
     return this.#replica.status
+  }
+
+  /** How far the ledger is applied here, and its hash there: equal on all servers at equal index (I5). */
+  get applied(): { readonly index: number; readonly hash: string } {
+    return { index: this.#replica.index, hash: this.#replica.hash() }
   }
 
   status(): PoolStatus {

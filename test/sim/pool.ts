@@ -1,0 +1,313 @@
+/**
+ * A whole pool in one simulated world: real license servers (Raft, ledger, seat service and all) over virtual
+ * time, an in-memory broker and in-memory disks. One seed, one run.
+ *
+ * A crash takes everything of a process but what its disk had synced; a start makes a new process on that disk.
+ * After every event the ledgers are compared: servers that applied the same entry have the same hash (I5).
+ */
+import assert from 'node:assert/strict'
+import { Packr } from 'msgpackr'
+import {
+  bootstrap,
+  configurationOf,
+  defaultSettings,
+  memoryDisk,
+  memoryStorage,
+  silentLogger,
+  type Logger,
+  type MemoryDisk,
+  type RaftSettings,
+} from '../../raft/index.ts'
+import { commandCodec } from '../../lib/command-codec.ts'
+import type { LicdError } from '../../lib/error.ts'
+import type { Settings, VendorKey } from '../../lib/ledger/command.ts'
+import { genesisOf } from '../../lib/pool-files.ts'
+import type { CtlOperation, CtlReply, CtlAnswers, CtlRequests } from '../../lib/protocol/ctl.ts'
+import { subjects, type Subjects } from '../../lib/protocol/subject.ts'
+import type { BookStore, HandedOver } from '../../lib/server/book-file.ts'
+import type { VerifyCode } from '../../lib/server/ctl.ts'
+import type { Host, SeatService } from '../../lib/server/parts.ts'
+import { LicenseServer } from '../../lib/server/server.ts'
+import { createSeatService } from '../../lib/service/service.ts'
+import { MemoryBroker, type MemoryBus } from './memory-bus.ts'
+import { SeededRandom } from './seeded-random.ts'
+import { VirtualClock, VirtualTime, type ClockOptions } from './virtual-clock.ts'
+
+export interface PoolOptions {
+  readonly seed: number
+  readonly servers: readonly string[]
+  readonly pool?: string
+  readonly settings?: Settings
+  readonly vendors?: readonly VendorKey[]
+  readonly raft?: Partial<RaftSettings>
+  readonly snapshotEveryEntries?: number
+  readonly createService?: (host: Host) => SeatService
+  readonly verifyCode?: VerifyCode
+  /** Clock of a server's process, chosen at each of its starts. */
+  readonly clockOf?: (server: string, random: SeededRandom) => ClockOptions
+  /** Milliseconds that a synced write takes, least and most. */
+  readonly syncMs?: readonly [number, number]
+  readonly log?: (server: string) => Logger
+}
+
+/** One process of a server: from its start to its end. */
+export interface SimulatedProcess {
+  readonly server: LicenseServer
+  readonly clock: VirtualClock
+  readonly bus: MemoryBus
+  /** Set when it stopped by itself. */
+  fatal: LicdError | undefined
+}
+
+interface Machine {
+  readonly name: string
+  readonly disk: MemoryDisk
+  readonly book: { content: HandedOver | undefined }
+  starts: number
+  process: SimulatedProcess | undefined
+}
+
+export class SimulatedPool {
+  readonly options: PoolOptions
+  readonly time = new VirtualTime()
+  readonly random: SeededRandom
+  readonly broker: MemoryBroker
+  readonly subjects: Subjects
+  readonly fingerprint = 'simulated-pool'
+  readonly macKey: Uint8Array
+  /** Called after every event, after the pool's own checks. Throws what it finds. */
+  check: () => void = () => {}
+
+  readonly #machines = new Map<string, Machine>()
+  readonly #hashes = new Map<number, string>()
+  readonly #seen = new Map<string, number>()
+  readonly #operator: { bus: MemoryBus; clock: VirtualClock }
+  readonly #packr = new Packr({ useRecords: false })
+  #asked = 0
+
+  constructor(options: PoolOptions) {
+    this.options = options
+    this.random = new SeededRandom(options.seed)
+    this.broker = new MemoryBroker({ time: this.time, random: this.random.split('broker') })
+    this.subjects = subjects(options.pool ?? 'simulated')
+    this.macKey = Uint8Array.from({ length: 32 }, () => this.random.between(0, 255))
+    const genesis = genesisOf(
+      {
+        pool: options.pool ?? 'simulated',
+        servers: options.servers,
+        vendors: options.vendors ?? [],
+        settings: options.settings ?? { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 },
+        wall: () => 1_750_000_000_000,
+      },
+      this.fingerprint,
+    )
+    for (const name of options.servers) {
+      const disk = memoryDisk()
+      const first = {
+        configuration: configurationOf(options.servers),
+        commands: [commandCodec.encode(genesis)],
+      }
+      bootstrap(memoryStorage({ disk, schedule: run => run() }), first, error => {
+        assert.equal(error, undefined)
+      })
+      const machine = { name, disk, book: { content: undefined }, starts: 0, process: undefined }
+      this.#machines.set(name, machine)
+    }
+    this.#operator = this.connect('operator')
+  }
+
+  /** A process of another kind (a client, an operator): its own clock and connection. */
+  connect(name: string, clock: ClockOptions = {}): { bus: MemoryBus; clock: VirtualClock } {
+    const own = new VirtualClock(this.time, clock)
+    return { clock: own, bus: this.broker.connect(name, own) }
+  }
+
+  startAll(): this {
+    for (const name of this.options.servers) this.start(name)
+    return this
+  }
+
+  /** Starts a process on the server's disk. The one before must have ended. */
+  start(name: string): SimulatedProcess {
+    const machine = this.#machine(name)
+    assert.equal(machine.process, undefined, `${name} runs already`)
+    machine.starts++
+    const random = new SeededRandom(`${this.options.seed}:${name}:${machine.starts}`)
+    const clock = new VirtualClock(
+      this.time,
+      this.options.clockOf?.(name, random) ?? { rate: 1 + (random.next() - 0.5) * 0.02 },
+    )
+    const bus = this.broker.connect(name, clock)
+    const [least, most] = this.options.syncMs ?? [0.5, 3]
+    const { snapshotEveryEntries } = this.options
+    const server = new LicenseServer({
+      identity: {
+        pool: this.options.pool ?? 'simulated',
+        server: name,
+        fingerprint: this.fingerprint,
+        clusterId: 'simulated-cluster',
+        macKey: this.macKey,
+      },
+      bus,
+      clock,
+      random: random.split('server'),
+      storage: memoryStorage({
+        disk: machine.disk,
+        schedule: run => void clock.after(least + random.next() * (most - least), run),
+      }),
+      raft: { ...defaultSettings, ...this.options.raft },
+      ...(snapshotEveryEntries === undefined ? {} : { snapshotEveryEntries }),
+      books: memoryBooks(machine.book),
+      verifyCode: this.options.verifyCode ?? refuseCodes,
+      createService: this.options.createService ?? createSeatService,
+      log: this.options.log?.(name) ?? silentLogger,
+      onFatal: error => {
+        process.fatal = error
+      },
+    })
+    const process: SimulatedProcess = { server, clock, bus, fatal: undefined }
+    machine.process = process
+    this.#seen.delete(name)
+    server.start()
+    return process
+  }
+
+  /** The process is gone from one instant to the next; its disk keeps what was synced. */
+  crash(name: string): void {
+    const machine = this.#machine(name)
+    machine.process?.clock.end()
+    machine.process?.bus.close()
+    machine.process = undefined
+  }
+
+  /** Clean stop; true when it ended within `withinMs`. */
+  stop(name: string, withinMs = 10_000): boolean {
+    const { process } = this.#machine(name)
+    if (process === undefined) return true
+    let stopped = false
+    process.server.stop(() => (stopped = true))
+    const ended = this.runUntil(() => stopped, withinMs)
+    this.crash(name)
+    return ended
+  }
+
+  process(name: string): SimulatedProcess | undefined {
+    return this.#machine(name).process
+  }
+
+  /** The running server of that name. */
+  server(name: string): LicenseServer {
+    const { process } = this.#machine(name)
+    assert(process !== undefined, `${name} does not run`)
+    return process.server
+  }
+
+  /** Servers whose process runs, in the order of their names. */
+  get running(): readonly LicenseServer[] {
+    return [...this.#machines.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .flatMap(({ process }) => (process === undefined ? [] : [process.server]))
+  }
+
+  /** A handed-over book that waits for the server's next start. */
+  book(name: string): HandedOver | undefined {
+    return this.#machine(name).book.content
+  }
+
+  /** The leader in office of the highest term. */
+  get leader(): LicenseServer | undefined {
+    return this.running
+      .filter(server => server.isLeader)
+      .sort((a, b) => (b.raft?.term ?? 0) - (a.raft?.term ?? 0))[0]
+  }
+
+  run(ms: number): this {
+    this.time.run(ms, () => this.#checkAll())
+    return this
+  }
+
+  /** Runs until `done()` holds; false when it does not within `withinMs`. */
+  runUntil(done: () => boolean, withinMs: number): boolean {
+    return this.time.runUntil(done, withinMs, () => this.#checkAll())
+  }
+
+  /** Runs until every running server serves, with a lease, under one leader. */
+  settle(withinMs = 60_000): boolean {
+    return this.runUntil(
+      () =>
+        this.leader !== undefined &&
+        this.running.every(server => server.leaseUntil > server.clock.now()),
+      withinMs,
+    )
+  }
+
+  /** An operator's request, run until its answer is there. `undefined`: none within `withinMs`. */
+  ask<Operation extends CtlOperation>(
+    operation: Operation,
+    request: CtlRequests[Operation],
+    options: { readonly at?: string; readonly withinMs?: number; readonly json?: boolean } = {},
+  ): CtlReply<CtlAnswers[Operation]> | undefined {
+    const { bus } = this.#operator
+    const reply = `${bus.inbox}.${++this.#asked}`
+    let answer: CtlReply<CtlAnswers[Operation]> | undefined
+    const subscription = bus.subscribe(reply, message => {
+      const text = new TextDecoder()
+      answer ??= options.json
+        ? JSON.parse(text.decode(message.data))
+        : this.#packr.unpack(message.data)
+    })
+    const subject =
+      options.at === undefined
+        ? this.subjects.ctl(operation)
+        : this.subjects.ctlAt(operation, options.at)
+    const data = options.json
+      ? new TextEncoder().encode(JSON.stringify(request))
+      : this.#packr.pack(request)
+    const headers = options.json ? { headers: { 'Content-Type': 'application/json' } } : {}
+    bus.publish(subject, data, { reply, ...headers })
+    this.runUntil(() => answer !== undefined, options.withinMs ?? 70_000)
+    subscription.unsubscribe()
+    return answer
+  }
+
+  #machine(name: string): Machine {
+    const machine = this.#machines.get(name)
+    assert(machine !== undefined, `no server ${name}`)
+    return machine
+  }
+
+  #checkAll(): void {
+    for (const { name, process } of this.#machines.values()) {
+      if (process === undefined) continue
+      const { index, hash } = process.server.applied
+      if (index === this.#seen.get(name)) continue
+      this.#seen.set(name, index)
+      const known = this.#hashes.get(index)
+      if (known === undefined) this.#hashes.set(index, hash)
+      else assert.equal(hash, known, `I5: ${name} differs at index ${index}`)
+    }
+    this.check()
+  }
+}
+
+export function simulatePool(options: PoolOptions): SimulatedPool {
+  return new SimulatedPool(options)
+}
+
+function memoryBooks(book: { content: HandedOver | undefined }): BookStore {
+  return {
+    take(done) {
+      const { content } = book
+      book.content = undefined
+      done(content)
+    },
+    write(content, done) {
+      book.content = content
+      done()
+    },
+  }
+}
+
+const refuseCodes: VerifyCode = (_text, _against, done) => {
+  done({ ok: false, code: 'LICD_CODE_MALFORMED', detail: 'The simulation has no codes.' })
+}
