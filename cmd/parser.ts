@@ -1,0 +1,72 @@
+/**
+ * The command line of `licd`: all commands, what they have in common, and how it is read.
+ *
+ * Nothing here writes or ends the process: errors are thrown, help is what yargs hands out, so that tests can read
+ * it without starting a process for each command.
+ */
+import { readFileSync } from 'node:fs'
+import yargs, { type Argv } from 'yargs'
+import { packageFolder } from '../lib/nats-server.ts'
+import { usage, type MakeCommand } from './command.ts'
+import { ctlCommand } from './ctl.ts'
+import { devCommand } from './dev.ts'
+import { exitCodeHelp } from './exit-code.ts'
+import { initCommand } from './init.ts'
+import type { Program } from './program.ts'
+import { runCommand } from './run.ts'
+import { serveCommand } from './serve.ts'
+import { vendorCommand } from './vendor.ts'
+
+const commands: readonly MakeCommand[] = [
+  devCommand,
+  initCommand,
+  serveCommand,
+  runCommand,
+  ctlCommand,
+  vendorCommand,
+]
+
+/** A parser of one command line. `exit` is told the exit code of the command that ran. */
+export function createParser(program: Program, exit: (code: number) => void): Argv {
+  const parser = yargs()
+    .scriptName('licd')
+    .usage('$0 <command>\n\nFloating licenses without a single point of failure.')
+    .locale('en')
+    .wrap(80)
+    .parserConfiguration({
+      'populate--': true,
+      'dot-notation': false,
+      'parse-positional-numbers': false,
+      'greedy-arrays': false,
+    })
+    .option('config', {
+      type: 'string',
+      describe: 'JSON file with options; LICD_CONFIG',
+      global: true,
+    })
+    .strict()
+    .demandCommand(1, 'Say what to do: licd --help lists the commands.')
+    .recommendCommands()
+    .completion('completion', 'Print a script for shell completion')
+    .example('licd dev', 'a whole pool on this machine, to look at')
+    .example('licd ctl status', 'who leads, who is up, what is free')
+    .example('licd run --feature cad -- cad a.dwg', 'hold a seat meanwhile')
+    .example('licd completion >> ~/.bashrc', 'complete by the tab key')
+    .epilogue(exitCodeHelp)
+    .version(readVersion())
+    .help()
+    .alias('h', 'help')
+    // Errors come back to the caller instead of ending the process somewhere inside.
+    .exitProcess(false)
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? usage(message ?? 'It cannot be read.')
+    })
+  for (const make of commands) parser.command(make(program, exit))
+  return parser
+}
+
+function readVersion(): string {
+  const value: unknown = JSON.parse(readFileSync(`${packageFolder()}/package.json`, 'utf8'))
+  const isPackage = typeof value === 'object' && value !== null && 'version' in value
+  return isPackage ? String(value.version) : 'unknown'
+}
