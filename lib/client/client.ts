@@ -18,8 +18,11 @@ import { Seat, SeatLink, errorOf } from './seat.ts'
 export interface ConnectOptions extends NatsSource {
   /** The pool's name. Default: `LICD_POOL`, else `default`. */
   readonly pool?: string
-  /** A license server to live at as long as it serves: the nearest, say. Default: whichever answers first. */
-  readonly prefer?: string
+  /**
+   * License servers to live at as long as one of them serves, the best first: the nearest, say. Default:
+   * whichever answers first.
+   */
+  readonly prefer?: string | readonly string[]
   /** Shown in the NATS server's list of connections. */
   readonly name?: string
   /** How long to go on trying while no NATS server answers, milliseconds. Default 5,000. */
@@ -63,7 +66,7 @@ export class Client extends EventEmitter<ClientEvents> {
   /** For {@link connect} and tests. @internal */
   constructor(
     ports: { bus: Bus; clock: Clock; random: Random },
-    options: { pool: string; prefer?: string; closeBus: () => Promise<void> },
+    options: { pool: string; prefer?: readonly string[]; closeBus: () => Promise<void> },
   ) {
     super()
     this.pool = options.pool
@@ -154,9 +157,10 @@ export class Client extends EventEmitter<ClientEvents> {
  *   pool's name or a context file is wrong), LICD_ABORTED (`signal`)
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { name, prefer, waitMs = 5_000, signal } = options
-  if (prefer !== undefined && !isServerName(prefer)) {
-    throw new LicdError('LICD_BAD_CONFIG', '`prefer` is no name of a server.')
+  const { name, waitMs = 5_000, signal } = options
+  const prefer = typeof options.prefer === 'string' ? [options.prefer] : (options.prefer ?? [])
+  if (!prefer.every(isServerName)) {
+    throw new LicdError('LICD_BAD_CONFIG', '`prefer` names what can be no server.')
   }
   const pool = options.pool ?? (process.env.LICD_POOL || 'default')
   const bus = await openNats(options, {
@@ -166,11 +170,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   })
   const ports = { bus, clock: systemClock, random: systemRandom }
   try {
-    return new Client(ports, {
-      pool,
-      ...(prefer === undefined ? {} : { prefer }),
-      closeBus: () => bus.close(),
-    })
+    return new Client(ports, { pool, prefer, closeBus: () => bus.close() })
   } catch (error) {
     await bus.close()
     throw error

@@ -80,14 +80,14 @@ export class ClientCore {
     ports: ClientPorts,
     options: {
       readonly pool: string
-      /** Asked first whenever a home is sought. */
-      readonly prefer?: string
+      /** Asked first, in this order, whenever a home is sought. */
+      readonly prefer?: readonly string[]
       /** The server it lives at has changed; undefined while there is none. */
       readonly onServer?: (server: string | undefined) => void
     },
   ) {
     const { bus, clock, random } = ports
-    const { prefer } = options
+    const { prefer = [] } = options
     this.#bus = bus
     this.#clock = clock
     this.#pool = options.pool
@@ -108,10 +108,10 @@ export class ClientCore {
     })
     this.#outbox = outbox
     const servers = new Servers({
-      // Only the first round is the preferred server's: it may be gone, and any other is as good then.
+      // One round for each preferred server that is not avoided; after that any is as good.
       find: round => {
-        const isFit = prefer !== undefined && !servers.isAvoided(prefer, time.now())
-        outbox.find(round === 1 && isFit ? prefer : undefined)
+        const fit = prefer.filter(server => !servers.isAvoided(server, time.now()))
+        outbox.find(fit[round - 1])
       },
       random,
       onHome: home => this.#moveHome(home),

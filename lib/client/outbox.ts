@@ -172,10 +172,13 @@ export class Outbox {
     for (let start = 0; start < records.length;) {
       const run: { record: Record; item: Item }[] = []
       let bytes = 0
+      let seats = 0
       for (const record of records.slice(start, start + seatBounds.items)) {
         const item = kind.item(record, now)
         bytes += itemBytes(item)
-        if (run.length > 0 && bytes > bytesMax) break
+        seats += 'count' in item ? item.count : 1
+        const isFull = bytes > bytesMax || seats > seatBounds.seatsPerMessage
+        if (run.length > 0 && isFull) break
         run.push({ record, item })
       }
       start += run.length

@@ -24,6 +24,8 @@ export const seatBounds = {
   items: 1_000,
   /** Seats of one acquire. */
   countMax: 1_000,
+  /** Seats that the acquires of one message may ask for together. */
+  seatsPerMessage: 10_000,
   /** Characters of a request id, client id. */
   idMax: 40,
   /** Characters of user and host each. */

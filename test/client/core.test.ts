@@ -63,6 +63,11 @@ t.test('messages stay within the bounds', async t => {
     2_500,
   )
   t.ok(largest <= 64 * 1024, `${largest} bytes`)
+  a.acquires.length = 0
+  for (let n = 0; n < 25; n++) world.ask({ count: 1_000 })
+  world.time.run(20)
+  const seats = a.acquires.map(({ items }) => items.reduce((sum, { count }) => sum + count, 0))
+  t.strictSame(seats, [10_000, 10_000, 5_000])
 })
 
 t.test('a lost answer is asked for again under the same id', async t => {
