@@ -165,11 +165,13 @@ class Service implements SeatService {
   usage(max: number): Usage[] {
     const desk = this.#desk
     if (desk.state === 'closed') return []
+    desk.advance(desk.now)
     const rows = desk.book.stocks().map(stock => [stock.feature, stock.inUse] as const)
     return desk.usage.take(rows, max)
   }
 
   inUse(feature: string): number {
+    this.#desk.advance(this.#desk.now)
     return this.#desk.book.inUse(feature)
   }
 
@@ -177,6 +179,7 @@ class Service implements SeatService {
     seats: SeatStatus[]
     next?: string
   } {
+    this.#desk.advance(this.#desk.now)
     return listSeats(this.#desk.book, options, this.#desk.now)
   }
 

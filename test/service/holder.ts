@@ -63,6 +63,7 @@ export class Holder {
   #batch = 0
   #request: AcquireItem | undefined
   #askedAt = 0
+  #told = false
   #giveUpAt = 0
 
   constructor(world: World, name: string, options: HolderOptions) {
@@ -173,7 +174,9 @@ export class Holder {
         this.withdraw()
         this.refusal = 'LICD_TIMEOUT'
       } else if (now - this.#askedAt > 15 * this.#beatMs) {
-        if (this.#random.chance(0.3)) this.server = this.#other(this.server)
+        // It stays where it was told that it waits.
+        if (!this.#told && this.#random.chance(0.3)) this.server = this.#other(this.server)
+        this.#told = false
         this.#ask()
       }
     }
@@ -262,6 +265,8 @@ export class Holder {
         this.#granted(result, sent)
         return
       case 'waiting':
+        if (result.requestId === this.#request?.requestId) this.#told = true
+        return
       case 'released':
         return
       case 'refused':

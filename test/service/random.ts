@@ -115,7 +115,7 @@ function breakNetwork(world: World): void {
 function disturb(world: World, chance: World['random']): void {
   const server = world.server(chance.pick(names))
   if (!server.running) {
-    if (chance.chance(0.08)) server.restart()
+    if (chance.chance(0.3)) server.restart()
   } else if (chance.chance(0.008)) server.crash()
   else if (chance.chance(0.006)) server.stop()
   else if (chance.chance(0.01)) {
