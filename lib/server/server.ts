@@ -11,7 +11,7 @@
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { NodeStatus, RaftSettings, Storage } from '../../raft/index.ts'
 import { LicdError } from '../error.ts'
-import type { CommandBody, Listing } from '../ledger/command.ts'
+import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
@@ -21,12 +21,11 @@ import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
 import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
-import { Hello, type Incarnation } from './hello.ts'
-import { Keepalives } from './keepalive.ts'
-import { Lease } from './lease.ts'
-import type { AppliedCommand, Host, Outcome, SeatService } from './parts.ts'
+import type { Incarnation } from './hello.ts'
+import type { Host, Outcome, SeatService } from './parts.ts'
 import { Replica } from './replica.ts'
 import { poolStatus } from './status.ts'
+import { Tenure } from './tenure.ts'
 
 /** Who this server is, as its data folder says. */
 export interface ServerIdentity {
@@ -60,8 +59,8 @@ export interface LicenseServerOptions {
   readonly onServing?: (incarnation: number) => void
 }
 
-/** Ticks after a change of settings (or a snapshot that may hide one) that were possibly spaced by the old ones. */
-const unsureTicks = 3
+/** Giving back may take a commit or two; a pool without a leader must not keep a server from stopping. */
+const stopMs = 5_000
 
 export class LicenseServer implements Host {
   readonly server: string
@@ -76,19 +75,12 @@ export class LicenseServer implements Host {
 
   readonly #options: LicenseServerOptions
   readonly #replica: Replica
-  readonly #lease: Lease
-  readonly #keepalives: Keepalives
-  readonly #hello: Hello
+  readonly #tenure: Tenure
   readonly #events: Events
   readonly #ctl: Ctl
   readonly #watch: DuplicateWatch
   #book: HandedOver | undefined
-  #incarnation = 0
   #startedAt = 0
-  #tickAppliedAt = 0
-  #hasLease = false
-  /** Listings in ticks up to this one extend no lease: the ticks that follow may come sooner than they should. */
-  #unsureUntil = 0
   #state: 'new' | 'running' | 'stopping' | 'leaving' | 'stopped' = 'new'
   #stopped: (() => void)[] = []
 
@@ -103,17 +95,8 @@ export class LicenseServer implements Host {
     this.clock = clock
     this.random = random
     this.log = log
-    this.#lease = new Lease(clock, log, options.clockLookMs ?? 0)
     this.#replica = this.#makeReplica()
-    this.#keepalives = new Keepalives({
-      server: this.server,
-      clock,
-      lease: this.#lease,
-      tickMs: () => this.ledger.state.settings.tickMs,
-      usage: max => this.service.usage(max),
-      send: listing => this.#sendKeepalive(listing),
-    })
-    this.#hello = this.#makeHello()
+    this.#tenure = this.#makeTenure()
     this.#events = new Events({
       server: this.server,
       subjects: this.subjects,
@@ -121,7 +104,7 @@ export class LicenseServer implements Host {
       clock,
       ledger: () => this.ledger,
       isLeader: () => this.isLeader,
-      incarnation: () => this.#incarnation,
+      incarnation: () => this.incarnation,
       inUse: feature => this.service.inUse(feature),
     })
     this.#ctl = this.#makeCtl()
@@ -141,15 +124,15 @@ export class LicenseServer implements Host {
   }
 
   get incarnation(): number {
-    return this.#incarnation
+    return this.#tenure.incarnation
   }
 
   get leaseUntil(): number {
-    return this.#incarnation === 0 ? 0 : this.#lease.until
+    return this.#tenure.leaseUntil
   }
 
   get tickAppliedAt(): number {
-    return this.#tickAppliedAt
+    return this.#tenure.tickAppliedAt
   }
 
   get isLeader(): boolean {
@@ -184,7 +167,7 @@ export class LicenseServer implements Host {
       term: node?.term ?? 0,
       commitIndex: node?.commitIndex ?? 0,
       lastApplied: this.#replica.index,
-      tickAgeMs: Math.round(now - Math.max(this.#tickAppliedAt, this.#startedAt)),
+      tickAgeMs: Math.round(now - Math.max(this.tickAppliedAt, this.#startedAt)),
       leaseLeftMs: Math.max(0, Math.round(this.leaseUntil - now)),
       hash: this.#replica.hash(),
       inUse: feature => this.service.inUse(feature),
@@ -221,15 +204,17 @@ export class LicenseServer implements Host {
     this.#state = 'stopping'
     if (!wasNew) this.#events.server('stopping')
     this.#ctl.stop()
-    this.#hello.close()
-    if (this.#incarnation === 0) {
+    this.#tenure.retire()
+    if (this.incarnation === 0) {
       this.#leave()
       return
     }
-    const incarnation = this.#incarnation
+    const { incarnation } = this
+    this.clock.after(stopMs, () => this.#leave())
     this.service.stop(data => {
+      if (this.#state !== 'stopping') return
       // Had it gone down meanwhile, its seats would be somebody else's by now.
-      if (data === undefined || this.#incarnation !== incarnation) {
+      if (data === undefined || this.incarnation !== incarnation) {
         this.#leave()
         return
       }
@@ -258,67 +243,15 @@ export class LicenseServer implements Host {
       return
     }
     this.#ctl.start()
-    this.#hello.boot()
-  }
-
-  #sendKeepalive(listing: Listing): void {
-    this.#lookAtLease()
-    this.#replica.keepalive(listing)
-  }
-
-  #adopt(applied: AppliedCommand): void {
-    const { body, result, duplicate } = applied
-    if (result.ok && body.type === 'tick') this.#ticked()
-    if (result.ok && body.type === 'change-settings' && !duplicate) this.#unsure()
-    if (body.type === 'hello' && this.#isForeign(body)) this.#watch.challenge()
-    if (this.#isOver()) this.#end()
-    if (this.#incarnation > 0) this.service.applied(applied)
-  }
-
-  #ticked(): void {
-    this.#tickAppliedAt = this.clock.now()
-    const { tick, settings, servers } = this.ledger.state
-    const record = servers.get(this.server)
-    if (this.#incarnation === 0 || record?.incarnation !== this.#incarnation) return
-    if (record.listedTick !== tick) return
-    if (tick > this.#unsureUntil) this.#lease.listed(record.listedNumber, settings)
-    this.#keepalives.listed(record.listedNumber)
-    this.#lookAtLease()
-  }
-
-  /**
-   * Leases are counted in ticks, and the leader may have proposed a tick or two before it applied a change of
-   * `tickMs`: those come as soon as the old settings said.
-   */
-  #unsure(): void {
-    this.#unsureUntil = this.ledger.state.tick + unsureTicks
-  }
-
-  #adoptSnapshot(): void {
-    this.#unsure()
-    if (this.#isOver()) this.#end()
-    if (this.#incarnation > 0) this.service.installed()
-  }
-
-  /** A `hello` for this name that no boot of this process said, while it serves. */
-  #isForeign(body: { readonly server: string; readonly bootId: string }): boolean {
-    return body.server === this.server && this.#incarnation > 0 && !this.#hello.isOwn(body.bootId)
-  }
-
-  #isOver(): boolean {
-    if (this.#incarnation === 0) return false
-    const record = this.ledger.state.servers.get(this.server)
-    return record?.incarnation !== this.#incarnation || record.endedIncarnation >= this.#incarnation
+    this.#tenure.start()
   }
 
   #begin({ incarnation, relearn }: Incarnation): void {
-    if (this.stopping) return
     const { fingerprint } = this.ledger.state
     if (fingerprint !== this.#options.identity.fingerprint) {
       this.#fail(new LicdError('LICD_WRONG_POOL', `Its ledger is of pool ${fingerprint}.`))
       return
     }
-    this.#incarnation = incarnation
     // Without relearning there is nothing it could know: it was down meanwhile, its seats are over.
     const isNext = relearn && this.#book?.incarnation === incarnation - 1
     const book = isNext ? this.#book?.data : undefined
@@ -327,29 +260,7 @@ export class LicenseServer implements Host {
     this.log.info('serving', { incarnation, relearn, book: book !== undefined })
     this.service.start({ relearn, ...(book === undefined ? {} : { book }) })
     this.#events.server('started')
-    this.#keepalives.start(incarnation)
-    if (this.#isOver()) this.#end()
-    else this.#options.onServing?.(incarnation)
-  }
-
-  /** This incarnation is over (R7): all it granted has ended, and a new one begins with an empty book. */
-  #end(): void {
-    this.log.warn('incarnation-over', { incarnation: this.#incarnation })
-    this.#keepalives.stop()
-    this.#lease.end()
-    this.#lookAtLease()
-    this.#incarnation = 0
-    this.#replica.ended()
-    this.service.ended()
-    if (this.#state === 'running') this.#hello.boot()
-  }
-
-  #lookAtLease(): void {
-    const has = this.#incarnation > 0 && this.#lease.until > this.clock.now()
-    if (has === this.#hasLease) return
-    this.#hasLease = has
-    this.#events.server(has ? 'lease' : 'lease-lost')
-    if (!has) this.log.warn('lease-lost', { incarnation: this.#incarnation })
+    this.#options.onServing?.(incarnation)
   }
 
   /** Stops without ceremony: what it granted ends with its lease, what it promised with its deadline. */
@@ -364,9 +275,7 @@ export class LicenseServer implements Host {
     if (this.#state === 'leaving' || this.#state === 'stopped') return
     this.#state = 'leaving'
     this.#ctl.stop()
-    this.#hello.close()
-    this.#keepalives.stop()
-    this.#lease.end()
+    this.#tenure.close()
     this.#watch.close()
     this.#replica.stop(() =>
       this.#options.storage.close(() => {
@@ -391,39 +300,58 @@ export class LicenseServer implements Host {
       ...(every === undefined ? {} : { snapshotEveryEntries: every }),
       log,
       hooks: {
-        adopt: applied => this.#adopt(applied),
+        adopt: applied => {
+          this.#tenure.adopt(applied)
+          if (this.incarnation > 0) this.service.applied(applied)
+        },
         tell: (applied, by) => {
           const { changed, duplicate } = applied
-          if (this.#incarnation > 0 && changed.length > 0 && !duplicate) {
-            this.#events.changed(applied, by)
-          }
+          // Before it serves it catches up: what it applies then is old news.
+          const isNews = this.incarnation > 0 && !duplicate
+          if (isNews && changed.length > 0) this.#events.changed(applied, by)
         },
-        adoptSnapshot: () => this.#adoptSnapshot(),
+        adoptSnapshot: () => {
+          this.#tenure.adoptSnapshot()
+          if (this.incarnation > 0) this.service.installed()
+        },
         tellSnapshot: index => {
-          if (this.#incarnation > 0) this.#events.installed(index)
+          if (this.incarnation > 0) this.#events.installed(index)
         },
         officeChanged: isLeader => this.#events.server(isLeader ? 'leader' : 'follower'),
-        leaderFound: () => this.#keepalives.now(),
+        leaderFound: () => this.#tenure.leaderFound(),
         unreachable: peer => this.#events.gone(peer),
         failed: error => this.#fail(asLicdError(error)),
         offer: (id, borrow) =>
-          this.#incarnation === 0 || this.stopping ? undefined : this.service.offer(id, borrow),
+          this.incarnation === 0 || this.stopping ? undefined : this.service.offer(id, borrow),
         settleOffer: id => this.service.settleOffer(id),
       },
     })
   }
 
-  #makeHello(): Hello {
-    return new Hello({
-      server: this.server,
-      clock: this.clock,
-      random: this.random,
-      lease: this.#lease,
+  #makeTenure(): Tenure {
+    const { clock, random, log, server } = this
+    return new Tenure({
+      server,
+      clock,
+      random,
+      log,
+      clockLookMs: this.#options.clockLookMs ?? 0,
       state: () => this.ledger.state,
       barrier: done => this.#replica.barrier(done),
       submit: (body, done) => this.submit(body, {}, done),
-      begin: incarnation => this.#begin(incarnation),
-      refused: ({ code, detail }) => this.#fail(new LicdError(code, detail)),
+      usage: max => this.service.usage(max),
+      keepalive: listing => this.#replica.keepalive(listing),
+      hooks: {
+        begun: incarnation => this.#begin(incarnation),
+        over: () => {
+          this.#replica.ended()
+          this.service.ended()
+          if (this.#state === 'stopping') this.#leave() // there is nothing left to hand over
+        },
+        leaseChanged: holds => this.#events.server(holds ? 'lease' : 'lease-lost'),
+        usurped: () => this.#watch.challenge(),
+        refused: ({ code, detail }) => this.#fail(new LicdError(code, detail)),
+      },
     })
   }
 

@@ -1,0 +1,194 @@
+/**
+ * This process's standing in the ledger as its server: incarnation, lease, keepalives (R2, R3, R7).
+ *
+ * It says `hello` until it has an incarnation, keeps it listed, extends the lease by the ticks that list it, and
+ * notices when the incarnation is over: then it says `hello` anew.
+ *
+ * Invariant: `leaseUntil` is 0 unless the ledger as applied here knows this very incarnation and has not ended it.
+ */
+import type { Clock, Logger, Random } from '../../raft/ports.ts'
+import type { CommandBody, Listing, Result, Usage } from '../ledger/command.ts'
+import type { LedgerState } from '../ledger/state.ts'
+import { Hello, type Incarnation } from './hello.ts'
+import { Keepalives } from './keepalive.ts'
+import { Lease } from './lease.ts'
+import type { AppliedCommand, Outcome } from './parts.ts'
+
+/** Ticks after a change of settings (or a snapshot that may hide one) that were possibly spaced by the old ones. */
+const unsureTicks = 3
+
+export interface TenureOptions {
+  readonly server: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  /** See `Lease`. */
+  readonly clockLookMs: number
+  readonly state: () => LedgerState
+  readonly barrier: (done: (caughtUp: boolean) => void) => void
+  readonly submit: (body: CommandBody, done: (outcome: Outcome) => void) => void
+  readonly usage: (max: number) => readonly Usage[]
+  readonly keepalive: (listing: Listing) => void
+  readonly hooks: TenureHooks
+}
+
+export interface TenureHooks {
+  /** From within the application of `hello`: serve. */
+  begun(incarnation: Incarnation): void
+  /** The incarnation is over without us: all it granted has ended. */
+  over(): void
+  leaseChanged(holds: boolean): void
+  /** Another process said `hello` under this name. */
+  usurped(): void
+  /** The pool does not know this server. */
+  refused(result: Extract<Result, { ok: false }>): void
+}
+
+export class Tenure {
+  readonly #options: TenureOptions
+  readonly #lease: Lease
+  readonly #keepalives: Keepalives
+  readonly #hello: Hello
+  #incarnation = 0
+  #tickAppliedAt = 0
+  #holdsLease = false
+  /** Listings in ticks up to this one extend no lease: the ticks that follow may come sooner than they should. */
+  #unsureUntil = 0
+  #closed = false
+
+  constructor(options: TenureOptions) {
+    const { server, clock, random, log, state } = options
+    this.#options = options
+    const lease = new Lease(clock, log, options.clockLookMs)
+    this.#lease = lease
+    this.#keepalives = new Keepalives({
+      server,
+      clock,
+      lease,
+      tickMs: () => state().settings.tickMs,
+      usage: options.usage,
+      send: listing => {
+        this.#lookAtLease()
+        options.keepalive(listing)
+      },
+    })
+    this.#hello = new Hello({
+      server,
+      clock,
+      random,
+      lease,
+      state,
+      barrier: options.barrier,
+      submit: options.submit,
+      begin: incarnation => this.#begin(incarnation),
+      refused: result => options.hooks.refused(result),
+    })
+  }
+
+  /** 0 while there is none. */
+  get incarnation(): number {
+    return this.#incarnation
+  }
+
+  get leaseUntil(): number {
+    return this.#incarnation === 0 ? 0 : this.#lease.until
+  }
+
+  get tickAppliedAt(): number {
+    return this.#tickAppliedAt
+  }
+
+  start(): void {
+    this.#hello.boot()
+  }
+
+  /** No further `hello`. Keepalives go on: a server that is giving back must be listed (R12). */
+  retire(): void {
+    this.#closed = true
+    this.#hello.close()
+  }
+
+  close(): void {
+    this.retire()
+    this.#keepalives.stop()
+    this.#lease.end()
+  }
+
+  /** A new leader cannot know this server yet. */
+  leaderFound(): void {
+    this.#keepalives.now()
+  }
+
+  /** An entry was applied; afterwards `incarnation` and `leaseUntil` say what it made of them. */
+  adopt({ body, result, duplicate }: AppliedCommand): void {
+    if (result.ok && body.type === 'tick') this.#ticked()
+    if (result.ok && body.type === 'change-settings' && !duplicate) this.#unsure()
+    if (body.type === 'hello' && this.#isForeign(body)) this.#options.hooks.usurped()
+    if (this.#isOver()) this.#end()
+  }
+
+  adoptSnapshot(): void {
+    this.#unsure()
+    if (this.#isOver()) this.#end()
+  }
+
+  #ticked(): void {
+    this.#tickAppliedAt = this.#options.clock.now()
+    const { tick, settings, servers } = this.#options.state()
+    const record = servers.get(this.#options.server)
+    if (this.#incarnation === 0 || record?.incarnation !== this.#incarnation) return
+    if (record.listedTick !== tick) return
+    if (tick > this.#unsureUntil) this.#lease.listed(record.listedNumber, settings)
+    this.#keepalives.listed(record.listedNumber)
+    this.#lookAtLease()
+  }
+
+  /**
+   * Leases are counted in ticks, and the leader may have proposed a tick or two before it applied a change of
+   * `tickMs`: those come as soon as the old settings said.
+   */
+  #unsure(): void {
+    this.#unsureUntil = this.#options.state().tick + unsureTicks
+  }
+
+  /** A `hello` for this name that no boot of this process said, while it serves. */
+  #isForeign({ server, bootId }: { readonly server: string; readonly bootId: string }): boolean {
+    if (server !== this.#options.server || this.#incarnation === 0) return false
+    return !this.#hello.isOwn(bootId)
+  }
+
+  #isOver(): boolean {
+    if (this.#incarnation === 0) return false
+    const record = this.#options.state().servers.get(this.#options.server)
+    if (record?.incarnation !== this.#incarnation) return true
+    return record.endedIncarnation >= this.#incarnation
+  }
+
+  #begin(incarnation: Incarnation): void {
+    if (this.#closed) return
+    this.#incarnation = incarnation.incarnation
+    this.#options.hooks.begun(incarnation)
+    // Its hooks may have found that it must not run at all.
+    if (this.#closed) return
+    this.#keepalives.start(this.#incarnation)
+    if (this.#isOver()) this.#end()
+  }
+
+  #end(): void {
+    this.#options.log.warn('incarnation-over', { incarnation: this.#incarnation })
+    this.#keepalives.stop()
+    this.#lease.end()
+    this.#lookAtLease()
+    this.#incarnation = 0
+    this.#options.hooks.over()
+    if (!this.#closed) this.#hello.boot()
+  }
+
+  #lookAtLease(): void {
+    const holds = this.#incarnation > 0 && this.#lease.until > this.#options.clock.now()
+    if (holds === this.#holdsLease) return
+    this.#holdsLease = holds
+    if (!holds) this.#options.log.warn('lease-lost', { incarnation: this.#incarnation })
+    this.#options.hooks.leaseChanged(holds)
+  }
+}
