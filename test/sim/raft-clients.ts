@@ -43,7 +43,7 @@ export class Clients {
     const { random, servers, membership } = this.#world
     const id = this.#nextId++
     const what = random.next()
-    if (what < (membership ? 0.6 : 0.7) || this.#phase === 'served') {
+    if (what < (membership ? 0.5 : 0.7) || this.#phase === 'served') {
       const count = random.between(1, 4)
       const proposals = Array.from({ length: count }, () => {
         const data = new Uint8Array(random.between(4, 60))
@@ -51,10 +51,10 @@ export class Clients {
         return { id: this.#nextId++, data }
       })
       server.step({ type: 'propose', proposals })
-    } else if (what < 0.92) {
+    } else if (what < (membership ? 0.65 : 0.92)) {
       this.#reads.set(id, this.#world.checks.maxCommit)
       server.step({ type: 'read', id })
-    } else if (what < 0.95) {
+    } else if (what < (membership ? 0.7 : 0.95)) {
       const to = random.chance(0.5) ? random.pick(servers).id : undefined
       server.step({ type: 'transfer', id, to })
     } else if (membership) this.#changeMembership(server, id)
@@ -66,7 +66,7 @@ export class Clients {
     if (raft === undefined || raft.role !== 'leader') return
     const { voters, learners } = raft.configuration
     const what = random.next()
-    if (what < 0.3) {
+    if (what < 0.4) {
       const added = this.#world.addServer()
       if (added === undefined) return
       return server.step({ type: 'changeConfiguration', id, change: { learners: [added.id] } })

@@ -60,6 +60,8 @@ export class RaftWorld {
   readonly #lateRate: number
   /** How often a server crashes, and starts again at once, right after it promised something. */
   readonly #bounceRate: number
+  /** How often the leader is cut off at the worst moment. */
+  readonly #strikeRate: number
   /** Mean pause between misfortunes, in ms. */
   readonly #calmMs: number
   /** What kinds of misfortune this seed has: a few kinds often find more than all kinds now and then. */
@@ -93,6 +95,7 @@ export class RaftWorld {
     this.#repeatRate = random.pick([0, 0.05, 0.2])
     this.#lateRate = random.pick([0.01, 0.05, 0.2])
     this.#bounceRate = random.pick([0, 0, 0.03, 0.15])
+    this.#strikeRate = random.pick([0, 0.05, 0.3, 0.7])
     this.#calmMs = random.pick([25, 60, 60, 150])
     this.#misfortunes = [...misfortunes, ...misfortunes].filter(() => random.chance(0.6))
     this.servers = ids.slice(0, size).map(id => new SimServer(this, id))
@@ -120,7 +123,9 @@ export class RaftWorld {
 
   check(server: SimServer, effects: Effects | undefined): void {
     this.checks.step(server, effects, this.servers)
-    if (effects !== undefined) this.clients.hear(server, effects)
+    if (effects === undefined) return
+    this.clients.hear(server, effects)
+    this.#strike(server, effects)
   }
 
   noteApplied({ index, chain }: { readonly index: number; readonly chain: number }): void {
@@ -166,9 +171,33 @@ export class RaftWorld {
     if (promises && random.chance(this.#bounceRate)) this.time.after(0, () => this.#bounce(server))
   }
 
+  /** Crashes and starts again at once; the others may have noticed. */
   #bounce(server: SimServer): void {
     server.crash()
     this.boot(server)
+    if (this.random.chance(0.5)) this.#tellGone([server])
+  }
+
+  /** The worst moments: right after an election, and right after something was committed. */
+  #strike(server: SimServer, effects: Effects): void {
+    const { random } = this
+    const isElected = effects.status?.role === 'leader'
+    if (!this.#faulty || !random.chance(this.#strikeRate)) return
+    const isChanging = effects.configuration !== undefined
+    const isCommitting = effects.apply.length > 0
+    const leads = server.raft?.role === 'leader'
+    if (!isElected && !(leads && (isCommitting || isChanging))) return
+    const companions = this.servers.filter(() => random.chance(isCommitting ? 0 : 0.3))
+    this.time.after(isCommitting ? 0 : random.next() * 12, () => {
+      if (this.#faulty) this.#isolate([server, ...companions])
+    })
+  }
+
+  #tellGone(group: readonly SimServer[]): void {
+    for (const server of this.servers) {
+      if (group.includes(server)) continue
+      for (const { id } of group) server.step({ type: 'unreachable', peer: id })
+    }
   }
 
   #deliver(sender: SimServer, message: Message): void {
@@ -260,10 +289,7 @@ export class RaftWorld {
       case 10:
         return server.step({ type: 'unreachable', peer: other.id })
       case 11:
-        for (const { id } of servers) {
-          this.#find(id)?.step({ type: 'unreachable', peer: server.id })
-        }
-        return
+        return this.#tellGone([server])
       case 12:
         return server.step({ type: 'stepDown' })
       default:
@@ -278,12 +304,7 @@ export class RaftWorld {
   /** No message passes between these and the others, who may be told so: then they elect at once. */
   #isolate(group: readonly SimServer[]): void {
     this.#cut.clear()
-    if (this.random.chance(0.5)) {
-      for (const other of this.servers) {
-        if (group.includes(other)) continue
-        for (const { id } of group) other.step({ type: 'unreachable', peer: id })
-      }
-    }
+    if (this.random.chance(0.5)) this.#tellGone(group)
     for (const { id: from } of group) {
       for (const other of this.servers) {
         if (group.includes(other)) continue
