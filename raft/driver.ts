@@ -53,7 +53,8 @@ class Driver implements RaftNode {
   /** `commitIndex` when the leader's own first entry was committed: it leads once that is applied. */
   #readyIndex: number | undefined
   #removed = false
-  #lastStatus = ''
+  /** What was told last. */
+  #told: NodeStatus | undefined
   #stopped = false
   #fatal: RaftError | undefined
   #stopping = false
@@ -270,10 +271,14 @@ class Driver implements RaftNode {
   /** Tells who asked, when something they may act on has changed. */
   #tellStatus(): void {
     const status = this.status
-    const { role, term, leader, configuration, quorate, removed } = status
-    const text = JSON.stringify([role, term, leader, configuration, quorate, removed])
-    if (text === this.#lastStatus) return
-    this.#lastStatus = text
+    const told = this.#told
+    this.#told = status
+    if (told !== undefined && told.configuration === status.configuration) {
+      const same = told.role === status.role && told.term === status.term
+      const heard = told.leader === status.leader && told.quorate === status.quorate
+      if (same && heard && told.removed === status.removed) return
+    }
+    const { role, term, leader, quorate } = status
     this.#options.log.info('raft-status', { role, term, leader, quorate })
     for (const handle of [...this.#statusHandlers]) this.#calls.call(() => handle(status))
   }

@@ -113,7 +113,7 @@ class LevelStorage implements Storage {
     this.#crcs = store?.crcs ?? []
   }
 
-  read(done: (error: RaftError | undefined, state?: PersistedState | undefined) => void): void {
+  read(done: (error: RaftError | undefined, state?: PersistedState) => void): void {
     const fresh = this.#fresh
     this.#fresh = undefined
     const reading =

@@ -214,7 +214,7 @@ async function follow(
       const type: string = status.type
       if (type === 'disconnect' || type === 'staleConnection') setLink('down')
       else if (type === 'reconnect') setLink('up')
-      else if (type === 'error') log.warn('nats-error', { cause: String(status.data) })
+      else if (type === 'error') log.warn('nats-error', { cause: JSON.stringify(status.data) })
     }
   } catch (cause) {
     log.error('nats-status', { cause: String(cause) })

@@ -87,7 +87,7 @@ export function checkOptions({ id, cluster, settings, bus }: NodeOptions): void 
   const wrong = (text: string): RaftError => new RaftError('RAFT_BAD_SETTING', text)
   const problem = settingsProblem(settings)
   if (problem !== undefined) throw wrong(`${problem}.`)
-  if (!isId(id)) throw wrong(`A server cannot be named "${id}".`)
+  if (!isId(id)) throw wrong(`A server cannot be named "${String(id)}".`)
   if (cluster === '' || /[\s*>]/.test(cluster)) throw wrong(`"${cluster}" is no subject prefix.`)
   const needed = 2 * Math.max(settings.maxBytesPerMessage, settings.snapshotChunkBytes)
   if (bus.connected && bus.maxPayload < needed) {

@@ -21,11 +21,14 @@ export function pack(row: readonly unknown[]): Uint8Array {
 /** Never throws: what is no msgpack, has bytes left over, or is no array gives `undefined`. */
 export function unpack(data: Uint8Array): readonly unknown[] | undefined {
   try {
-    const value: unknown = packr.unpack(data)
-    return Array.isArray(value) ? value : undefined
+    return arrayOf(packr.unpack(data))
   } catch {
     return undefined
   }
+}
+
+function arrayOf(value: unknown): readonly unknown[] | undefined {
+  return Array.isArray(value) ? value : undefined
 }
 
 /** The largest name of a server or a snapshot, in characters. */
@@ -64,9 +67,10 @@ export function entryRow(entry: Entry): readonly unknown[] {
   }
 }
 
-export function entryOf(row: unknown): Entry | undefined {
-  if (!Array.isArray(row)) return undefined
-  const [kind, index, term, rest]: unknown[] = row
+export function entryOf(value: unknown): Entry | undefined {
+  const row = arrayOf(value)
+  if (row === undefined) return undefined
+  const [kind, index, term, rest] = row
   if (!isCount(index) || !isCount(term) || index < 1 || term < 1) return undefined
   if (kind === kinds.noop) return row.length === 3 ? { kind: 'noop', index, term } : undefined
   if (row.length !== 4) return undefined
@@ -86,9 +90,10 @@ export function configurationRow(configuration: Configuration): readonly unknown
   return [configuration.voters, configuration.outgoing, configuration.learners]
 }
 
-export function configurationOf(row: unknown): Configuration | undefined {
-  if (!Array.isArray(row) || row.length !== 3) return undefined
-  const [voters, outgoing, learners]: unknown[] = row
+export function configurationOf(value: unknown): Configuration | undefined {
+  const row = arrayOf(value)
+  if (row?.length !== 3) return undefined
+  const [voters, outgoing, learners] = row
   if (!isIds(voters) || !isIds(outgoing) || !isIds(learners)) return undefined
   const configuration = { voters, outgoing, learners }
   return isConfiguration(configuration) ? configuration : undefined
@@ -104,9 +109,10 @@ export function snapshotRow(meta: SnapshotMeta): readonly unknown[] {
   return [id, lastIncludedIndex, lastIncludedTerm, row, bytes, chunks]
 }
 
-export function snapshotOf(row: unknown): SnapshotMeta | undefined {
-  if (!Array.isArray(row) || row.length !== 6) return undefined
-  const [id, lastIncludedIndex, lastIncludedTerm, members, bytes, chunks]: unknown[] = row
+export function snapshotOf(value: unknown): SnapshotMeta | undefined {
+  const row = arrayOf(value)
+  if (row?.length !== 6) return undefined
+  const [id, lastIncludedIndex, lastIncludedTerm, members, bytes, chunks] = row
   const configuration = configurationOf(members)
   if (!isId(id) || !isCount(lastIncludedIndex) || !isCount(lastIncludedTerm)) return undefined
   if (configuration === undefined || !isCount(bytes) || !isCount(chunks)) return undefined

@@ -36,7 +36,7 @@ export interface Storage {
    * All that was written, checked; `undefined` when nothing ever was. Chunks that belong to no published
    * snapshot are gone after a start.
    */
-  read(done: (error: RaftError | undefined, state?: PersistedState | undefined) => void): void
+  read(done: (error: RaftError | undefined, state?: PersistedState) => void): void
   /** One at a time: the caller waits for `done` before the next `write`. */
   write(batch: Batch, done: (error: RaftError | undefined) => void): void
   /** A chunk that was written, durable or not. Asking for one that was not is a damage (RAFT_DAMAGED). */

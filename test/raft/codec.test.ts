@@ -151,7 +151,7 @@ t.test('every message comes back as it was', async t => {
   )
 })
 
-t.test('any damage to the bytes is seen', async t => {
+t.test('any damage to the bytes is seen', async () => {
   fc.assert(
     fc.property(
       message,

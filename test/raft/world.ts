@@ -10,7 +10,7 @@ import {
   defaultSettings,
   memoryDisk,
   memoryStorage,
-  RaftError,
+  type RaftError,
   silentLogger,
   startNode,
   type Bus,
