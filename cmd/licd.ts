@@ -7,7 +7,7 @@
  */
 import { LicdError } from '../lib/error.ts'
 import { exitCodeOf } from './exit-code.ts'
-import { createParser } from './parser.ts'
+import { createParser, readArguments } from './parser.ts'
 import { createProgram, harmless } from './program.ts'
 import { configFileOf, Settings } from './settings.ts'
 
@@ -15,7 +15,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { env } = process
   const program = createProgram(env, new Settings(env, configFileOf(args, env)))
   let exitCode = 0
-  await createParser(program, code => void (exitCode = code)).parseAsync([...args])
+  await createParser(program, code => void (exitCode = code)).parseAsync(readArguments(args))
   return exitCode
 }
 

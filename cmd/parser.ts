@@ -16,6 +16,7 @@ import type { Program } from './program.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
 import { vendorCommand } from './vendor.ts'
+import { standardInput } from './vendor/code-text.ts'
 
 const commands: readonly MakeCommand[] = [
   devCommand,
@@ -63,6 +64,12 @@ export function createParser(program: Program, exit: (code: number) => void): Ar
     })
   for (const make of commands) parser.command(make(program, exit))
   return parser
+}
+
+/** The arguments as the parser takes them; what follows `--` is the command's own. */
+export function readArguments(args: readonly string[]): string[] {
+  const end = args.indexOf('--')
+  return args.map((arg, at) => (arg === '-' && (end < 0 || at < end) ? standardInput : arg))
 }
 
 function readVersion(): string {

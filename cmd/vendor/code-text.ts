@@ -5,6 +5,12 @@ import { usage } from '../command.ts'
 /** White space and line breaks of mail included; what a code may have is far less. */
 const bytesMax = 64 * 1024
 
+/**
+ * What stands for standard input inside the program. On the command line it is `-`, which yargs takes for an option
+ * without a name.
+ */
+export const standardInput = '/dev/stdin'
+
 export const codeFilePositional = {
   type: 'string',
   demandOption: true,
@@ -16,7 +22,7 @@ export async function readCodeText(file: string): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   try {
-    const handle = file === '-' ? undefined : await open(file)
+    const handle = file === standardInput ? undefined : await open(file)
     for await (const chunk of handle?.createReadStream() ?? process.stdin) {
       const data = Buffer.from(chunk as Uint8Array)
       bytes += data.byteLength

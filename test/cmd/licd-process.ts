@@ -1,0 +1,76 @@
+/** Starts the built `licd` program, wherever this test was built, and gathers what it says. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const program = fileURLToPath(new URL('../../cmd/licd.js', import.meta.url))
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+  /** Resolves when standard output or error has matched; rejects when the program ends without. */
+  until(pattern: RegExp): Promise<void>
+}
+
+export interface LicdOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string
+}
+
+/** The program's environment is empty but for the essentials: what a developer has set must not matter. */
+function environmentOf(options: LicdOptions): Record<string, string> {
+  const { PATH = '', HOME = '/nonexistent' } = process.env
+  return { PATH, HOME, XDG_CONFIG_HOME: '/nonexistent', ...options.env }
+}
+
+export function startLicd(args: readonly string[], options: LicdOptions = {}): Running {
+  const child = spawn(process.execPath, ['--enable-source-maps', program, ...args], {
+    env: environmentOf(options),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  const watchers = new Set<() => void>()
+  const told = () => [...watchers].forEach(look => look())
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(options.input ?? '')
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+    told()
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    told()
+  })
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+  })
+  return {
+    child,
+    ended,
+    until: pattern =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (!pattern.test(stdout) && !pattern.test(stderr)) return
+          watchers.delete(look)
+          resolve()
+        }
+        watchers.add(look)
+        look()
+        const fail = () => reject(new Error(`ended without ${String(pattern)}: ${stdout}${stderr}`))
+        ended.then(fail, fail)
+      }),
+  }
+}
+
+/** Runs it to its end. */
+export function licd(args: readonly string[], options: LicdOptions = {}): Promise<Ended> {
+  return startLicd(args, options).ended
+}
