@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { watchParent } from '../lib/nats-server.ts'
 import { startNatsServer, type TestNatsServer } from './nats-server.ts'
 
 /** The built program that belongs to this build. */
@@ -53,6 +54,7 @@ class ServerProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.child = child
+    const watcher = watchParent(child.pid)
     this.ended = once(child, 'exit').then(([code]) => code as number | null)
     const keep = (line: string) => {
       this.#lines.push(line)
@@ -66,9 +68,10 @@ class ServerProcess {
           if (line.startsWith('ready ')) resolve()
         })
       }
-      void this.ended.then(code =>
-        reject(new Error(`${name} ended with ${String(code)}:\n${this.output()}`)),
-      )
+      void this.ended.then(code => {
+        watcher?.kill('SIGKILL')
+        reject(new Error(`${name} ended with ${String(code)}:\n${this.output()}`))
+      })
     })
     // Whoever waits for it sees the failure; nobody has to wait.
     this.ready.catch(() => undefined)

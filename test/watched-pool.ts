@@ -1,0 +1,183 @@
+/**
+ * A pool of processes, watched: what a test waits for is looked at again after every event of the pool, so that
+ * it waits for what happens and never for time.
+ */
+import { connectNats, systemClock, systemRandom, type NatsBus } from '../raft/index.ts'
+import { CtlClient } from '../lib/ctl/ctl-client.ts'
+import { watchPool, type PoolEvent } from '../lib/ctl/pool-events.ts'
+import { viewPool } from '../lib/ctl/pool-view.ts'
+import { connect, type Client } from '../lib/index.ts'
+import type { FeatureStatus, PoolStatus } from '../lib/protocol/ctl.ts'
+import { ProcessPool, type PoolOptions } from './pool-processes.ts'
+
+/** What `ctl status --json` prints. */
+export interface StatusJson extends PoolStatus {
+  readonly answeredBy: string
+}
+
+/** One feature's distribution in a form that tests compare. */
+export interface Table {
+  readonly allocations: number
+  readonly free: number
+  readonly shares: Readonly<Record<string, number>>
+}
+
+export function tableOf(status: PoolStatus, feature: string): Table {
+  const found = featureOf(status, feature)
+  return {
+    allocations: found.allocations,
+    free: found.free,
+    shares: Object.fromEntries(found.shares.map(({ server, share }) => [server, share])),
+  }
+}
+
+export function featureOf(status: PoolStatus, feature: string): FeatureStatus {
+  const found = status.features.find(({ name }) => name === feature)
+  if (found === undefined) throw new Error(`no feature ${feature} in ${JSON.stringify(status)}`)
+  return found
+}
+
+/** After this long a condition is taken to be false for good. */
+const patienceMs = 30_000
+
+export class WatchedPool implements AsyncDisposable {
+  readonly processes: ProcessPool
+  readonly events: PoolEvent[] = []
+  /** The test's own connection. */
+  readonly bus: NatsBus
+  readonly #ctl: CtlClient
+  readonly #clients: Client[] = []
+  readonly #waiting = new Set<() => void>()
+
+  private constructor(processes: ProcessPool, bus: NatsBus) {
+    this.processes = processes
+    this.bus = bus
+    const ports = { bus, clock: systemClock, random: systemRandom }
+    this.#ctl = new CtlClient({ ...ports, pool: 'default', by: 'test', timeoutMs: 5_000 })
+    watchPool(bus, 'default', event => {
+      this.events.push(event)
+      for (const look of this.#waiting) look()
+    })
+  }
+
+  static async start(options: PoolOptions = {}): Promise<WatchedPool> {
+    const processes = await ProcessPool.start(options)
+    try {
+      const bus = await connectNats({ servers: [processes.nats.url], name: 'test' })
+      return new WatchedPool(processes, bus)
+    } catch (error) {
+      await processes[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  get servers(): readonly string[] {
+    return this.processes.servers
+  }
+
+  /** A client that lives at the first of `servers` that serves. */
+  async client(...servers: readonly string[]): Promise<Client> {
+    const client = await connect({ nats: this.processes.nats.url, prefer: servers })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** The state of the pool, live figures merged; asked inside this process, for loops. */
+  async look(): Promise<PoolStatus> {
+    return (await viewPool(this.#ctl)).status
+  }
+
+  /**
+   * Resolves with the first state for which `holds`; looks again after every event, and at most a second apart,
+   * since in-use figures change without one. Rejects with what it saw last.
+   */
+  async until(
+    what: string,
+    holds: (status: PoolStatus) => boolean | Promise<boolean>,
+  ): Promise<PoolStatus> {
+    const end = performance.now() + patienceMs
+    let last: PoolStatus | undefined
+    while (performance.now() < end) {
+      const seen = this.events.length
+      try {
+        last = await this.look()
+        if (await holds(last)) return last
+      } catch {
+        // Nobody answers at this moment; the next event may change that.
+      }
+      if (this.events.length === seen) await this.#nextEvent(1_000)
+    }
+    throw new Error(`${what}: not within ${patienceMs} ms; last ${JSON.stringify(last?.features)}`)
+  }
+
+  /** Resolves with the first event, of the past or to come, that fits. */
+  async event<T>(what: string, fits: (event: PoolEvent) => T | undefined): Promise<T> {
+    const end = performance.now() + patienceMs
+    for (let at = 0; performance.now() < end;) {
+      const event = this.events[at]
+      if (event === undefined) {
+        await this.#nextEvent(1_000)
+        continue
+      }
+      at++
+      const found = fits(event)
+      if (found !== undefined) return found
+    }
+    throw new Error(`${what}: no such event within ${patienceMs} ms`)
+  }
+
+  /** `ctl status --json` of every server that runs, in the order of their names. */
+  statuses(servers: readonly string[] = this.servers): Promise<StatusJson[]> {
+    return Promise.all(servers.map(server => this.processes.ctl<StatusJson>(['status'], server)))
+  }
+
+  /**
+   * The feature's table, as `ctl --json` prints it at every one of `servers`; they agree, and allocations are
+   * conserved (I1), or it rejects.
+   */
+  async tables(feature: string, servers: readonly string[] = this.servers): Promise<Table> {
+    const statuses = await this.statuses(servers)
+    const tables = statuses.map(status => tableOf(status, feature))
+    const [first] = tables
+    if (first === undefined) throw new Error('no server')
+    for (const [n, table] of tables.entries()) {
+      const owned = Object.values(table.shares).reduce((sum, share) => sum + share, table.free)
+      if (owned !== table.allocations || JSON.stringify(table) !== JSON.stringify(first)) {
+        throw new Error(`${String(servers[n])}: ${JSON.stringify(tables)}`)
+      }
+    }
+    return first
+  }
+
+  /** The leader in office. */
+  async leader(): Promise<string> {
+    const { leader } = await this.until('a leader', status => status.leader !== undefined)
+    if (leader === undefined) throw new Error('no leader')
+    return leader
+  }
+
+  /** Makes `server` the leader. */
+  async makeLeader(server: string): Promise<void> {
+    if ((await this.leader()) !== server) await this.processes.ctl(['transfer-leader', server])
+    await this.until(`${server} leads`, status => status.leader === server)
+  }
+
+  #nextEvent(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        this.#waiting.delete(done)
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.#waiting.add(done)
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map(client => client.close()))
+    this.#ctl.close()
+    await this.bus.close()
+    await this.processes[Symbol.asyncDispose]()
+  }
+}
