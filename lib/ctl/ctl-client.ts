@@ -8,7 +8,7 @@
  * Bounded: one subscription, `pendingMax` requests under way, every wait ends by `timeoutMs`.
  */
 import { Packr } from 'msgpackr'
-import type { Bus, BusMessage, Clock, Random, Subscription, Timer } from '../../raft/ports.ts'
+import type { Bus, BusMessage, Clock, Random, Subscription } from '../../raft/ports.ts'
 import { isCode, LicdError, type Code } from '../error.ts'
 import type { CodeContent } from '../ledger/command.ts'
 import {
@@ -219,14 +219,13 @@ export class CtlClient {
       server === undefined ? this.#subjects.ctl(operation) : this.#subjects.ctlAt(operation, server)
     const token = String(++this.#requests)
     return new Promise<Attempt>(resolve => {
-      let timer: Timer | undefined
       const done = (attempt: Attempt): void => {
         if (!this.#pending.delete(token)) return
-        timer?.cancel()
+        timer.cancel()
         resolve(attempt.type === 'unheard' ? this.#name(attempt.error, server) : attempt)
       }
       this.#pending.set(token, done)
-      timer = clock.after(waitMs, () => done({ type: 'silent' }))
+      const timer = clock.after(waitMs, () => done({ type: 'silent' }))
       if (!bus.publish(subject, data, { reply: `${this.#inbox}.${token}` })) {
         done({ type: 'unheard', error: new LicdError('LICD_NATS_UNREACHABLE') })
       }
