@@ -48,8 +48,7 @@ export class Lease {
 
   /** Monotonic time at which the lease ends; 0 for none. */
   get until(): number {
-    const now = this.#clock.now()
-    if (now !== this.#lookedAt && now - this.#lookedAt >= this.#freshMs) this.look()
+    if (this.#clock.now() - this.#lookedAt >= this.#freshMs) this.look()
     return this.#until
   }
 

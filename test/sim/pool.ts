@@ -247,9 +247,18 @@ export class SimulatedPool {
     request: CtlRequests[Operation],
     options: { readonly at?: string; readonly withinMs?: number; readonly json?: boolean } = {},
   ): CtlReply<CtlAnswers[Operation]> | undefined {
+    return this.askRaw(operation, request, options) as CtlReply<CtlAnswers[Operation]> | undefined
+  }
+
+  /** The same for requests that may be anything. */
+  askRaw(
+    operation: string,
+    request: unknown,
+    options: { readonly at?: string; readonly withinMs?: number; readonly json?: boolean } = {},
+  ): unknown {
     const { bus } = this.#operator
     const reply = `${bus.inbox}.${++this.#asked}`
-    let answer: CtlReply<CtlAnswers[Operation]> | undefined
+    let answer: unknown
     const subscription = bus.subscribe(reply, message => {
       const text = new TextDecoder()
       answer ??= options.json
