@@ -80,11 +80,7 @@ export function settleConfiguration(state: State, leadership: Leadership): boole
     appendConfiguration(state, leadership, leftJoint(latest))
     return true
   }
-  const leaving = [...leadership.progress.values()].filter(({ id }) => !isMember(latest, id))
-  for (const progress of leaving) {
-    sendHeartbeat(state, progress, 0)
-    leadership.progress.delete(progress.id)
-  }
+  letGo(state, leadership)
   if (leadership.change !== undefined) {
     state.outbox.changes.push({ id: leadership.change, outcome: 'done' })
     leadership.change = undefined
@@ -92,4 +88,15 @@ export function settleConfiguration(state: State, leadership: Leadership): boole
   if (isVoter(latest, state.id)) return true
   handOver(state, leadership)
   return false
+}
+
+/** Who is no member any more is served until it has C_new and knows that it is committed, or answers no longer. */
+function letGo(state: State, { progress }: Leadership): void {
+  const { latest, latestIndex } = state.history
+  for (const peer of [...progress.values()]) {
+    if (isMember(latest, peer.id)) continue
+    const knows = peer.matchIndex >= latestIndex
+    if (knows) sendHeartbeat(state, peer, 0)
+    if (knows || !isHeard(state, peer)) progress.delete(peer.id)
+  }
 }

@@ -46,12 +46,14 @@ export function onInstallSnapshotReply(
     state.ignored += 1
     return
   }
-  if (mode.session !== session) {
+  if (mode.session !== undefined && mode.session !== session) {
     // The receiver began anew, after a restart for instance: what it had stored is gone.
-    mode.session = session
-    mode.ackedChunks = nextChunk
     mode.nextChunk = nextChunk
-  } else if (nextChunk <= mode.ackedChunks) return
+  } else if (nextChunk <= mode.ackedChunks) {
+    mode.session = session
+    return
+  }
+  mode.session = session
   mode.ackedChunks = nextChunk
   mode.nextChunk = Math.max(mode.nextChunk, nextChunk)
   mode.window = state.settings.snapshotWindow

@@ -114,9 +114,6 @@ export class Cluster {
       assert(text !== undefined)
       this.#post({ ...header, data: bytes(text) })
     }
-    if (effects.persist && held === undefined) {
-      this.step(id, { type: 'persisted', seq: effects.persist.seq })
-    }
     for (const { snapshot, chunk } of effects.storeChunks) {
       this.step(id, { type: 'chunkStored', snapshotId: snapshot.id, chunk })
     }
@@ -131,6 +128,10 @@ export class Cluster {
         this.applied.get(id)?.push(new TextDecoder().decode(entry.data))
       }
       this.step(id, { type: 'applied', index: last.index })
+    }
+    // Last, for what it brings comes after what this step brought.
+    if (effects.persist && held === undefined) {
+      this.step(id, { type: 'persisted', seq: effects.persist.seq })
     }
     return effects
   }
