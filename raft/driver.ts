@@ -24,6 +24,7 @@ import type { DropCounts } from './link.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
+import { Watchdog } from './watchdog.ts'
 
 const maxUnstepped = 16_384
 const nothingDropped: DropCounts = {
@@ -39,6 +40,7 @@ class Driver implements RaftNode {
   readonly id: string
   readonly #options: NodeOptions
   readonly #calls: Calls
+  readonly #watchdog: Watchdog
   readonly #gate = new Gate(message => this.#parts?.link.send(message))
   readonly #statusHandlers = new Set<(status: NodeStatus) => void>()
   readonly #unreachableHandlers = new Set<(peer: string) => void>()
@@ -63,14 +65,13 @@ class Driver implements RaftNode {
   /** Callers of `stop`. */
   #waiting: (() => void)[] = []
   #stopTimer: Timer | undefined
-  /** The write on whose account the core was last told to step down. */
-  #stalledWrite: number | undefined
 
   constructor(options: NodeOptions) {
     checkOptions(options)
     this.id = options.id
     this.#options = options
     this.#calls = new Calls(options.log)
+    this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
       else this.#fail(error)
@@ -309,12 +310,8 @@ class Driver implements RaftNode {
       this.#step({ type: 'stalled', ms: stalledMs })
     }
     this.#step({ type: 'elapse', ms })
-    // A disk that hangs must not keep a leader in office that can commit nothing by itself.
-    const { since } = parts.writer
-    const late = since !== undefined && clock.now() - since > settings.electionTimeoutMs
-    if (late && since !== this.#stalledWrite) {
-      this.#stalledWrite = since
-      log.error('raft-disk-stalled', { ms: clock.now() - since })
+    if (this.#watchdog.beat(parts.writer.since, ms)) {
+      log.error('raft-disk-stalled', { ms: settings.electionTimeoutMs })
       this.#step({ type: 'stepDown' })
     }
     parts.snapshots.sweep(parts.raft.snapshotsInUse)

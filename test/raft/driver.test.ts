@@ -73,6 +73,17 @@ t.test('a leader whose disk hangs steps down, and another one leads', async t =>
   t.match(next.outcomes.get('y'), { outcome: 'committed' })
 })
 
+t.test('a pause is not taken for a disk that hangs', async t => {
+  const { world, leader } = founded(16)
+  const { term } = leader.node.status
+  for (const process of world.processes.values()) process.pausedUntil = world.now + 5 * T
+  world.propose(leader, 'x')
+  world.run(6 * T)
+  t.equal(world.leader, leader)
+  t.equal(leader.node.status.term, term)
+  t.match(leader.outcomes.get('x'), { outcome: 'committed' })
+})
+
 t.test('the first error of the disk stops the node, and the others go on', async t => {
   const { world, leader } = founded(6)
   leader.diskError = new RaftError('RAFT_STORAGE', 'No space left.')

@@ -26,7 +26,9 @@ t.test('one node elects itself, commits, reads, and keeps everything over a rest
   await cluster.found(['a'], [Buffer.from('genesis')])
   const a = await cluster.leader()
   t.strictSame(a.machine.lines, ['genesis'], 'what was bootstrapped is applied before it leads')
-  const outcomes = await Promise.all(Array.from({ length: 500 }, (_, i) => propose(a, `c${i}`)))
+  const outcomes = await Promise.all(
+    Array.from({ length: 500 }, (_, i) => commit(cluster, `c${i}`)),
+  )
   t.ok(outcomes.every(({ outcome }) => outcome === 'committed'))
   t.match(await readIndex(a), { ok: true })
   t.equal(a.machine.lines.length, 501)
@@ -49,7 +51,7 @@ for (const size of [2, 3, 5]) {
     await cluster.found(ids)
     const leader = await cluster.leader()
     const outcomes = await Promise.all(
-      Array.from({ length: 200 }, (_, i) => propose(leader, `c${i}`)),
+      Array.from({ length: 200 }, (_, i) => commit(cluster, `c${i}`)),
     )
     t.ok(outcomes.every(({ outcome }) => outcome === 'committed'))
     await cluster.converged(200)
@@ -161,6 +163,26 @@ t.test('all stop and start again: everything is there, with one history', async 
     await cluster.converged(70 * round)
     t.equal((await cluster.leader()).machine.hash, hash)
   }
+  await cluster.end()
+})
+
+t.test('the broker goes and comes back: nothing is taken meanwhile, nothing is lost', async t => {
+  const broker = await startNatsServer()
+  t.teardown(() => broker.stop())
+  const cluster = new Cluster(broker.url, t.testdir(), 'outage')
+  await cluster.found(['a', 'b', 'c'])
+  t.match(await commit(cluster, 'before'), { outcome: 'committed' })
+  await broker.kill()
+  await until(cluster.all, () => cluster.all.every(({ node }) => !node.status.quorate))
+  for (const member of cluster.all) {
+    t.match(await propose(member, 'meanwhile'), { outcome: 'refused' })
+    t.match(await readIndex(member), { ok: false })
+  }
+  const again = await broker.restart()
+  t.teardown(() => again.stop())
+  t.match(await commit(cluster, 'after'), { outcome: 'committed' })
+  await cluster.converged(2)
+  t.strictSame(cluster.all[0]?.machine.lines, ['before', 'after'])
   await cluster.end()
 })
 
