@@ -18,6 +18,9 @@ import { content, epoch, vendor } from './pool.ts'
 const runs = Number(process.env['LICD_PROPERTY_RUNS'] ?? 3_000)
 const seed = Number(process.env['LICD_PROPERTY_SEED'] ?? 20_261_124)
 
+// The sequences run in one go, so tap's 30 s would be noticed only after them and fail a run that found nothing.
+t.setTimeout(60_000 + runs * 100)
+
 const names = ['a', 'b', 'c', 'd'] as const
 const features = ['own', 'cad', 'sim'] as const
 
