@@ -50,10 +50,9 @@ export function readToken(key: KeyObject, pool: string, token: Uint8Array): Seat
   const expected = mac(key, domain.token, body).subarray(0, macBytes)
   if (!timingSafeEqual(expected, token.subarray(body.byteLength))) return undefined
   // Made by a server of the pool: what follows guards against another version, not against malice.
-  const fields: unknown = packr.unpack(body)
-  if (!Array.isArray(fields) || fields.length !== 8) return undefined
-  const [version, ofPool, feature, seatId, server, incarnation, seatTick, lastTick]: unknown[] =
-    fields
+  const value: unknown = packr.unpack(body)
+  const fields: readonly unknown[] = Array.isArray(value) ? value : []
+  const [version, ofPool, feature, seatId, server, incarnation, seatTick, lastTick] = fields
   if (version !== tokenVersion || ofPool !== pool) return undefined
   if (typeof feature !== 'string' || typeof seatId !== 'string') return undefined
   if (typeof server !== 'string' || !isTick(incarnation)) return undefined

@@ -54,9 +54,10 @@ export function decodeHolding(data: Uint8Array): Holding | undefined {
 function decode(data: Uint8Array): readonly unknown[] {
   if (data.byteLength > bytesMax) return []
   try {
-    const fields: unknown = packr.unpack(data)
-    if (!Array.isArray(fields) || fields.length !== 5) return []
-    const [ofVersion, kind, ...rest]: unknown[] = fields
+    const value: unknown = packr.unpack(data)
+    const fields: readonly unknown[] = Array.isArray(value) ? value : []
+    const [ofVersion, kind, ...rest] = fields
+    if (fields.length !== 5) return []
     return ofVersion === version && kind === 'seat' ? rest : []
   } catch {
     return []

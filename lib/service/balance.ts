@@ -1,25 +1,26 @@
 /**
- * When this server borrows, and when it gives: its share follows its demand, and what lies idle flows back.
+ * When this server borrows: its share follows its demand.
  *
  * It borrows when requests cannot be met (claim 3) and, ahead of need, when in use / share passes the threshold
- * (claims 2, 17), in growing amounts, so that the hot path seldom waits for the leader. It gives by rule R1 alone:
- * the limit is lowered by a promise before anything is proposed, and stays so until the outcome is known here.
- * Bounds: per feature one borrow, one statement of demand, one return, and one lend per server in need.
+ * (claims 2, 17), in growing amounts, so that the hot path seldom waits for the leader. What waits here stands in
+ * the ledger as this server's demand (R12). Bounds: per feature one borrow and one statement of demand at a time.
  */
 import type { Stock } from '../book/seat.ts'
-import type { CommandBody, Offer } from '../ledger/command.ts'
+import type { CommandBody } from '../ledger/command.ts'
 import type { Feature } from '../ledger/state.ts'
-import type { Outcome } from '../server/parts.ts'
+import type { Host, Outcome } from '../server/parts.ts'
 import type { Desk } from './desk.ts'
 
 type Borrow = Extract<CommandBody, { type: 'borrow' }>
 
 /** Borrows that follow one another within so many ticks double, and idleness is judged over as many. */
-const windowTicks = 5
-/** How long a stop waits for its returns. */
-const stopMs = 2_000
+export const windowTicks = 5
 /** Ticks that a server's own commands have to be applied in; fewer under a short lease (R8). */
 const deadlineTicks = 10
+
+export function deadlineFor({ ledger }: Host): number {
+  return Math.min(deadlineTicks, Math.max(1, ledger.state.settings.leaseTicks - 1))
+}
 
 /** Who waits at this server, as the other parts know it. */
 export interface Lines {
@@ -41,9 +42,6 @@ interface Plan {
   growth: number
   borrowedTick: number
   stating: boolean
-  returning: boolean
-  readonly lendingTo: Set<string>
-  peakBefore: number
 }
 
 export class Balance {
@@ -114,85 +112,16 @@ export class Balance {
       this.#borrowAhead(plan, feature)
     }
     this.#state(plan, feature)
-    if (lacking < 0) this.#lend(plan, feature, stock, -lacking)
   }
 
   /** After every tick: what changes with time alone. */
   ticked(): void {
     const desk = this.#desk
     if (desk.state !== 'open') return
-    const { tick } = desk.host.ledger.state
     for (const name of this.#lines.features()) desk.touch(name)
     for (const stock of desk.book.stocks()) {
-      const feature = desk.feature(stock.feature)
-      if (feature === undefined) continue
-      const plan = this.#plan(stock.feature)
-      if (feature.demand.length > 0 || stock.isOverLimit || this.isShort(stock)) {
-        desk.touch(stock.feature)
-      }
-      this.#return(plan, feature, stock)
-      if (tick % windowTicks !== 0) continue
-      plan.peakBefore = stock.peak
-      stock.peak = stock.inUse
+      if (stock.isOverLimit || this.isShort(stock)) desk.touch(stock.feature)
     }
-  }
-
-  /**
-   * R1, as the leader: part of the spare for another server's borrow. What is needed is given while there is any;
-   * beyond that at most half of what is left, for this server has clients too.
-   */
-  offer(
-    offerId: string,
-    borrow: Pick<Borrow, 'feature' | 'needed' | 'wanted' | 'cause' | 'to'>,
-  ): Offer | undefined {
-    const desk = this.#desk
-    const { server, incarnation } = desk.host
-    const feature = desk.feature(borrow.feature)
-    if (desk.state !== 'open' || borrow.to === server || feature === undefined) return undefined
-    // A request takes from the free pool first (claim 5): nothing need be held back for it.
-    if (borrow.cause === 'request' && feature.free >= borrow.wanted) return undefined
-    const stock = desk.refresh(borrow.feature)
-    desk.advance(desk.now)
-    const spare = stock.spare - this.#lines.asked(borrow.feature).all
-    const half = Math.min(borrow.wanted, Math.floor(spare / 2))
-    const count = Math.min(spare, Math.max(borrow.needed, half))
-    if (count <= 0) return undefined
-    desk.book.promise(offerId, stock, count)
-    return { server, incarnation, count }
-  }
-
-  /** A promise was kept or is void. */
-  settle(id: string): void {
-    const desk = this.#desk
-    const stock = desk.book.settle(id)
-    if (stock === undefined) return
-    // The share as applied now: what the promise gave away is no part of it any more.
-    desk.refresh(stock.feature)
-    desk.touch(stock.feature)
-  }
-
-  /** R7, a clean stop: gives back all that is unused; `done` when that is settled, or after a while. */
-  returnAll(done: () => void): void {
-    const desk = this.#desk
-    let open = 1
-    const one = (): void => {
-      if (--open > 0) return
-      timer.cancel()
-      done()
-    }
-    const timer = desk.host.clock.after(stopMs, () => {
-      if (open <= 0) return
-      open = 0
-      done()
-    })
-    if (this.#isListed()) {
-      for (const stock of desk.book.stocks()) {
-        if (stock.spare <= 0 || this.#plan(stock.feature).returning) continue
-        open++
-        this.#give('return', stock, { count: stock.spare }, one)
-      }
-    }
-    one()
   }
 
   /** The run of the book is over, and with it all that was under way (R7). */
@@ -210,13 +139,16 @@ export class Balance {
         growth: 1,
         borrowedTick: -windowTicks - 1,
         stating: false,
-        returning: false,
-        lendingTo: new Set(),
-        peakBefore: 0,
       }
       this.#plans.set(name, plan)
     }
     return plan
+  }
+
+  /** True while a borrow is under way, or was applied a few ticks ago: then nothing counts as idle. */
+  isBorrowing(name: string): boolean {
+    const plan = this.#plan(name)
+    return plan.borrowing || this.#isRecent(plan)
   }
 
   #isRecent(plan: Plan): boolean {
@@ -322,86 +254,8 @@ export class Balance {
     })
   }
 
-  /** Claims 15, 29: spare goes where requests wait, first come, first served. */
-  #lend(plan: Plan, feature: Feature, stock: Stock, spare: number): void {
-    const { server, ledger } = this.#desk.host
-    if (feature.demand.length === 0 || !this.#isListed()) return
-    let left = spare
-    for (const { server: to, incarnation, count: asked } of feature.demand) {
-      if (left <= 0) return
-      if (to === server || plan.lendingTo.has(to) || ledger.serverState(to) !== 'up') continue
-      const count = Math.min(left, asked)
-      left -= count
-      plan.lendingTo.add(to)
-      this.#give('lend', stock, { count, to, toIncarnation: incarnation }, () => {
-        plan.lendingTo.delete(to)
-      })
-    }
-  }
-
-  /**
-   * R12: what lies idle above the target flows back, half of it at a time, and never so much that the threshold
-   * would ask for it again. While something is owed, all spare pays it at once (R9).
-   */
-  #return(plan: Plan, feature: Feature, stock: Stock): void {
-    const { ledger, server } = this.#desk.host
-    if (plan.returning || plan.borrowing || stock.spare <= 0 || !this.#isListed()) return
-    if (this.#lines.first(feature.name) > 0) return
-    let count = Math.min(feature.owed, stock.spare)
-    if (count === 0) {
-      if (stock.share <= ledger.target(feature, server) || this.#isRecent(plan)) return
-      const busy = Math.max(stock.peak, plan.peakBefore)
-      const keep = Math.max(
-        ledger.target(feature, server),
-        Math.ceil(busy / ledger.threshold(feature, server)),
-      )
-      count = Math.min(stock.spare, Math.ceil((stock.share - keep) / 2))
-    }
-    if (count <= 0) return
-    plan.returning = true
-    this.#give('return', stock, { count }, () => (plan.returning = false))
-  }
-
-  /** R1: the giver goes first. */
-  #give(
-    type: 'return' | 'lend',
-    stock: Stock,
-    gift: { readonly count: number; readonly to?: string; readonly toIncarnation?: number },
-    done: () => void,
-  ): void {
-    const { host, book, run } = this.#desk
-    const { server, incarnation } = host
-    const id = `${server}.${host.random.id()}`
-    const { feature } = stock
-    const { count, to, toIncarnation } = gift
-    book.promise(id, stock, count)
-    const body: CommandBody =
-      type === 'lend' && to !== undefined && toIncarnation !== undefined
-        ? { type: 'lend', feature, server, incarnation, count, to, toIncarnation }
-        : { type: 'return', feature, server, incarnation, count }
-    this.#submit(
-      body,
-      () => {
-        if (run === this.#desk.run) this.settle(id)
-        done()
-      },
-      id,
-    )
-  }
-
-  #submit(body: CommandBody, done: (outcome: Outcome) => void, id?: string): void {
+  #submit(body: CommandBody, done: (outcome: Outcome) => void): void {
     const { host } = this.#desk
-    const most = Math.max(1, host.ledger.state.settings.leaseTicks - 1)
-    const options = { deadlineTicks: Math.min(deadlineTicks, most) }
-    host.submit(body, id === undefined ? options : { ...options, id }, done)
-  }
-
-  /** R12: a server that ticks stopped listing gives nothing. */
-  #isListed(): boolean {
-    const { host } = this.#desk
-    const { tick, servers } = host.ledger.state
-    const record = servers.get(host.server)
-    if (record === undefined || record.helloPending || record.listedTick === 0) return false
-    return tick - record.listedTick < 2
+    host.submit(body, { deadlineTicks: deadlineFor(host) }, done)
   }
 }

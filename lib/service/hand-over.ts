@@ -98,14 +98,14 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | undefined {
     body.byteLength,
   )
   if (crc32(body) !== crc) return undefined
-  let fields: unknown
+  let fields: readonly unknown[]
   try {
-    fields = packr.unpack(body)
+    fields = rowOf(packr.unpack(body))
   } catch {
     return undefined
   }
-  if (!Array.isArray(fields) || fields.length !== 10 || fields[0] !== version) return undefined
-  const [, server, incarnation, tick, tickMs, relearnUntil, ...lists]: unknown[] = fields
+  if (fields.length !== 10 || fields[0] !== version) return undefined
+  const [, server, incarnation, tick, tickMs, relearnUntil, ...lists] = fields
   const [unknown, spentMoves, seenMoves, rows] = lists
   if (typeof server !== 'string' || !isWhole(incarnation) || !isWhole(tick)) return undefined
   if (!isWhole(tickMs) || !isWhole(relearnUntil)) return undefined
@@ -150,10 +150,14 @@ export function takeOver(book: SeatBook, given: HandOver, state: LedgerState, no
   book.resumeRelearning(given.relearnUntil, given.unknown)
 }
 
+/** The fields of a row, none for what is no array. */
+function rowOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
 function isFeatureCount(value: unknown): value is readonly [string, number] {
-  if (!Array.isArray(value) || value.length !== 2) return false
-  const [feature, count]: unknown[] = value
-  if (typeof feature !== 'string' || !isFeatureName(feature)) return false
+  const [feature, count, ...more] = rowOf(value)
+  if (more.length > 0 || typeof feature !== 'string' || !isFeatureName(feature)) return false
   return isWhole(count) && count <= bounds.allocationsMax
 }
 
@@ -162,8 +166,7 @@ function isSeatTick(value: unknown): value is readonly [string, number] {
 }
 
 function seatOf(row: unknown): SeatRow | undefined {
-  if (!Array.isArray(row) || row.length !== 10) return undefined
-  const [seatId, feature, clientId, user, host, ...rest]: unknown[] = row
+  const [seatId, feature, clientId, user, host, ...rest] = rowOf(row)
   const [leftMs, heldMs, lastTick, movedUntil, relearned] = rest
   if (!isSeatId(seatId) || typeof feature !== 'string' || !isFeatureName(feature)) return undefined
   if (clientId !== null && !isRequestId(clientId)) return undefined

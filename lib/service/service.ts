@@ -13,9 +13,10 @@ import { anyServer, type SeatOperation } from '../protocol/subject.ts'
 import type { AppliedCommand, Host, SeatService } from '../server/parts.ts'
 import { Acquire } from './acquire.ts'
 import { decodeQuestion, encodeHolding } from './ask.ts'
-import { Balance } from './balance.ts'
+import { Balance, type Lines } from './balance.ts'
 import { Desk } from './desk.ts'
 import { Failover } from './failover.ts'
+import { Giving } from './giving.ts'
 import { decodeHandOver, encodeHandOver, takeOver } from './hand-over.ts'
 import { Renew } from './renew.ts'
 import { listSeats } from './seat-list.ts'
@@ -55,6 +56,7 @@ class Service implements SeatService {
   readonly #desk: Desk
   readonly #waiting = new Waiting()
   readonly #balance: Balance
+  readonly #giving: Giving
   readonly #acquire: Acquire
   readonly #renew: Renew
   readonly #failover: Failover
@@ -69,7 +71,7 @@ class Service implements SeatService {
       publish: (reply, results) => publishResults(host.bus, reply, host, results),
       look: feature => this.#look(feature),
     })
-    this.#balance = new Balance(this.#desk, {
+    const lines: Lines = {
       asked: feature => {
         const { all, lasting } = this.#waiting.asked(feature)
         const short = this.#failover.short(feature)
@@ -81,7 +83,9 @@ class Service implements SeatService {
       },
       features: () => [...this.#waiting.features(), ...this.#failover.features()],
       nothingFound: feature => this.#acquire.refuseBrief(feature),
-    })
+    }
+    this.#balance = new Balance(this.#desk, lines)
+    this.#giving = new Giving(this.#desk, lines, this.#balance)
     this.#acquire = new Acquire(this.#desk, this.#waiting, this.#balance)
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
@@ -122,6 +126,7 @@ class Service implements SeatService {
       desk.advance(desk.now)
       if (!desk.book.isRelearning) this.#movesSeen.clear()
       this.#balance.ticked()
+      this.#giving.ticked()
     } else if ('feature' in body) desk.touch(body.feature)
   }
 
@@ -155,11 +160,11 @@ class Service implements SeatService {
   }
 
   offer(offerId: string, borrow: Parameters<SeatService['offer']>[1]): Offer | undefined {
-    return this.#balance.offer(offerId, borrow)
+    return this.#giving.offer(offerId, borrow)
   }
 
   settleOffer(offerId: string): void {
-    this.#balance.settle(offerId)
+    this.#giving.settle(offerId)
   }
 
   usage(max: number): Usage[] {
@@ -194,7 +199,7 @@ class Service implements SeatService {
     this.#failover.end()
     desk.flush()
     const { run } = desk
-    this.#balance.returnAll(() => {
+    this.#giving.returnAll(() => {
       // It went down meanwhile: there is nothing to hand over.
       const isOver = run !== desk.run
       const { server, incarnation, ledger } = this.#host
@@ -238,6 +243,7 @@ class Service implements SeatService {
     this.#failover.serve(feature)
     this.#acquire.serve(feature, now)
     this.#balance.look(feature)
+    this.#giving.look(feature)
     this.#armSweep()
   }
 
@@ -282,6 +288,7 @@ class Service implements SeatService {
     this.#acquire.refuseAll(detail)
     this.#failover.end()
     this.#balance.end()
+    this.#giving.end()
     this.#desk.flush()
     this.#desk.state = 'closed'
     for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe()

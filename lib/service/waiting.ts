@@ -68,7 +68,10 @@ export class Waiting {
   add(waiter: Omit<Waiter, 'position'>): Waiter {
     const { feature, requestId, count } = waiter.item
     let line = this.#lines.get(feature)
-    if (line === undefined) this.#lines.set(feature, (line = new Map()))
+    if (line === undefined) {
+      line = new Map<string, Waiter>()
+      this.#lines.set(feature, line)
+    }
     const added: Waiter = { ...waiter, position: line.size + 1 }
     line.set(requestId, added)
     this.#all.set(requestId, added)

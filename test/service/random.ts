@@ -28,8 +28,11 @@ const names: readonly string[] = ['a', 'b', 'c']
 
 export function runSeed(seed: number, options: RunOptions = {}): RunReport {
   const { seconds = 20, chaos = true } = options
+  // Some pools are slow: what is under way is then overtaken by ends of leases and seats.
+  const slow = chaos && seed % 3 === 0
   const world = new World({
     seed,
+    ...(slow ? { commitMs: [10, 300], applyMs: [1, 250] } : {}),
     servers: names,
     settings: { tickMs: 100, leaseTicks: 14, seatTicks: 10 },
     drift: 0.01,
@@ -45,7 +48,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunReport {
     new Holder(world, `h${++made}`, {
       servers: [...names].sort(() => chance.next() - 0.5),
       drift: 0.01,
-      beatMs: 25,
+      beatMs: chance.pick([15, 25, 45]),
     })
   for (let n = 0; n < 12; n++) holders.push(makeHolder())
   if (chaos) breakNetwork(world)
@@ -116,8 +119,12 @@ function disturb(world: World, chance: World['random']): void {
   const server = world.server(chance.pick(names))
   if (!server.running) {
     if (chance.chance(0.3)) server.restart()
-  } else if (chance.chance(0.008)) server.crash()
-  else if (chance.chance(0.006)) server.stop()
+  } else if (chance.chance(0.008)) {
+    server.crash()
+    if (chance.chance(0.5)) {
+      world.time.after(chance.between(1, 200), () => server.running || server.restart())
+    }
+  } else if (chance.chance(0.006)) server.stop()
   else if (chance.chance(0.01)) {
     server.clock.pause()
     const { clock } = server

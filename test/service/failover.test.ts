@@ -1,0 +1,212 @@
+import t from 'tap'
+import { hold, inUse, pool, shares, valid } from './pool.ts'
+import { Probe, kinds } from './probe.ts'
+
+t.test('fail-over with spare: the seat is confirmed elsewhere at once', async t => {
+  const world = pool(9)
+  const all = hold(world, ['a', 'a'])
+  world.server('a').crash()
+  world.elect('b')
+  let least = 2
+  world.time.run(60_000, () => (least = Math.min(least, valid(all))))
+  t.equal(least, 2, 'valid all the time')
+  t.equal(inUse(world, 'b') + inUse(world, 'c'), 2)
+})
+
+t.test('claims 13, 14, 27, 28 - a full pool loses a server and no client its seat', async t => {
+  const world = pool(9)
+  const all = hold(world, [...'aaabbbccc'])
+  t.equal(valid(all), 9)
+  world.server('b').crash()
+  let least = 9
+  let most = 0
+  world.time.run(90_000, () => {
+    least = Math.min(least, valid(all))
+    most = Math.max(most, valid(all))
+  })
+  t.equal(least, 9, 'none invalid for a moment')
+  t.equal(most, 9)
+  t.equal(inUse(world, 'a') + inUse(world, 'c'), 9)
+  t.match(shares(world), { free: 0, b: 0 })
+  const moves = world.log.filter(({ command: { body } }) => body.type === 'borrow' && body.move)
+  t.ok(moves.length >= 3, 'each with its own allocation')
+})
+
+t.test('R7 - a crashed server relearns: no seat is lost, none is given twice', async t => {
+  const world = pool(6, { a: 0, b: 3, c: 3 })
+  const all = hold(world, ['b', 'b'])
+  world.server('b').crash()
+  world.server('b').restart()
+  world.time.run(2_000)
+  t.equal(inUse(world, 'b'), 3, 'the whole share counts as in use')
+  const next = hold(world, ['b'])
+  world.time.run(1_500)
+  t.equal(valid(next), 1, 'new seats come from what is borrowed meanwhile')
+  let most = 0
+  world.time.run(20_000, () => (most = Math.max(most, valid(all))))
+  t.equal(valid(all), 2)
+  world.time.run(20_000)
+  t.equal(valid(all), 2)
+  const held = ['a', 'b', 'c'].reduce((sum, name) => sum + inUse(world, name), 0)
+  t.equal(held, 3, 'nothing is dark any more')
+})
+
+t.test('R6, R7 - a repeated old message moves nothing', async t => {
+  const world = pool(4, { a: 2, b: 2, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  t.strictSame(kinds(probe.renew('b', { seatId: 's', token, failover: true })), ['challenge'])
+  t.strictSame(kinds(probe.renew('b', { seatId: 's', token, failover: true })), ['challenge'])
+  t.equal(inUse(world, 'b'), 0)
+  const wrong = new Uint8Array(22)
+  const forged = { seatId: 's', token, failover: true, confirm: wrong }
+  t.strictSame(kinds(probe.renew('b', forged)), ['challenge'])
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'pending', 'renewed'])
+  t.equal(inUse(world, 'b'), 1)
+  const again = probe.move('b', 's', token)
+  t.strictSame(kinds(again), ['renewed'], 'a seat of this book needs no challenge')
+  t.equal(inUse(world, 'b'), 1)
+})
+
+t.test('R6 - a seat that was released cannot be claimed elsewhere', async t => {
+  const world = pool(4, { a: 2, b: 2, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.release('a', { seatId: 's', token })
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'pending', 'LICD_SEAT_LOST'])
+  t.equal(inUse(world, 'b'), 0)
+})
+
+t.test('R6 - the old server drops a moved seat and says where it is', async t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.seat('b', 'full')
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'pending', 'renewed'])
+  t.match(shares(world), { a: 0, b: 2 })
+  t.equal(inUse(world, 'a'), 0)
+  t.match(probe.renew('a', { seatId: 's', token }), [
+    { kind: 'refused', code: 'LICD_SEAT_LOST', server: 'b' },
+  ])
+  t.match(
+    kinds(probe.renew('b', { seatId: 's', token })),
+    ['renewed'],
+    'the old token finds it there',
+  )
+})
+
+t.test(
+  'R6 - a move of a seat that was given on leaves its server over the limit, which borrows',
+  async t => {
+    const world = pool(3, { a: 1, b: 1, c: 1 })
+    const probe = new Probe(world)
+    const token = probe.seat('a', 's')
+    probe.seat('b', 'full')
+    probe.release('a', { seatId: 's', token })
+    const other = probe.seat('a', 'next')
+    // A client that claims what it released, while the old server cannot be asked.
+    world.broker.cut('b', 'a')
+    t.strictSame(kinds(probe.move('b', 's', token)).slice(0, 2), ['challenge', 'pending'])
+    world.broker.healAll()
+    world.server('a').bus.setLink(true)
+    world.time.run(20)
+    t.strictSame(kinds(probe.renew('a', { seatId: 'next', token: other })), ['renewed'])
+    t.match(shares(world), { a: 1, b: 2, c: 0 }, 'c lent its spare')
+    t.equal(inUse(world, 'a'), 1)
+  },
+)
+
+t.test('R3, R4, R5 - an isolated server serves until its lease ends, then nothing', async t => {
+  const settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 10 }
+  const world = pool(9, 'even', { settings })
+  const probe = new Probe(world)
+  const old = probe.seat('a', 'old')
+  world.server('c').isolated = true
+  world.time.run(5_000)
+  const token = probe.seat('c', 's')
+  t.match(kinds(probe.renew('c', { seatId: 's', token, failover: true })), ['renewed'])
+  t.match(kinds(probe.renew('c', { seatId: 'old', token: old })), ['LICD_NO_MOVE_NOW'])
+  const young = probe.seat('a', 'young')
+  t.match(kinds(probe.renew('c', { seatId: 'young', token: young })), ['LICD_NOT_PROVEN'])
+  world.time.run(10_000)
+  const late = probe.acquire('c', { requestId: 'late' })
+  t.match(late, [{ kind: 'granted' }])
+  world.time.run(10_500)
+  const dark = world.server('c').service.seats({ limit: 9 }).seats
+  t.match(dark, [{ seatId: 's', state: 'expired' }], 'its token may yet be shown to others')
+  t.equal(inUse(world, 'c'), 1, 'a token that proves nothing to others ends by the clock alone')
+  world.time.run(4_600)
+  t.strictSame(kinds(probe.acquire('c', { requestId: 'over' })), ['LICD_NOT_SERVING'])
+  world.time.run(5_000)
+  t.equal(world.truth.serverState('c'), 'down')
+})
+
+t.test('the lease bounds what a seat is promised', async t => {
+  const world = pool(9)
+  const probe = new Probe(world)
+  world.server('c').isolated = true
+  world.time.run(20_000)
+  const [result] = probe.acquire('c', { requestId: 's' })
+  t.equal(result?.kind, 'granted')
+  if (result?.kind === 'granted') t.ok(result.expiresInMs < 10_000 && result.expiresInMs > 5_000)
+})
+
+t.test('R7 - a clean stop gives back what is unused and hands its book over', async t => {
+  const world = pool(9, { a: 3, b: 1, c: 3 })
+  const all = hold(world, ['b', 'b'])
+  t.ok((shares(world).b ?? 0) > 2)
+  let stopped = false
+  world.server('b').stop(() => (stopped = true))
+  world.time.run(2_100)
+  t.ok(stopped)
+  t.equal(shares(world).b, 2, 'what is unused was given back')
+  world.server('b').restart()
+  world.time.run(1_200)
+  t.equal(inUse(world, 'b') + inUse(world, 'a') + inUse(world, 'c'), 2, 'nothing is dark')
+  let least = 2
+  world.time.run(60_000, () => (least = Math.min(least, valid(all))))
+  t.equal(least, 2)
+})
+
+t.test('R7 - a book that was altered, or is of another run, is not believed', async t => {
+  const world = pool(9)
+  hold(world, ['b', 'b'])
+  const server = world.server('b')
+  server.stop()
+  world.time.run(2_100)
+  const { book } = server
+  t.ok(book !== undefined)
+  if (book === undefined) return
+  const bytes = Uint8Array.from(book.bytes, (byte, n) => (n === 9 ? byte ^ 4 : byte))
+  server.book = { ...book, bytes }
+  server.restart()
+  world.time.run(1_200)
+  t.equal(inUse(world, 'b'), shares(world).b, 'it relearns')
+})
+
+t.test('R11 - a snapshot brings shares and moves', async t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  const full = probe.seat('b', 'full')
+  world.elect('c')
+  world.server('a').isolated = true
+  world.time.run(1_100)
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'pending', 'renewed'])
+  t.equal(inUse(world, 'a'), 1, 'a has not heard')
+  world.server('a').install()
+  t.equal(inUse(world, 'a'), 0)
+  world.server('b').install()
+  t.equal(inUse(world, 'b'), 2)
+  t.strictSame(kinds(probe.renew('b', { seatId: 'full', token: full })), ['renewed'])
+})
+
+t.test('R4 - no seat is promised beyond the end of what it stands on', async t => {
+  const world = pool(6)
+  const feature = world.server('a').host.ledger.state.features.get('cad')
+  t.ok(feature)
+  if (feature === undefined) return
+  feature.endsAt = world.server('a').host.ledger.state.calendar + 10_000
+  const [result] = new Probe(world).acquire('a', { requestId: 's' })
+  t.ok(result?.kind === 'granted' && result.expiresInMs <= 10_000)
+})
