@@ -9,6 +9,9 @@
 import assert from 'node:assert/strict'
 import type { Clock, Timer } from '../../raft/ports.ts'
 
+/** The least by which a timer of a process lets true time pass. */
+const stepMs = 1e-6
+
 interface Event {
   readonly at: number
   readonly order: number
@@ -193,11 +196,13 @@ export class VirtualClock implements Clock {
     let cancelled = false
     const arm = (): void => {
       if (cancelled) return
-      timer = this.#time.after(Math.max(0, (due - this.now()) / this.#rate), () => {
+      const left = (due - this.now()) / this.#rate
+      // Whoever waits for a remainder below what true time can tell apart must see time pass all the same.
+      timer = this.#time.after(left > 0 ? Math.max(left, stepMs) : 0, () => {
         if (this.#state === 'ended') return
         if (this.#state === 'paused') this.#waiting.push(arm)
         // The clock stood still meanwhile: the time is not over yet.
-        else if (this.now() < due - 1e-6) arm()
+        else if (this.now() < due - stepMs) arm()
         else fire()
       })
     }
