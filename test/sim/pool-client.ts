@@ -26,9 +26,11 @@ export class SimulatedClient {
   readonly refusals = new Map<string, number>()
   granted = 0
   lost = 0
+  moved = 0
   /** Something was heard since the pool was last checked: only then can it believe in more than before. */
   heard = false
-  demand: Demand
+  readonly demand: Demand
+  onLost: ((what: string) => void) | undefined
   readonly #pool: SimulatedPool
   readonly #random: SeededRandom
   #process: { core: ClientCore; clock: VirtualClock; bus: MemoryBus } | undefined
@@ -36,6 +38,7 @@ export class SimulatedClient {
   #wanted = 0
   #state: 'running' | 'stopped' | 'suspended' = 'running'
   #starts = 0
+  #rests = false
 
   constructor(pool: SimulatedPool, name: string, demand: Demand) {
     this.#pool = pool
@@ -97,7 +100,8 @@ export class SimulatedClient {
     const [least, most] = this.demand.pauseMs
     clock.after(this.#random.between(least, most), () => {
       if (this.#process?.core !== core) return
-      if (this.#holds.size + this.#wanted < this.demand.holdsMax) this.#acquire(core, clock)
+      const isBusy = this.#holds.size + this.#wanted >= this.demand.holdsMax
+      if (!this.#rests && !isBusy) this.#acquire(core, clock)
       this.#want(core, clock)
     })
   }
@@ -112,11 +116,12 @@ export class SimulatedClient {
     const giveUp = core.acquire(
       { feature, count, user: this.name, host: 'sim', waitMs },
       {
-        lost: () => {
+        lost: ({ code, detail }) => {
           this.lost++
+          this.onLost?.(`${this.name} lost ${box.hold?.id ?? ''}: ${code} ${detail}`)
           if (box.hold !== undefined) this.#holds.delete(box.hold)
         },
-        moved: () => {},
+        moved: () => this.moved++,
         renewed: () => {},
       },
       outcome => {
@@ -139,7 +144,7 @@ export class SimulatedClient {
     const { hold } = outcome
     this.granted++
     this.#holds.add(hold)
-    const [least, most] = this.demand.holdMs
+    const [least, most] = this.#rests ? [0, 0] : this.demand.holdMs
     clock.after(this.#random.between(least, most), () => this.#release(hold))
     return hold
   }
@@ -150,7 +155,7 @@ export class SimulatedClient {
 
   /** Gives everything back and wants nothing more. */
   rest(): void {
-    this.demand = { ...this.demand, holdsMax: 0 }
+    this.#rests = true
     for (const hold of [...this.#holds]) this.#release(hold)
   }
 
