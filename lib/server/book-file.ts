@@ -81,10 +81,15 @@ export function decodeBook(bytes: Uint8Array): HandedOver | undefined {
   const checksum = new DataView(bytes.buffer, bytes.byteOffset + body.length, 4).getUint32(0)
   if (crc32(body) !== checksum) return undefined
   const fields: unknown = unpack(body)
-  if (!Array.isArray(fields) || fields[0] !== version) return undefined
-  const [, incarnation, data]: unknown[] = fields
+  if (!isList(fields) || fields[0] !== version) return undefined
+  const [, incarnation, data] = fields
   if (typeof incarnation !== 'number' || !(data instanceof Uint8Array)) return undefined
   return { incarnation, data: new Uint8Array(data) }
+}
+
+/** `Array.isArray` would make its elements `any`. */
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
 }
 
 function readIfThere(path: string): Uint8Array | undefined {

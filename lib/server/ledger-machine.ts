@@ -96,12 +96,16 @@ function* rowsOf(chunks: readonly Uint8Array[]): Generator<Row> {
   for (const chunk of chunks) {
     const slice: unknown = unpack(chunk)
     // Raft has checked the bytes; what does not fit here was written by another version.
-    assert(Array.isArray(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
-    const [, rows]: unknown[] = slice
-    assert(Array.isArray(rows))
+    assert(isList(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
+    const rows = slice[1]
+    assert(isList(rows))
     for (const row of rows) {
       assert(row instanceof Uint8Array)
       yield unpack(row) as Row
     }
   }
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
 }

@@ -43,7 +43,7 @@ export function decodeKeepalive(data: Uint8Array): Listing | undefined {
   if (!isCount(incarnation) || incarnation === 0 || !isCount(number) || !isCount(wallMs)) {
     return undefined
   }
-  if (!Array.isArray(rows) || rows.length > usageMax) return undefined
+  if (!isList(rows) || rows.length > usageMax) return undefined
   const usage: Usage[] = []
   for (const row of rows) {
     const entry = usageOf(row)
@@ -54,8 +54,8 @@ export function decodeKeepalive(data: Uint8Array): Listing | undefined {
 }
 
 function usageOf(row: unknown): Usage | undefined {
-  if (!Array.isArray(row) || row.length !== 4) return undefined
-  const [feature, inUse, granted, denied]: unknown[] = row
+  if (!isList(row) || row.length !== 4) return undefined
+  const [feature, inUse, granted, denied] = row
   if (typeof feature !== 'string' || !isFeatureName(feature)) return undefined
   if (!isCount(inUse) || !isCount(granted) || !isCount(denied)) return undefined
   if (inUse > bounds.allocationsMax) return undefined
@@ -74,14 +74,18 @@ export function decodeClaim(data: Uint8Array): Claim | undefined {
   return { server, bootId, since }
 }
 
-function decode(data: Uint8Array, bytesMax: number): unknown[] | undefined {
+function decode(data: Uint8Array, bytesMax: number): readonly unknown[] | undefined {
   if (data.length > bytesMax) return undefined
   try {
     const fields: unknown = packr.unpack(data)
-    return Array.isArray(fields) && fields[0] === version ? fields : undefined
+    return isList(fields) && fields[0] === version ? fields : undefined
   } catch {
     return undefined
   }
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
 }
 
 function isCount(value: unknown): value is number {

@@ -91,11 +91,7 @@ t.test('each change and each question, at any server, in msgpack and in JSON', a
   run('seats', {}, { ok: true, seats: [] })
   const settings = { tickMs: 500, leaseTicks: 40, seatTicks: 20 }
   run('settings-set', { ...change, id: '14', settings }, ok)
-  run(
-    'status',
-    {},
-    { ok: true, status: { settings, features: [{ name: 'cad' }] } },
-  )
+  run('status', {}, { ok: true, status: { settings, features: [{ name: 'cad' }] } })
   const status = pool.ask('status', {}, { at: 'gamma' })
   if (!status?.ok) throw new Error('no status')
   const [cad] = status.status.features

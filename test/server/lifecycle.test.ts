@@ -209,7 +209,7 @@ t.test('events tell of roles, leases and servers that are gone', async t => {
   const seen: string[] = []
   const { bus } = pool.connect('watcher')
   bus.subscribe(pool.subjects.events, ({ subject, data }) => {
-    const event: { server: string; event?: string } = unpack(data)
+    const event = unpack(data) as { server: string; event?: string }
     seen.push(`${subject.split('.')[4]} ${event.server} ${event.event ?? ''}`.trim())
   })
   pool.run(10)

@@ -106,7 +106,9 @@ t.test('a command through a follower: synced everywhere, told everywhere, once',
   pool.settle()
   const events: SyncEvent[] = []
   const watcher = pool.connect('watcher')
-  watcher.bus.subscribe(pool.subjects.syncEvent('*'), ({ data }) => events.push(unpack(data)))
+  watcher.bus.subscribe(pool.subjects.syncEvent('*'), ({ data }) =>
+    events.push(unpack(data) as SyncEvent),
+  )
   pool.run(100)
   const [first, second] = followersOf(pool)
   const request = { ...change, id: 'add-cad', feature: 'cad', allocations: 30 }
@@ -177,7 +179,9 @@ t.test('cut off: the lease ends first, then the incarnation; healed, it begins a
   pool.run(3_000)
   const events: ServerEvent[] = []
   const watcher = pool.connect('watcher')
-  watcher.bus.subscribe(pool.subjects.serverEvent('*'), ({ data }) => events.push(unpack(data)))
+  watcher.bus.subscribe(pool.subjects.serverEvent('*'), ({ data }) =>
+    events.push(unpack(data) as ServerEvent),
+  )
   const [lost, other] = followersOf(pool)
   isolate(pool, lost)
   const server = pool.server(lost)
