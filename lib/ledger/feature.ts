@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import type { Feature, LedgerState } from './state.ts'
 
-const featureName = /^[A-Za-z0-9_-]{1,64}(?:@[A-Za-z0-9_-]{1,64})?$/
+const featureName = /^[A-Za-z0-9_-]{1,64}(?:@[A-Za-z0-9_.-]{1,64})?$/
 
 export const thresholdDefault = 0.9
 

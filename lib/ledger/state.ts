@@ -46,7 +46,7 @@ export interface FeatureUsage {
 }
 
 export interface Feature {
-  /** `cad` or `cad@2026`. 1 to 64 characters of `A-Z a-z 0-9 _ -`, then at most one `@` and as many again. */
+  /** `cad` or `cad@2026.1`. 1 to 64 characters of `A-Z a-z 0-9 _ -`, then at most one `@` and as many, `.` too. */
   readonly name: string
   /** Key id of the vendor whose codes may add to it; absent for the pool's own. */
   readonly vendor?: string

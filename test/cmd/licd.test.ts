@@ -152,6 +152,7 @@ t.test('a pool, from init to a clean stop', async t => {
     t.match(await run('ctl feature add cad 3 --local --id add-cad'), { stdout: /as done before/ })
     t.equal((await run('ctl feature add cad 3 --local')).code, 'LICD_FEATURE_EXISTS')
     t.equal((await run('ctl allocations add cad 2')).code, 0)
+    t.equal((await run('ctl feature add tool@2026.1 2 --local')).code, 0, 'a version has dots')
     const events = (await watch).stdout.split('\n')
     t.equal(events.length, 2)
     t.match(JSON.parse(events[0] ?? ''), { type: 'sync', event: { server: 'solo' } })
@@ -186,6 +187,7 @@ t.test('a pool, from init to a clean stop', async t => {
       features: [
         { name: 'cad', allocations: 5 },
         { name: 'sim', vendor: 'Acme' },
+        { name: 'tool@2026.1', allocations: 2 },
       ],
       live: ['solo'],
     })
