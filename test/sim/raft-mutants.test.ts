@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { Raft } from '../../raft/core/raft.ts'
+import { stories } from './raft-stories.ts'
 import { type RunOptions, runSeed } from './raft-world.ts'
 
 interface Mutant {
@@ -18,6 +19,8 @@ interface Mutant {
   readonly file: string
   readonly find: string
   readonly put: string
+  /** Where chance would take too long. */
+  readonly story?: keyof typeof stories
 }
 
 const mutants: readonly Mutant[] = [
@@ -26,12 +29,14 @@ const mutants: readonly Mutant[] = [
     file: 'replication',
     find: 'state.log.termAt(index) === state.currentTerm',
     put: 'index > 0',
+    story: 'oldEntryOnMajority',
   },
   {
     name: 'a vote is forgotten in a crash',
     file: 'state',
     find: 'this.#votedFor = persisted.votedFor',
     put: 'this.#votedFor = undefined',
+    story: 'secondVoteAfterRestart',
   },
   {
     name: 'a term is forgotten in a crash',
@@ -100,6 +105,7 @@ const mutants: readonly Mutant[] = [
     file: 'follower',
     find: 'state.commitTo(Math.min(leaderCommit, lastIndex))',
     put: 'state.commitTo(Math.min(leaderCommit, log.lastIndex))',
+    story: 'commitBeyondMatch',
   },
   {
     name: 'a heartbeat commits beyond what matched',
@@ -150,16 +156,17 @@ const mutants: readonly Mutant[] = [
     put: 'state.send(',
   },
   {
-    name: 'entries in flight are never sent again',
-    file: 'progress',
-    find: 'probe(nextIndex = this.matchIndex + 1, paused = false) {',
-    put: 'probe(nextIndex = this.nextIndex, paused = false) {',
+    name: 'a lost probe is never repeated (etcd#10308)',
+    file: 'replication',
+    find: 'mode.paused = false',
+    put: 'mode.paused = true',
   },
   {
     name: 'a truncated proposal is called lost at once (Figure 8)',
     file: 'fate',
     find: '.filter(proposal => termAt(proposal.index) !== proposal.term)',
     put: '',
+    story: 'truncatedComesBack',
   },
   {
     name: 'a leader that hears nobody goes on for ever',
@@ -169,17 +176,19 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-const seeds = Number(process.env.RAFT_MUTANT_SEEDS ?? 150)
+const seeds = Number(process.env.RAFT_MUTANT_SEEDS ?? 120)
 const cases: readonly RunOptions[] = [
-  { size: 3 },
-  { size: 5 },
+  { size: 3, harsh: true },
+  { size: 5, harsh: true },
   { size: 2 },
   { size: 3, membership: true },
   { size: 4 },
+  { size: 3, membership: true, harsh: true },
 ]
 
 const compiled = fileURLToPath(new URL('../../raft/core/', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'raft-mutants-'))
+t.setTimeout(120_000)
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
 
@@ -197,27 +206,51 @@ async function build({ file, find, put }: Mutant, number: number): Promise<typeo
   return module.Raft
 }
 
-/** The number of seeds until it is caught, and by what; `undefined` when it is not. */
+/** By what it was caught; `undefined` when it was not. */
+function caught(run: () => void): string | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    const cause = error instanceof Error ? (error.cause ?? error) : undefined
+    assert(cause instanceof assert.AssertionError, String(error))
+    return cause.message.split('\n')[0] ?? ''
+  }
+}
+
+/** Runs seeds until one catches it. */
 function hunt(core: typeof Raft): { readonly after: number; readonly by: string } | undefined {
   for (let n = 0; n < seeds; n++) {
     const options = cases[n % cases.length]
     assert(options !== undefined)
-    try {
-      runSeed(n, { ...options, core })
-    } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined
-      assert(cause instanceof assert.AssertionError, String(error))
-      return { after: n + 1, by: cause.message.split('\n')[0] ?? '' }
-    }
+    const by = caught(() => void runSeed(n, { ...options, core, faultsMs: 2000 }))
+    if (by !== undefined) return { after: n + 1, by }
   }
   return undefined
 }
 
+t.test('the core as it is passes every seed and every story', async t => {
+  t.equal(hunt(Raft), undefined)
+  for (const [name, story] of Object.entries(stories)) {
+    t.equal(
+      caught(() => story(Raft)),
+      undefined,
+      name,
+    )
+  }
+})
+
 t.test('known bugs are caught', async t => {
-  t.equal(hunt(Raft), undefined, 'the core as it is passes every seed')
   for (const [number, mutant] of mutants.entries()) {
-    const caught = hunt(await build(mutant, number))
-    t.ok(caught, mutant.name)
-    t.comment(caught === undefined ? 'not caught' : `caught after ${caught.after}: ${caught.by}`)
+    const { name, story } = mutant
+    const core = await build(mutant, number)
+    if (story !== undefined) {
+      const by = caught(() => stories[story](core))
+      t.ok(by, `${name}: by the story ${story}`)
+    } else {
+      const found = hunt(core)
+      t.ok(found, name)
+      t.comment(found === undefined ? 'not caught' : `after ${found.after} seeds: ${found.by}`)
+    }
   }
 })

@@ -24,6 +24,8 @@ export interface RunOptions {
   /** Virtual ms of faults. */
   readonly faultsMs?: number
   readonly membership?: boolean
+  /** Every rate at its worst, and one entry a message: for what takes several elections to go wrong. */
+  readonly harsh?: boolean
   /** Another build of the core: how mutants are put to the test. */
   readonly core?: new (options: RaftOptions) => Raft
 }
@@ -71,7 +73,8 @@ export class RaftWorld {
   /** The one that stays cut off to the end. */
   broken: string | undefined
 
-  constructor(seed: number, { size, membership = false, core = Raft }: RunOptions) {
+  constructor(seed: number, options: RunOptions) {
+    const { size, membership = false, harsh = false, core = Raft } = options
     this.random = new SeededRandom(seed)
     const { random } = this
     this.#core = core
@@ -80,9 +83,9 @@ export class RaftWorld {
       ...defaultSettings,
       electionTimeoutMs,
       heartbeatMs: 20,
-      maxEntriesPerMessage: random.between(1, 8),
+      maxEntriesPerMessage: harsh ? 1 : random.between(1, 8),
       maxBytesPerMessage: random.pick([64, 200, 2000]),
-      maxInflightMessages: random.between(1, 6),
+      maxInflightMessages: harsh ? 1 : random.between(1, 6),
       maxInflightBytes: random.pick([64, 300, 5000]),
       maxUncommittedBytes: random.pick([200, 1000, 100_000]),
       maxUnappliedBytes: random.pick([64, 500, 100_000]),
@@ -91,12 +94,12 @@ export class RaftWorld {
       maxPendingReads: random.between(1, 10),
     }
     this.snapshotEvery = random.pick([4, 15, 1000])
-    this.#lossRate = random.pick([0, 0.02, 0.1, 0.25])
+    this.#lossRate = harsh ? 0.1 : random.pick([0, 0.02, 0.1, 0.25])
     this.#repeatRate = random.pick([0, 0.05, 0.2])
-    this.#lateRate = random.pick([0.01, 0.05, 0.2])
-    this.#bounceRate = random.pick([0, 0, 0.03, 0.15])
-    this.#strikeRate = random.pick([0, 0.05, 0.3, 0.7])
-    this.#calmMs = random.pick([25, 60, 60, 150])
+    this.#lateRate = harsh ? 0.2 : random.pick([0.01, 0.05, 0.2])
+    this.#bounceRate = harsh ? 0.15 : random.pick([0, 0, 0.03, 0.15])
+    this.#strikeRate = harsh ? 0.8 : random.pick([0, 0.05, 0.3, 0.7])
+    this.#calmMs = harsh ? 25 : random.pick([25, 60, 60, 150])
     this.#misfortunes = [...misfortunes, ...misfortunes].filter(() => random.chance(0.6))
     this.servers = ids.slice(0, size).map(id => new SimServer(this, id))
     const configuration = configurationOf(ids.slice(0, size))
@@ -384,10 +387,13 @@ export function runSeed(seed: number, options: RunOptions): RunResult {
   try {
     return new RaftWorld(seed, options).run(options.faultsMs ?? 3000)
   } catch (error) {
-    const { size, membership = false } = options
+    const { size, membership = false, harsh = false } = options
     const text = error instanceof Error ? error.message : String(error)
-    throw new Error(`seed ${seed}, size ${size}, membership ${membership}: ${text}`, {
-      cause: error,
-    })
+    throw new Error(
+      `seed ${seed}, size ${size}, membership ${membership}, harsh ${harsh}: ${text}`,
+      {
+        cause: error,
+      },
+    )
   }
 }

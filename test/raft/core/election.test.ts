@@ -110,7 +110,7 @@ t.test(
       t.match(
         effects.send,
         [{ message: { voteGranted: granted, term: 7 } }],
-        `${own} against ${last}`,
+        `${own.join()} against ${last.join()}`,
       )
     }
   },

@@ -79,7 +79,7 @@ t.test('5.3: the consistency check, with a hint that skips a whole term', async 
   for (const { prev, reply } of cases) {
     const core = coreOf('a', own)
     const { send, persist } = core.step({ type: 'message', message: append(4, [...prev], []) })
-    t.match(send, [{ message: { result: reply } }], `${prev}`)
+    t.match(send, [{ message: { result: reply } }], prev.join())
     t.equal(persist?.truncateFrom, undefined)
     t.equal(core.lastIndex, 6)
   }
@@ -153,7 +153,9 @@ t.test('Figure 7: a new leader brings every kind of follower level', async t => 
     f: [1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
   }
   const ids = ['a', ...Object.keys(followers)]
-  const states = Object.entries(followers).map(([id, terms]) => [id, stateOf(ids, terms, 7)])
+  const states = Object.entries(followers).map(
+    ([id, terms]) => [id, stateOf(ids, terms, 7)] as const,
+  )
   const cluster = new Cluster({ a: stateOf(ids, leader, 7), ...Object.fromEntries(states) })
   cluster.cut.add('*>d')
   cluster.elect('a')
