@@ -1,6 +1,8 @@
 import t from 'tap'
+import { readToken, tokenKey } from '../../lib/token.ts'
 import { hold, inUse, pool, shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
+import { macKey, poolName } from './world.ts'
 
 t.test('fail-over with spare: the seat is confirmed elsewhere at once', async t => {
   const world = pool(9)
@@ -66,6 +68,40 @@ t.test('R6, R7 - a repeated old message moves nothing', async t => {
   const again = probe.move('b', 's', token)
   t.strictSame(kinds(again), ['renewed'], 'a seat of this book needs no challenge')
   t.equal(inUse(world, 'b'), 1)
+})
+
+t.test('R6 - a taker counts what was moved to it, even when it cannot tell the client', async t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 }, { commitMs: [50, 60] })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.seat('b', 'full')
+  const [challenge] = probe.renew('b', { seatId: 's', token, failover: true })
+  t.equal(challenge?.kind, 'challenge')
+  if (challenge?.kind !== 'challenge') return
+  const confirmed = { seatId: 's', token, failover: true, confirm: challenge.nonce }
+  t.strictSame(kinds(probe.renew('b', confirmed, 20)), ['pending'])
+  const { host } = world.server('b')
+  const { leaseUntil } = host
+  host.leaseUntil = 0
+  world.time.run(100)
+  t.match(shares(world), { a: 0, b: 2 })
+  t.match(world.server('b').service.seats({ limit: 1, after: 'full' }).seats, [{ state: 'moved' }])
+  host.leaseUntil = leaseUntil
+  t.strictSame(kinds(probe.acquire('b', { requestId: 'n', waitMs: 5_000 }, 200)), ['waiting', 'renewed'])
+  t.strictSame(kinds(probe.renew('b', { seatId: 's', token })), ['renewed'])
+})
+
+t.test('R4 - a token proves nothing beyond the end of its server\u2019s run', async t => {
+  const world = pool(9, 'even', { settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 } })
+  const probe = new Probe(world)
+  const key = tokenKey(macKey)
+  const proofOf = (seatId: string) => readToken(key, poolName, probe.seat('c', seatId))
+  t.match(proofOf('s'), { server: 'c', incarnation: 1, seatTick: 3, lastTick: 33 })
+  world.loss = 1
+  world.time.run(10_000)
+  const downAt = world.truth.state.servers.get('c')?.downAt ?? 0
+  t.match(proofOf('later'), { seatTick: 13, lastTick: downAt - 1 })
+  t.ok(downAt - 1 < 13 + 30)
 })
 
 t.test('R6 - a seat that was released cannot be claimed elsewhere', async t => {
