@@ -87,7 +87,10 @@ t.test('R6 - a taker counts what was moved to it, even when it cannot tell the c
   t.match(shares(world), { a: 0, b: 2 })
   t.match(world.server('b').service.seats({ limit: 1, after: 'full' }).seats, [{ state: 'moved' }])
   host.leaseUntil = leaseUntil
-  t.strictSame(kinds(probe.acquire('b', { requestId: 'n', waitMs: 5_000 }, 200)), ['waiting', 'renewed'])
+  t.strictSame(kinds(probe.acquire('b', { requestId: 'n', waitMs: 5_000 }, 200)), [
+    'waiting',
+    'renewed',
+  ])
   t.strictSame(kinds(probe.renew('b', { seatId: 's', token })), ['renewed'])
 })
 
