@@ -26,6 +26,8 @@ export interface AcquireRequest {
 
 /** How long a request that does not wait for a seat waits for a server's answer. */
 export const answerMs = 10_000
+/** Without a server for so long, that is what a request that failed is told. */
+const absentMs = 5_000
 const retryMs = 1_000
 /** What another server may grant though this one does not. */
 const elsewhere = new Set(['LICD_OVER_LIMIT', 'LICD_TOO_BUSY'])
@@ -68,6 +70,7 @@ export class Acquiring {
       user,
       host,
       waits: waitMs !== undefined,
+      waitMs: waitMs ?? answerMs,
       deadline: now + (waitMs ?? answerMs),
       tried: new Set(),
       refusal: undefined,
@@ -219,8 +222,10 @@ export class Acquiring {
 
   #tooLate(record: AcquireRecord): Refusal {
     if (record.refusal !== undefined && !record.waits) return record.refusal
-    if (this.#servers.home === undefined) return { code: this.#servers.absence, detail: '' }
-    return { code: 'LICD_TIMEOUT', detail: '' }
+    // A moment without a server is no reason; to have had none for the whole of the request is.
+    const ms = Math.min(record.waitMs, absentMs)
+    const code = this.#servers.absence(this.#time.now(), ms) ?? 'LICD_TIMEOUT'
+    return { code, detail: '' }
   }
 
   #ask(record: AcquireRecord, server: string): void {

@@ -10,7 +10,7 @@ import type { Bus, BusMessage, Clock, Random, Subscription, Timer } from '../../
 import type { Code } from '../error.ts'
 import { decodeAnswer, decodeFound, type Answer } from '../protocol/seat-codec.ts'
 import type { SeatResult } from '../protocol/seat.ts'
-import { isServerName, subjects } from '../protocol/subject.ts'
+import { anyServer, isServerName, subjects } from '../protocol/subject.ts'
 import { Acquiring, type AcquireRequest } from './acquiring.ts'
 import { Holding } from './holding.ts'
 import { Outbox, type Sent } from './outbox.ts'
@@ -108,6 +108,7 @@ export class ClientCore {
     })
     this.#outbox = outbox
     const servers = new Servers({
+      now: time.now(),
       // One round for each preferred server that is not avoided; after that any is as good.
       find: round => {
         const fit = prefer.filter(server => !servers.isAvoided(server, time.now()))
@@ -222,7 +223,7 @@ export class ClientCore {
     const batch = Number(number)
     const sent = this.#outbox.sent(batch)
     if (message.noResponders) {
-      if (operation === 'find') this.#servers.nobody(this.#time.now())
+      if (operation === 'find') this.#nobodyFound(server)
       else if (isServerName(server)) this.#nobodyAt(server, batch)
     } else if (operation === 'find') {
       const found = decodeFound(message.data)
@@ -294,6 +295,14 @@ export class ClientCore {
       // Said of the server, not of the seat: everything goes elsewhere.
       if (!this.#servers.isAvoided(server, this.#time.now())) this.#leave(server, result)
     } else if (!isSeat) this.#acquiring.refused(id, server, result)
+  }
+
+  /** No server at all: later. A server that was asked first is not there: any other, at once. */
+  #nobodyFound(server: string): void {
+    const now = this.#time.now()
+    if (server === anyServer) this.#servers.nobody(now)
+    else this.#servers.resume(now)
+    this.#wake(0)
   }
 
   /** Nobody listens at the server's subject: it is gone, and the message was not delivered. */

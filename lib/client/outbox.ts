@@ -99,7 +99,6 @@ export class Outbox {
     this.replyPrefix = `${options.bus.inbox}.licd.`
   }
 
-  /** Asks any server who it is. */
   /** Asks one server, or any, whether it serves. */
   find(server: string = anyServer): void {
     this.#publish(server, 'find', batch => encodeFind(batch, this.#clientId))

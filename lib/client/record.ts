@@ -36,6 +36,7 @@ export interface AcquireRecord extends Asking {
   readonly host: string
   /** Whether to wait at the server for a seat; else only for its answer. */
   readonly waits: boolean
+  readonly waitMs: number
   readonly deadline: number
   /** Servers that refused in a way that another may not. */
   readonly tried: Set<string>

@@ -34,6 +34,7 @@ export class Servers {
   readonly #random: Random
   readonly #onHome: (home: string | undefined) => void
   #home: string | undefined
+  #homelessFrom: number | undefined
   /** Round of the search under way, 0 when there is none. */
   #round = 0
   #findAt = Infinity
@@ -41,11 +42,13 @@ export class Servers {
   #idleSeen = false
 
   constructor(options: {
+    readonly now: number
     /** Sends a `find`; the search's first round is 1. */
     readonly find: (round: number) => void
     readonly random: Random
     readonly onHome: (home: string | undefined) => void
   }) {
+    this.#homelessFrom = options.now
     this.#find = options.find
     this.#random = options.random
     this.#onHome = options.onHome
@@ -55,8 +58,9 @@ export class Servers {
     return this.#home
   }
 
-  /** Why there is no home. */
-  get absence(): 'LICD_NOT_SERVING' | 'LICD_NO_SERVER' {
+  /** Why there has been no home for as long as `ms`; undefined when there is or was one. */
+  absence(now: number, ms: number): 'LICD_NOT_SERVING' | 'LICD_NO_SERVER' | undefined {
+    if (this.#homelessFrom === undefined || now - this.#homelessFrom < ms) return undefined
     return this.#idleSeen ? 'LICD_NOT_SERVING' : 'LICD_NO_SERVER'
   }
 
@@ -96,7 +100,8 @@ export class Servers {
     this.#round = 0
     this.#findAt = Infinity
     this.#idleSeen = false
-    if (this.#home === undefined) this.#home = server
+    this.#home ??= server
+    this.#homelessFrom = undefined
     if (seeking) this.#onHome(this.#home)
   }
 
@@ -109,6 +114,7 @@ export class Servers {
     }
     if (this.#home !== server) return
     this.#home = undefined
+    this.#homelessFrom = now
     this.seek(now)
     this.#onHome(undefined)
   }

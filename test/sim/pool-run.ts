@@ -34,9 +34,9 @@ export class PoolRun {
     this.seed = seed
     const random = new SeededRandom(`pool ${seed}`)
     this.random = random
-    const leaseTicks = random.between(8, 24)
-    const seatTicks = random.between(5, leaseTicks)
-    this.settings = { tickMs: random.pick([250, 500]), leaseTicks, seatTicks }
+    const leaseTicks = random.between(8, 20)
+    const seatTicks = random.between(6, leaseTicks)
+    this.settings = { tickMs: random.pick([500, 1_000]), leaseTicks, seatTicks }
     // Fewer heartbeats than in production: most of a run's events would be theirs.
     const raft = { electionTimeoutMs: 1_000, heartbeatMs: 250 }
     this.pool = simulatePool({ seed, servers, settings: this.settings, raft })
