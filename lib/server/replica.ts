@@ -255,8 +255,10 @@ export class Replica {
     const told: AppliedCommand = { index, id, body, result, duplicate, changed }
     const { hooks } = this.#options
     hooks.adopt(told)
-    this.#submitter.applied(id, result, duplicate)
-    this.#intake.applied(id)
+    if (this.ledger.state.results.has(id)) {
+      this.#submitter.applied(id, result, duplicate)
+      this.#intake.applied(id)
+    } else this.#submitter.refusedForNow(id, result)
     if (body.type === 'tick' && result.ok) {
       this.#submitter.ticked()
       this.#intake.ticked()

@@ -21,6 +21,8 @@ interface Pending {
   readonly done: ((outcome: Outcome) => void)[]
   /** When it was last given to a leader; `undefined` when it never was. */
   sentAt: number | undefined
+  /** It was refused for the moment; another copy of it may yet be applied. */
+  refusal?: Result
 }
 
 export interface SubmitterOptions {
@@ -83,11 +85,22 @@ export class Submitter {
     this.#settle(id, { type: 'applied', result, duplicate })
   }
 
+  /**
+   * Its entry was refused and the ledger keeps no memory of that (LICD_TOO_BUSY): a copy that stands further on
+   * in the log may take effect all the same, so the refusal is an outcome only once the deadline has passed.
+   */
+  refusedForNow(id: string, refusal: Result): void {
+    const pending = this.#pending.get(id)
+    if (pending !== undefined) pending.refusal = refusal
+  }
+
   /** A tick was applied: commands whose deadline has passed can be applied no more, anywhere. */
   ticked(): void {
     const { tick } = this.#options.state()
-    for (const [id, { command }] of this.#pending) {
-      if (command.deadline < tick) this.#settle(id, { type: 'expired' })
+    for (const [id, { command, refusal }] of this.#pending) {
+      if (command.deadline >= tick) continue
+      if (refusal === undefined) this.#settle(id, { type: 'expired' })
+      else this.applied(id, refusal, false)
     }
   }
 

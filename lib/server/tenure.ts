@@ -52,8 +52,11 @@ export class Tenure {
   #incarnation = 0
   #tickAppliedAt = 0
   #holdsLease = false
-  /** Listings in ticks up to this one extend no lease: the ticks that follow may come sooner than they should. */
+  /** As of the tick applied last. */
+  #tickMs = 0
+  /** Up to this tick the ticks that follow may come sooner than the settings say, but not sooner than the floor. */
   #unsureUntil = 0
+  #tickMsFloor = 0
   #closed = false
 
   constructor(options: TenureOptions) {
@@ -122,13 +125,16 @@ export class Tenure {
   /** An entry was applied; afterwards `incarnation` and `leaseUntil` say what it made of them. */
   adopt({ body, result, duplicate }: AppliedCommand): void {
     if (result.ok && body.type === 'tick') this.#ticked()
-    if (result.ok && body.type === 'change-settings' && !duplicate) this.#unsure()
+    if (result.ok && body.type === 'change-settings' && !duplicate) {
+      this.#unsure(Math.min(this.#tickMs, body.settings.tickMs))
+    }
     if (body.type === 'hello' && this.#isForeign(body)) this.#options.hooks.usurped()
     if (this.#isOver()) this.#end()
   }
 
   adoptSnapshot(): void {
-    this.#unsure()
+    // What the settings were meanwhile is not known: listings extend nothing until it does not matter (R11).
+    this.#unsure(0)
     if (this.#isOver()) this.#end()
   }
 
@@ -136,9 +142,12 @@ export class Tenure {
     this.#tickAppliedAt = this.#options.clock.now()
     const { tick, settings, servers } = this.#options.state()
     const record = servers.get(this.#options.server)
+    this.#tickMs = settings.tickMs
     if (this.#incarnation === 0 || record?.incarnation !== this.#incarnation) return
     if (record.listedTick !== tick) return
-    if (tick > this.#unsureUntil) this.#lease.listed(record.listedNumber, settings)
+    const isSure = tick > this.#unsureUntil
+    const tickMs = isSure ? settings.tickMs : Math.min(settings.tickMs, this.#tickMsFloor)
+    this.#lease.listed(record.listedNumber, { ...settings, tickMs })
     this.#keepalives.listed(record.listedNumber)
     this.#lookAtLease()
   }
@@ -147,8 +156,11 @@ export class Tenure {
    * Leases are counted in ticks, and the leader may have proposed a tick or two before it applied a change of
    * `tickMs`: those come as soon as the old settings said.
    */
-  #unsure(): void {
-    this.#unsureUntil = this.#options.state().tick + unsureTicks
+  #unsure(tickMsFloor: number): void {
+    const { tick } = this.#options.state()
+    const isUnsure = tick <= this.#unsureUntil
+    this.#tickMsFloor = isUnsure ? Math.min(this.#tickMsFloor, tickMsFloor) : tickMsFloor
+    this.#unsureUntil = tick + unsureTicks
   }
 
   /** A `hello` for this name that no boot of this process said, while it serves. */

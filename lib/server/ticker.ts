@@ -11,8 +11,11 @@ import type { Clock, Timer } from '../../raft/ports.ts'
 import type { Listing, Usage } from '../ledger/command.ts'
 import type { LedgerState } from '../ledger/state.ts'
 
-/** Bytes of usage in one tick, roughly; beyond it listings go without (the lease matters more). */
-const usageRowsMax = 4_000
+/**
+ * Rows of usage in one tick, so that with the longest names it stays below what Raft takes in one entry. Beyond
+ * it listings go without, and what they told is lost: a lease matters more than a statistic.
+ */
+const usageRowsMax = 1_500
 const uncommittedMax = 2
 
 export interface TickerOptions {

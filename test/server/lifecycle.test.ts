@@ -231,3 +231,23 @@ t.test('events tell of roles, leases and servers that are gone', async t => {
   pool.run(10)
   t.ok(seen.includes(`server ${dead} stopping`))
 })
+
+t.test('a change of tickMs: no lease counts on ticks that may still come as before', async t => {
+  const { pool } = makePool()
+  pool.run(3_000)
+  const server = pool.server(three.find(name => name !== leaderOf(pool)) ?? '')
+  const settings = { tickMs: 10_000, leaseTicks: 30, seatTicks: 30 }
+  pool.ask(
+    'settings-set',
+    { id: 's', by: 'test', timeoutMs: 5_000, settings },
+    { at: server.server },
+  )
+  const { tick } = server.ledger.state
+  const left = (): number => server.leaseUntil - server.clock.now()
+  for (let n = 1; n <= 3; n++) {
+    pool.runUntil(() => server.ledger.state.tick === tick + n, 60_000)
+    t.ok(left() > 19_000 && left() < 29_500, `by the shorter of the two: ${left()}`)
+  }
+  pool.runUntil(() => server.ledger.state.tick === tick + 4, 60_000)
+  t.ok(left() > 280_000 && left() < 295_000, `then by the new one: ${left()}`)
+})

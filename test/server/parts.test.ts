@@ -314,8 +314,14 @@ t.test('submitter - presses a command until it is applied here or cannot be any 
   submitter.installed()
   t.match(outcomes[2], { type: 'applied', result: { revision: 4 } }, 'a snapshot tells of it')
   submitter.submit(command('e', 20), outcome => outcomes.push(outcome))
+  submitter.refusedForNow('e', { ok: false, code: 'LICD_TOO_BUSY' })
+  t.equal(outcomes.length, 3, 'a copy of it may yet be applied')
+  state.tick = 21
+  submitter.ticked()
+  t.match(outcomes[3], { type: 'applied', result: { code: 'LICD_TOO_BUSY' } })
+  submitter.submit(command('f', 30), outcome => outcomes.push(outcome))
   submitter.close()
-  t.strictSame(outcomes[3], { type: 'rejected' })
+  t.strictSame(outcomes[4], { type: 'rejected' })
 })
 
 t.test('submitter - bounded', async t => {

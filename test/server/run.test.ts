@@ -177,6 +177,34 @@ function askUntil<Answer>(run: () => Promise<Answer>): Promise<Answer> {
   })
 }
 
+t.test('without NATS a server waits, says so, and can be told to give up', async t => {
+  const folder = t.testdir()
+  const { folders } = await initPool(initOptions(folder, { servers: ['alpha'] }))
+  const nats = await startNatsServer()
+  const { url } = nats
+  await nats.stop()
+  const abort = new AbortController()
+  const seen: string[] = []
+  const warn = (event: string): void => {
+    seen.push(event)
+    abort.abort()
+  }
+  const start = startServer({
+    dataFolder: folders.alpha ?? '',
+    nats: { servers: url },
+    log: { ...silentLogger, warn },
+    signal: abort.signal,
+  })
+  t.equal(await refusal(start), 'LICD_CLOSED')
+  t.strictSame(seen, ['nats-wait'])
+  const again = startServer({
+    dataFolder: folders.alpha ?? '',
+    nats: { servers: url, waitMs: 0 },
+    log: silentLogger,
+  })
+  t.equal(await refusal(again), 'LICD_NATS_UNREACHABLE', 'the folder was given free')
+})
+
 t.test('three servers over NATS and LevelDB', async t => {
   const folder = t.testdir()
   let nats = await startNatsServer()
