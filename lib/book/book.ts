@@ -236,12 +236,16 @@ export class SeatBook {
         for (const stock of this.#stocks.values()) stock.unknown = 0
       }
     }
-    for (let seat = this.#byClock.peek(); seat !== undefined && seat.due <= now;) {
+    let seat = this.#byClock.peek()
+    while (seat !== undefined && seat.due <= now) {
       if (seat.expiresAt > now) this.#byClock.reorder(seat, seat.expiresAt)
       else this.#expire(seat)
       seat = this.#byClock.peek()
     }
-    for (let seat = this.#byTick.peek(); seat !== undefined && seat.due < tick;) {
+    seat = this.#byTick.peek()
+    while (seat !== undefined && seat.due < tick) {
+      // R7: the incarnation before may have renewed it since the move, with a token that this book does not know.
+      if (seat.state === 'moved' && this.isRelearning) seat.stock.unknown++
       this.#drop(seat)
       seat = this.#byTick.peek()
     }

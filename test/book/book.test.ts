@@ -164,11 +164,27 @@ t.test('R7 - relearning: the share is in use until its seats are known or over',
   book.release(book.grant(stock, 'new', client, term(100, 50), 0))
   t.equal(stock.spare, 1, 'a seat of this incarnation is grantable at once')
   book.advance(0, 40)
-  t.equal(stock.unknown, 1)
+  t.equal(stock.unknown, 2, 'the moved one among them')
+  t.equal(stock.inUse, 2)
   book.advance(0, 41)
   t.equal(stock.unknown, 0)
   t.notOk(book.isRelearning)
   t.throws(() => book.relearn(stock, 'y', client, term(100, 50), 0))
+})
+
+t.test('R7 - a seat moved here before the restart may have been renewed here since', async t => {
+  const book = bookWith(1)
+  const stock = book.stock('cad')
+  book.recall({ seatId: 'm', feature: 'cad', until: 12 })
+  book.startRelearning(41)
+  book.advance(0, 12)
+  t.equal(stock.spare, 0, 'the move is forgotten, the seat may live')
+  book.relearn(stock, 'm', client, term(100, 50), 0)
+  t.equal(stock.inUse, 1)
+  book.advance(0, 41)
+  t.equal(stock.inUse, 1)
+  book.advance(100, 51)
+  t.equal(stock.spare, 1)
 })
 
 t.test('holders are shared, and kept no longer than their seats', async t => {

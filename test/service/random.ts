@@ -11,6 +11,8 @@ import { World, type Server } from './world.ts'
 export interface RunOptions {
   readonly seconds?: number
   readonly chaos?: boolean
+  /** Sees the world before the run begins: to trace a seed that failed. */
+  readonly watch?: (world: World, holders: readonly Holder[]) => void
 }
 
 export interface RunReport {
@@ -52,6 +54,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunReport {
     })
   for (let n = 0; n < 12; n++) holders.push(makeHolder())
   if (chaos) breakNetwork(world)
+  options.watch?.(world, holders)
 
   let most = 0
   let events = 0
@@ -124,7 +127,7 @@ function disturb(world: World, chance: World['random']): void {
     if (chance.chance(0.5)) {
       world.time.after(chance.between(1, 200), () => server.running || server.restart())
     }
-  } else if (chance.chance(0.006)) server.stop()
+  } else if (chance.chance(0.006)) stopAndMaybeStart(world, server)
   else if (chance.chance(0.01)) {
     server.clock.pause()
     const { clock } = server
@@ -139,6 +142,15 @@ function disturb(world: World, chance: World['random']): void {
   }
   if (chance.chance(0.02)) world.broker.healAll()
   chooseLeader(world, chance)
+}
+
+/** A stop takes a while: one that ends when the faults are over already is followed by a start. */
+function stopAndMaybeStart(world: World, server: Server): void {
+  server.stop(() => {
+    if (world.broker.fault !== undefined) return
+    server.restart()
+    if (world.leader === undefined) world.elect(server.name)
+  })
 }
 
 function isolate(world: World, server: Server, chance: World['random']): void {
