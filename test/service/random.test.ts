@@ -1,7 +1,7 @@
 import t from 'tap'
 import { runSeed } from './random.ts'
 
-const runs = Number(process.env.LICD_SEAT_RUNS ?? 100)
+const runs = Number(process.env.LICD_SEAT_RUNS ?? 80)
 const first = Number(process.env.LICD_SEED ?? 1)
 
 t.test(
