@@ -185,17 +185,25 @@ export class Ctl {
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
     const { clock, submit, withdraw, ledger, leader } = this.#options
     const { id, by, timeoutMs } = change
+    let step: 'looking' | 'submitted' | 'over' = 'looking'
     const timer = clock.after(timeoutMs, () => {
-      if (withdraw(id)) done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
+      const never = step === 'looking' || withdraw(id)
+      step = 'over'
+      if (never) done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
       else if (leader() === undefined) {
         done(refuse('LICD_UNKNOWN_OUTCOME', 'The leader was lost while it was under way.'))
       } else done(refuse('LICD_UNKNOWN_OUTCOME', `No outcome within ${timeoutMs} ms.`))
     })
-    const { tickMs } = ledger().state.settings
-    const deadlineTicks = Math.ceil(timeoutMs / tickMs) + 1
-    submit({ id, by, deadlineTicks }, body, outcome => {
-      timer.cancel()
-      done(answerTo(outcome, extra))
+    // What another server has applied is known here first: a repeated command is then told as such.
+    this.#afterBarrier(() => {
+      if (step === 'over') return
+      step = 'submitted'
+      const { tickMs } = ledger().state.settings
+      const deadlineTicks = Math.ceil(timeoutMs / tickMs) + 1
+      submit({ id, by, deadlineTicks }, body, outcome => {
+        timer.cancel()
+        done(answerTo(outcome, extra))
+      })
     })
   }
 
