@@ -43,11 +43,12 @@ export interface PoolOptions {
 }
 
 /** One server process; its output is kept for the message of a failing test. */
-class ServerProcess {
+export class ServerProcess {
   readonly child: ChildProcess
   readonly ready: Promise<void>
   readonly ended: Promise<number | null>
   readonly #lines: string[] = []
+  readonly #listeners = new Set<(line: string) => void>()
 
   constructor(name: string, args: readonly string[]) {
     const child = spawn(process.execPath, [program, 'serve', ...args], {
@@ -59,6 +60,7 @@ class ServerProcess {
     const keep = (line: string) => {
       this.#lines.push(line)
       if (this.#lines.length > 500) this.#lines.shift()
+      for (const hear of this.#listeners) hear(line)
     }
     if (child.stderr !== null) createInterface(child.stderr).on('line', keep)
     this.ready = new Promise((resolve, reject) => {
@@ -75,6 +77,19 @@ class ServerProcess {
     })
     // Whoever waits for it sees the failure; nobody has to wait.
     this.ready.catch(() => undefined)
+  }
+
+  /** Resolves when it has said a line that fits, past ones included. */
+  says(pattern: RegExp): Promise<void> {
+    if (pattern.test(this.output())) return Promise.resolve()
+    return new Promise(resolve => {
+      const hear = (line: string) => {
+        if (!pattern.test(line)) return
+        this.#listeners.delete(hear)
+        resolve()
+      }
+      this.#listeners.add(hear)
+    })
   }
 
   output(): string {
