@@ -65,6 +65,7 @@ class Show {
   readonly #options: DevOptions
   readonly #events: string[] = []
   readonly #hint: string
+  readonly #missing = new Set<string>()
   #status: PoolStatus | undefined
   #isAsking = false
   #screen: Screen | undefined
@@ -88,8 +89,8 @@ class Show {
     const { signal } = this.#options
     const watch = watchPool(this.#session.bus, devPool, event => {
       if (event.type === 'sync') for (const line of describe(event.event)) this.say(line)
-      else if (event.type === 'gone') this.say(`${event.event.server} answers no more`)
-      else this.say(serverWords(event.event.server, event.event.event))
+      else if (event.type === 'gone') this.#gone(event.event.server)
+      else this.#told(event.event.server, event.event.event)
     })
     const ended = new AbortController()
     if (terminal === undefined) this.say(this.#hint)
@@ -103,6 +104,18 @@ class Show {
       this.#screen?.close()
       this.#screen = undefined
     }
+  }
+
+  /** Every server that notices says so, and again while it lasts; once is enough. */
+  #gone(server: string): void {
+    if (this.#missing.has(server)) return
+    this.#missing.add(server)
+    this.say(`${server} answers no more`)
+  }
+
+  #told(server: string, event: string): void {
+    if (event === 'started') this.#missing.delete(server)
+    this.say(serverWords(server, event))
   }
 
   #press(key: string, ended: AbortController): void {

@@ -44,7 +44,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly server: string
   readonly pool: string
   readonly fingerprint: string
-  /** Resolves when it has its incarnation; rejects when it stops before. */
+  /** Resolves when it may grant (it has its first lease); rejects when it stops before. */
   readonly serving: Promise<void>
   status(): PoolStatus
   /** Clean stop (R7). Twice does no harm. */

@@ -55,7 +55,7 @@ export interface LicenseServerOptions {
   readonly log: Logger
   /** The server stops by itself, for good. Called at most once, before it has stopped. */
   readonly onFatal: (error: LicdError) => void
-  /** It got its incarnation, the first one or another. */
+  /** It may grant: it has a lease, the first one or one after a time without. */
   readonly onServing?: (incarnation: number) => void
 }
 
@@ -260,7 +260,6 @@ export class LicenseServer implements Host {
     this.log.info('serving', { incarnation, relearn, book: book !== undefined })
     this.service.start({ relearn, ...(book === undefined ? {} : { book }) })
     this.#events.server('started')
-    this.#options.onServing?.(incarnation)
   }
 
   /** Stops without ceremony: what it granted ends with its lease, what it promised with its deadline. */
@@ -348,7 +347,10 @@ export class LicenseServer implements Host {
           this.service.ended()
           if (this.#state === 'stopping') this.#leave() // there is nothing left to hand over
         },
-        leaseChanged: holds => this.#events.server(holds ? 'lease' : 'lease-lost'),
+        leaseChanged: holds => {
+          this.#events.server(holds ? 'lease' : 'lease-lost')
+          if (holds) this.#options.onServing?.(this.incarnation)
+        },
         usurped: () => this.#watch.challenge(),
         refused: ({ code, detail }) => this.#fail(new LicdError(code, detail)),
       },
