@@ -2,7 +2,7 @@ import t from 'tap'
 import { readToken, tokenKey } from '../../lib/token.ts'
 import { hold, inUse, pool, shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
-import { macKey, poolName } from './world.ts'
+import { macKey, poolName } from './names.ts'
 
 t.test('fail-over with spare: the seat is confirmed elsewhere at once', async t => {
   const world = pool(9)

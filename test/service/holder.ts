@@ -15,7 +15,8 @@ import type { BusMessage } from '../../raft/ports.ts'
 import type { MemoryBus } from '../sim/memory-bus.ts'
 import type { SeededRandom } from '../sim/seeded-random.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
-import { poolSubjects, type World } from './world.ts'
+import { poolSubjects } from './names.ts'
+import type { World } from './world.ts'
 
 interface HeldSeat {
   readonly seatId: string

@@ -10,7 +10,8 @@ import type { Host, Outcome, SeatService } from '../../lib/server/parts.ts'
 import type { MemoryBus } from '../sim/memory-bus.ts'
 import type { SeededRandom } from '../sim/seeded-random.ts'
 import type { VirtualClock } from '../sim/virtual-clock.ts'
-import { macKey, poolName, poolSubjects, type Server, type World } from './world.ts'
+import { macKey, poolName, poolSubjects } from './names.ts'
+import type { Server, World } from './world.ts'
 
 interface Submitted {
   readonly command: Command

@@ -13,7 +13,8 @@ import type { AcquireItem, ReleaseItem, RenewItem, SeatResult } from '../../lib/
 import type { SeatOperation } from '../../lib/protocol/subject.ts'
 import type { MemoryBus } from '../sim/memory-bus.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
-import { poolSubjects, type World } from './world.ts'
+import { poolSubjects } from './names.ts'
+import type { World } from './world.ts'
 
 type Of<Kind extends SeatResult['kind']> = Extract<SeatResult, { kind: Kind }>
 

@@ -5,7 +5,7 @@ import { seatBounds } from '../../lib/protocol/seat.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
 import { hold, holder, inUse, pool, shares } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
-import { poolSubjects } from './world.ts'
+import { poolSubjects } from './names.ts'
 
 t.test('acquire, renew, release', async t => {
   const world = pool(9)

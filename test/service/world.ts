@@ -8,17 +8,13 @@
 import assert from 'node:assert/strict'
 import type { Command, CommandBody, Listing, Settings } from '../../lib/ledger/command.ts'
 import { Ledger } from '../../lib/ledger/ledger.ts'
-import { subjects } from '../../lib/protocol/subject.ts'
 import type { SeatService } from '../../lib/server/parts.ts'
 import { createSeatService } from '../../lib/service/service.ts'
 import { MemoryBroker, type MemoryBus } from '../sim/memory-bus.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 import { VirtualClock, VirtualTime } from '../sim/virtual-clock.ts'
 import { TestHost } from './host.ts'
-
-export const poolName = 'p'
-export const poolSubjects = subjects(poolName)
-export const macKey = new Uint8Array(32).fill(7)
+import { poolName } from './names.ts'
 
 export interface WorldOptions {
   readonly seed?: number
