@@ -72,6 +72,7 @@ const body = Type.Union([
     strict,
   ),
   Type.Object({ type: Type.Literal('hello'), server: name, bootId: name }, strict),
+  Type.Object({ type: Type.Literal('leave'), server: name, incarnation: figure }, strict),
   Type.Object({ type: Type.Literal('tick'), tick: figure, listings: Type.Array(listing) }, strict),
   Type.Object({ type: Type.Literal('add-vendor'), vendor }, strict),
   Type.Object(

@@ -61,7 +61,7 @@ export const codes = {
   LICD_NOT_PROVEN: 'The token no longer proves the seat, so it was not moved.',
   LICD_NO_DEMAND: 'The demand the allocations were meant for is gone. Nothing was changed.',
   LICD_NOT_FUNCTIONING:
-    'The server that was to take allocations is silent or down. Nothing was changed.',
+    'The server that was to take allocations is silent, down or stopping. Nothing was changed.',
   LICD_DEADLINE:
     'The command came too late and was not applied. Send it again if it is still wanted.',
   LICD_BAD_DEADLINE: 'A command\u2019s deadline must lie 1 to 30 ticks ahead and under the lease.',

@@ -20,6 +20,7 @@ const bodies: CommandBody[] = [
     wallMs: 1_700_000_000_000.5,
   },
   { type: 'hello', server: 'a', bootId: 'b' },
+  { type: 'leave', server: 'a', incarnation: 2 },
   {
     type: 'tick',
     tick: 7,

@@ -38,6 +38,7 @@ export function applyBorrow(context: Context, borrow: Borrow): Outcome {
   if (feature === undefined) return refuse('LICD_UNKNOWN_FEATURE')
   const taker = findCaller(state, borrow.to, borrow.incarnation)
   if ('code' in taker) return taker
+  if (taker.leaving) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
   if (!isCount(needed)) return badCount('needed')
   if (!isCount(wanted) || wanted < needed) return badCount('wanted')
   if (!isCountOrZero(queue)) return badCount('queue')

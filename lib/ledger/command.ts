@@ -108,6 +108,8 @@ export type CommandBody =
       readonly wallMs: number
     }
   | { readonly type: 'hello'; readonly server: string; readonly bootId: string }
+  /** A clean stop begins (R7): the server gives from here on and is given nothing. */
+  | { readonly type: 'leave'; readonly server: string; readonly incarnation: number }
   | { readonly type: 'tick'; readonly tick: number; readonly listings: readonly Listing[] }
   | { readonly type: 'add-vendor'; readonly vendor: VendorKey }
   /** `text` was verified against the pool's trusted keys before it was proposed; `content` is what it says. */

@@ -23,6 +23,7 @@ export function applyDemand(context: Context, body: Demanded): Outcome {
   if (feature === undefined) return refuse('LICD_UNKNOWN_FEATURE')
   const caller = findCaller(state, body.server, body.incarnation)
   if ('code' in caller) return caller
+  if (caller.leaving) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
   if (!isCountOrZero(body.count)) return badCount('count')
   setDemand(context, feature, body)
   settle(context, feature, { standing: standingOf(state), topUp: false })

@@ -24,7 +24,7 @@ import { applyDemand, applyLend, applyReturn } from './give.ts'
 import { Memory } from './memory.ts'
 import { isWhole, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
-import { applyHello, serverStateOf } from './server.ts'
+import { applyHello, applyLeave, serverStateOf } from './server.ts'
 import { applyAddVendor, applyChangeSettings, applyGenesis } from './settings.ts'
 import { emptyState, stateFromRows } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
@@ -186,6 +186,8 @@ function applyBody(
   switch (body.type) {
     case 'hello':
       return applyHello(context, body)
+    case 'leave':
+      return applyLeave(context, body)
     case 'add-vendor':
       return applyAddVendor(context, body)
     case 'add-code':

@@ -6,7 +6,7 @@
  * down, once it has had one.
  */
 import type { CommandBody } from './command.ts'
-import { refuse } from './outcome.ts'
+import { done, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import type { LedgerState, ServerRecord, ServerState } from './state.ts'
 
@@ -25,6 +25,7 @@ export function newServer(name: string): ServerRecord {
     endedIncarnation: 0,
     helloTick: 0,
     helloPending: false,
+    leaving: false,
     relearnUntil: 0,
     listedTick: 0,
     listedNumber: 0,
@@ -63,10 +64,15 @@ export function isRunning(state: LedgerState, server: string, incarnation: numbe
   return record?.incarnation === incarnation && record.downAt > state.tick
 }
 
-/** True when the server is up in that incarnation: then it may be given something unasked. */
+/** True when the server is up and stays: then it may be given something unasked. */
+export function mayReceive(record: ServerRecord, tick: number): boolean {
+  return !record.leaving && serverStateOf(record, tick) === 'up'
+}
+
+/** The same of the run of that number. */
 export function isUp(state: LedgerState, server: string, incarnation: number): boolean {
   const record = state.servers.get(server)
-  return record?.incarnation === incarnation && serverStateOf(record, state.tick) === 'up'
+  return record?.incarnation === incarnation && mayReceive(record, state.tick)
 }
 
 /**
@@ -96,6 +102,7 @@ export function applyHello(
   record.bootId = bootId
   record.helloTick = state.tick
   record.helloPending = true
+  record.leaving = false
   record.relearnUntil = relearn ? seatsOverAt(state) : 0
   record.listedTick = 0
   record.listedNumber = 0
@@ -103,6 +110,22 @@ export function applyHello(
   record.downAt = Math.max(downAt, state.tick + 1 + state.settings.leaseTicks + 1)
   dropDemand(context, server)
   return { ok: true, incarnation: record.incarnation, relearn }
+}
+
+/**
+ * R7, a clean stop: from here on the server only gives. It waits for nothing, and no top-up, loan or borrow raises its
+ * share, so that what it gives back does not return to it. Sticky until its next `hello`.
+ */
+export function applyLeave(
+  context: Context,
+  { server, incarnation }: Extract<CommandBody, { type: 'leave' }>,
+): Outcome {
+  const record = findCaller(context.state, server, incarnation)
+  if ('code' in record) return record
+  context.changes.server(server)
+  record.leaving = true
+  dropDemand(context, server)
+  return done
 }
 
 /** First tick at which every seat granted up to now is over, and its tokens with it, unless renewed. */

@@ -10,11 +10,12 @@
  */
 import { addShare, shareOf, targetOf } from './feature.ts'
 import type { Context } from './outcome.ts'
-import { isUp, serverStateOf } from './server.ts'
+import { isUp, mayReceive, serverStateOf } from './server.ts'
 import type { Feature, LedgerState } from './state.ts'
 
 /** Names of servers by state at this moment, sorted. */
 export interface Standing {
+  /** Up, and not about to stop. */
   readonly up: readonly string[]
   readonly down: readonly string[]
 }
@@ -24,9 +25,9 @@ export function standingOf({ servers, tick }: LedgerState): Standing {
   const down: string[] = []
   for (const name of [...servers.keys()].sort()) {
     const record = servers.get(name)
-    const state = record && serverStateOf(record, tick)
-    if (state === 'up') up.push(name)
-    else if (state === 'down') down.push(name)
+    if (record === undefined) continue
+    if (mayReceive(record, tick)) up.push(name)
+    else if (serverStateOf(record, tick) === 'down') down.push(name)
   }
   return { up, down }
 }

@@ -96,6 +96,7 @@ export function serverRow(record: ServerRecord): ServerRow {
     endedIncarnation: record.endedIncarnation,
     helloTick: record.helloTick,
     helloPending: record.helloPending,
+    leaving: record.leaving,
     relearnUntil: record.relearnUntil,
     listedTick: record.listedTick,
     listedNumber: record.listedNumber,

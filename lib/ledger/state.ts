@@ -18,6 +18,8 @@ export interface ServerRecord {
   helloTick: number
   /** A `hello` counts as a listing in the tick that follows it. */
   helloPending: boolean
+  /** It stops cleanly: nothing is given to it any more, until its next `hello` (R7). */
+  leaving: boolean
   /** Its whole share counts as in use until this tick (R7); 0 when it need not relearn. */
   relearnUntil: number
   /** Last tick that listed it, and the keepalive's number there. */

@@ -125,7 +125,7 @@ export class Failover {
     const { tick } = this.#desk.host.ledger.state
     for (const pending of this.#short.get(feature) ?? []) {
       if (this.#take(pending)) continue
-      if (tick > pending.lastTick) this.#refuse(pending, 'LICD_NO_SEAT')
+      if (tick > pending.lastTick) this.#giveUp(pending, 'LICD_NO_SEAT')
     }
   }
 
@@ -134,10 +134,27 @@ export class Failover {
     return [...this.#short.keys()].sort()
   }
 
+  /** A clean stop: what is under way at the leader is told when it is known; the others go elsewhere at once. */
+  stop(): void {
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.stage !== 'borrowing') this.#giveUp(pending, 'LICD_NOT_SERVING')
+    }
+  }
+
   /** The run of the book is over: what is on its way here will not come. */
   end(): void {
-    for (const pending of [...this.#pending.values()]) this.#refuse(pending, 'LICD_NOT_SERVING')
+    for (const pending of [...this.#pending.values()]) this.#giveUp(pending, 'LICD_NOT_SERVING')
     this.#gone.clear()
+  }
+
+  /**
+   * R6: a client that is refused goes back to the server it came from, for a refusal says that its seat did not move.
+   * Where that is not so, or not known, nothing is said: the seat is then asked for anywhere but there.
+   */
+  #giveUp(pending: Pending, code: Parameters<Desk['refuse']>[2]): void {
+    const isHere = this.#desk.book.find(pending.item.seatId)?.stock.feature === pending.item.feature
+    if (isHere || pending.stage === 'borrowing') this.#drop(pending)
+    else this.#refuse(pending, code)
   }
 
   #holderOf({ item, proof }: Pending): string {
@@ -214,24 +231,33 @@ export class Failover {
   #borrowed(pending: Pending, outcome: Outcome): void {
     const desk = this.#desk
     if (!this.#isOpen(pending)) return
-    const { feature } = pending.item
+    const { feature, seatId } = pending.item
     desk.refresh(feature)
     desk.advance(desk.now)
-    if (outcome.type === 'applied' && outcome.result.ok) {
-      this.#balance.borrowed(feature)
-      // Its own allocation, or one of another source: either way there is one for it now.
-      if (!this.#take(pending)) this.#wait(pending)
-    } else if (outcome.type === 'applied' && !outcome.result.ok) {
-      const { code, queued } = outcome.result
-      if (queued !== undefined) this.#wait(pending)
-      else this.#refuse(pending, code)
-    } else this.#refuse(pending, 'LICD_LEASE_REFUSED')
+    if (outcome.type === 'rejected' && desk.host.stopping) {
+      // Nothing more is heard of it here, yet it may be applied.
+      this.#drop(pending)
+      return
+    }
+    pending.stage = 'waiting'
+    const result = outcome.type === 'applied' ? outcome.result : undefined
+    if (result?.ok === true) this.#balance.borrowed(feature)
+    // Its own allocation, or one of another source: where there was any, there is one for it now.
+    const isTaken =
+      (result?.ok === true || desk.book.find(seatId) !== undefined) && this.#take(pending)
+    if (isTaken) {
+      // Told already.
+    } else if (result?.ok === true || result?.queued !== undefined) this.#wait(pending)
+    else this.#giveUp(pending, result?.code ?? 'LICD_LEASE_REFUSED')
     desk.touch(feature)
   }
 
   /** Waits for what functioning servers send (claims 15, 29), for as long as the challenge named. */
   #wait(pending: Pending): void {
-    pending.stage = 'waiting'
+    if (this.#desk.state !== 'open') {
+      this.#giveUp(pending, 'LICD_NOT_SERVING')
+      return
+    }
     const { feature } = pending.item
     const short = this.#short.get(feature)
     if (short === undefined) this.#short.set(feature, new Set([pending]))

@@ -13,8 +13,9 @@ import type { Desk } from './desk.ts'
 
 type Borrow = Extract<CommandBody, { type: 'borrow' }>
 
-/** How long a stop waits for its returns. */
+/** How long a stop waits for its returns, and how often it gives back what became spare meanwhile. */
 const stopMs = 2_000
+const stopRounds = 3
 
 /** What is under way for one feature. */
 interface Plan {
@@ -96,28 +97,41 @@ export class Giving {
     }
   }
 
-  /** R7, a clean stop: gives back all that is unused; `done` when that is settled, or after a while. */
+  /**
+   * R7, a clean stop: first the ledger is told, so that nothing comes here any more, then all that is unused goes
+   * back; `done` when that is settled, or after `stopMs`.
+   */
   returnAll(done: () => void): void {
-    const desk = this.#desk
-    let open = 1
-    const one = (): void => {
-      if (--open > 0) return
+    const { host } = this.#desk
+    const { server, incarnation } = host
+    let isOver = false
+    const finish = (): void => {
+      if (isOver) return
+      isOver = true
       timer.cancel()
       done()
     }
-    const timer = desk.host.clock.after(stopMs, () => {
-      if (open <= 0) return
-      open = 0
-      done()
+    const timer = host.clock.after(stopMs, finish)
+    const body = { type: 'leave', server, incarnation } as const
+    host.submit(body, { deadlineTicks: deadlineFor(host) }, () => {
+      this.#returnSpare(stopRounds, finish)
     })
-    if (this.#isListed()) {
-      for (const stock of desk.book.stocks()) {
-        if (stock.spare <= 0 || this.#plan(stock.feature).returning) continue
-        open++
-        this.#give('return', stock, { count: stock.spare }, one)
-      }
+  }
+
+  /** What clients release and what promises set free meanwhile goes back in the next round. */
+  #returnSpare(rounds: number, done: () => void): void {
+    const desk = this.#desk
+    const spare = desk.book.stocks().filter(stock => stock.spare > 0)
+    if (rounds === 0 || spare.length === 0 || desk.state !== 'stopping' || !this.#isListed()) {
+      done()
+      return
     }
-    one()
+    let open = spare.length
+    for (const stock of spare) {
+      this.#give('return', stock, { count: stock.spare }, () => {
+        if (--open === 0) this.#returnSpare(rounds - 1, done)
+      })
+    }
   }
 
   /** The run of the book is over, and with it all that was under way (R7). */

@@ -51,6 +51,7 @@ export class Renew {
     const desk = this.#desk
     const { seatId, feature, user, host } = item
     const grant = desk.term(feature, now)
+    if ((grant === undefined || seat.stock.isOverLimit) && this.#isNews(seat, proof)) return
     if (grant === undefined) desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
     else if (seat.stock.isOverLimit) {
       // The feature was found over its limit: it borrows, and the client may ask again in a moment.
@@ -63,6 +64,15 @@ export class Renew {
       const renewed = { seatId, expiresInMs: grant.ms, token: desk.token(seatId, feature, grant) }
       desk.answer(reply, { kind: 'renewed', ...renewed })
     }
+  }
+
+  /**
+   * R6: the seat moved here and its client does not know yet. A refusal would send it back to where it came from, to
+   * a server that may not know either; unanswered it asks anywhere but there.
+   */
+  #isNews({ movedUntil }: Seat, { server }: SeatProof): boolean {
+    const { host } = this.#desk
+    return movedUntil > host.ledger.state.tick && server !== host.server
   }
 
   /** R5: the client shows a token that proves nothing to others, made later than all that do. */
@@ -82,8 +92,10 @@ export class Renew {
   ): void {
     const desk = this.#desk
     const { host } = desk
-    const { seatId, feature, failover } = item
+    const { seatId, feature, token, failover } = item
     const { state } = host.ledger
+    // R6: while its move is under way, "pending" is the only answer: any other says that it did not move.
+    if (this.#failover.repeat(seatId, token, reply)) return
     if (desk.feature(feature) === undefined) {
       desk.refuse(reply, seatId, 'LICD_UNKNOWN_FEATURE')
       return
@@ -119,7 +131,6 @@ export class Renew {
     const { server, incarnation, ledger } = desk.host
     const { tick, settings } = ledger.state
     const { seatId, token, confirm } = item
-    if (this.#failover.repeat(seatId, token, reply)) return
     const subject = { seatId, token, server, incarnation }
     const confirmed = confirm === undefined ? undefined : readChallenge(desk.key, subject, confirm)
     if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {

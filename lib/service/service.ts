@@ -196,7 +196,7 @@ class Service implements SeatService {
     }
     desk.state = 'stopping'
     this.#acquire.refuseAll('The server stops.')
-    this.#failover.end()
+    this.#failover.stop()
     desk.flush()
     const { run } = desk
     this.#giving.returnAll(() => {

@@ -51,7 +51,7 @@ class World {
   readonly #proofs: SeatProof[] = []
   /** A snapshot that is read while commands go on, and the hash it has to come to. */
   #open: { rows: Iterator<Row>; read: Row[]; hash: string } | undefined
-  #last: Picture = { tables: new Map(), live: new Set() }
+  #last: Picture = { tables: new Map(), live: new Set(), leaving: new Set() }
   readonly seen = new Map<string, number>()
 
   constructor() {
@@ -192,6 +192,7 @@ class World {
         }),
       ),
       live: new Set(names.filter(name => this.one.serverState(name) !== 'down')),
+      leaving: new Set(names.filter(name => state.servers.get(name)?.leaving === true)),
     }
   }
 
@@ -249,6 +250,7 @@ class World {
     const incarnation = incarnationOf(server)
     const feature = pick(features, z)
     const count = odd === 2 ? pick([0, -1, 0.5, NaN, 1e12], y) : 1 + (y % 4)
+    if (kind < 44 && odd < 5) return { type: 'leave', server, incarnation }
     if (kind < 44) return { type: 'hello', server, bootId: `boot ${String(z % 30)}` }
     if (kind < 64) {
       const update = kind < 56
@@ -312,6 +314,7 @@ interface Picture {
   /** Feature -> its distribution as text, and shares. */
   readonly tables: Map<string, { text: string; shares: Map<string, number> }>
   readonly live: ReadonlySet<string>
+  readonly leaving: ReadonlySet<string>
 }
 
 /** R1: a live server's share shrinks by its own doing only: what it returned, lent, offered, or a seat moved away. */
@@ -322,6 +325,14 @@ function checkGivers(
   { result }: Applied,
 ): void {
   for (const [feature, { shares }] of before.tables) {
+    for (const server of before.leaving) {
+      const gained =
+        (after.tables.get(feature)?.shares.get(server) ?? 0) - (shares.get(server) ?? 0)
+      assert(
+        gained <= 0,
+        `${body.type} gave ${String(gained)} of ${feature} to ${server}, which leaves`,
+      )
+    }
     for (const [server, share] of shares) {
       const lost = share - (after.tables.get(feature)?.shares.get(server) ?? 0)
       if (lost <= 0 || !before.live.has(server) || !after.live.has(server)) continue
