@@ -106,6 +106,8 @@ class Service implements SeatService {
     if (given !== undefined && fits) takeOver(book, given, state, clock.now())
     for (const move of state.moves.values()) if (move.to === server) book.recall(move)
     if (relearn && !fits) book.startRelearning(state.servers.get(server)?.relearnUntil ?? 0)
+    // The share that it starts from is without them already: no snapshot may count them again.
+    for (const move of state.moves.values()) if (move.from === server) this.#isUnseen(move)
     desk.advance(clock.now())
     const seats = book.size
     this.#host.log.info('seats-open', { incarnation, relearn: book.isRelearning, seats })
