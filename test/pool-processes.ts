@@ -22,10 +22,16 @@ export interface Ran {
   readonly stderr: string
 }
 
+/** Essentials alone: what a developer has set must not matter, nor what the test runner loads into its children. */
+function environment(): Record<string, string> {
+  const { PATH = '', HOME = '/nonexistent' } = process.env
+  return { PATH, HOME, XDG_CONFIG_HOME: '/nonexistent' }
+}
+
 /** Runs the program to its end. */
-export function licd(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+export function licd(args: readonly string[]): Promise<Ran> {
   return new Promise(resolve => {
-    const options = { env: { ...process.env, ...env }, timeout: 60_000, maxBuffer: 32 << 20 }
+    const options = { env: environment(), timeout: 60_000, maxBuffer: 32 << 20 }
     const child = execFile(process.execPath, [program, ...args], options, (_, stdout, stderr) =>
       resolve({ code: child.exitCode ?? 128, stdout, stderr }),
     )
@@ -53,6 +59,7 @@ export class ServerProcess {
   constructor(name: string, args: readonly string[]) {
     const child = spawn(process.execPath, [program, 'serve', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment(),
     })
     this.child = child
     const watcher = watchParent(child.pid)
