@@ -84,11 +84,23 @@ export function onPreVote(state: State, message: PreVote): void {
     type: 'preVoteReply',
     ...state.envelope(from),
     nextTerm,
-    voteGranted: isFit && !isProtected,
+    voteGranted: isFit && !isProtected && !goesFirst(state, message),
   })
   if (!message.leaderGone) return
   if (isProtected) probeLeader(state)
   else if (!isFit && state.leaderGone && state.standing.role !== 'leader') hurry(state)
+}
+
+/**
+ * Whether the own campaign, begun at the same time with a log just as good, goes before: the smaller name does, or
+ * both would vote for themselves. Not if the other refused, and only for a moment: it may find no majority where
+ * the other would.
+ */
+function goesFirst(state: State, { from, lastLogIndex, lastLogTerm }: PreVote): boolean {
+  const { standing, electionElapsed, settings, log, id } = state
+  if (standing.role !== 'preCandidate' || standing.votes.get(from) === false) return false
+  if (electionElapsed >= settings.heartbeatMs) return false
+  return lastLogIndex === log.lastIndex && lastLogTerm === log.lastTerm && id < from
 }
 
 /**

@@ -125,6 +125,10 @@ export class State {
     this.#belonged = isMember(this.history.latest, this.id)
     this.#shown = this.status()
     this.resetElectionTimer()
+    // A leader would be heard before. Servers that start together need not wait for one that is not there.
+    const { heartbeatMs, electionTimeoutMs } = this.settings
+    const wait = this.random.between(3 * heartbeatMs, electionTimeoutMs)
+    this.electionElapsed = this.electionTimeout - wait
   }
 
   get currentTerm(): number {

@@ -40,6 +40,33 @@ t.test('the same seed gives the same run, another one another', async t => {
   t.notSame(run(1), run(2))
 })
 
+t.test('who starts last completes a majority, which leads within T', async t => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const world = new World(seed)
+    world.found(['a', 'b', 'c'])
+    for (const id of ['b', 'c']) world.crash(id)
+    world.run(seed * 50)
+    t.notOk(world.leader)
+    world.start('c')
+    t.ok(
+      world.until(() => world.leader !== undefined, T + 100),
+      `seed ${seed}`,
+    )
+  }
+})
+
+t.test('after the crash of a leader another one leads within 4 heartbeats', async t => {
+  let slow = 0
+  for (let seed = 1; seed <= 40; seed++) {
+    // All beat at the same time, so that the two that are left often campaign at the same time.
+    const { world, leader } = founded(seed)
+    world.run(T + ((seed * 37) % worldSettings.heartbeatMs))
+    world.crash(leader.id)
+    if (!world.until(() => world.leader !== undefined, 4 * worldSettings.heartbeatMs)) slow++
+  }
+  t.ok(slow <= 2, `${slow} of 40 took longer`)
+})
+
 t.test('nothing is committed by followers whose disks have not written it', async t => {
   const { world, leader } = founded(3)
   for (const process of others(world, leader)) process.diskMs = Infinity

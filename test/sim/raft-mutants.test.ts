@@ -176,7 +176,7 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-const seeds = Number(process.env.RAFT_MUTANT_SEEDS ?? 120)
+const seeds = Number(process.env.RAFT_MUTANT_SEEDS ?? 360)
 const cases: readonly RunOptions[] = [
   { size: 3, harsh: true },
   { size: 5, harsh: true },

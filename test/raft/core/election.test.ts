@@ -1,7 +1,19 @@
 import t from 'tap'
+import type { Raft } from '../../../raft/core/raft.ts'
+import { defaultSettings } from '../../../raft/core/settings.ts'
 import { Cluster, clusterOf, coreOf, stateOf, T } from './cluster.ts'
 
 const voters = ['a', 'b', 'c']
+
+/** Lets time go by for a follower until it campaigns. */
+function waitedToCampaign(core: Raft): { ms: number; long: boolean } {
+  let ms = 0
+  while (core.role === 'follower') {
+    core.step({ type: 'elapse', ms: 10 })
+    ms += 10
+  }
+  return { ms, long: ms >= T && ms <= 2 * T + 10 }
+}
 
 function message(
   type: 'requestVote',
@@ -14,14 +26,65 @@ function message(
 
 t.test('5.2: a server that hears no leader campaigns, after between T and 2T', async t => {
   const core = coreOf('a', stateOf(voters))
-  let waited = 0
-  while (core.role === 'follower') {
-    core.step({ type: 'elapse', ms: 10 })
-    waited += 10
+  const beat = {
+    type: 'heartbeat',
+    from: 'b',
+    to: 'a',
+    term: 1,
+    leaderCommit: 0,
+    round: 1,
+  } as const
+  core.step({ type: 'message', message: beat })
+  core.step({ type: 'message', message: { ...beat, from: 'c', term: 2 } })
+  t.match(waitedToCampaign(core), { long: true })
+  t.equal(core.currentTerm, 2, 'a pre-vote does not touch the term (thesis 9.6)')
+  // Nobody answers: again and again.
+  const next = core.step({ type: 'elapse', ms: T - 10 })
+  t.equal(next.send.length, 0)
+})
+
+t.test('a server that has just started campaigns within T, but hears heartbeats first', async t => {
+  for (const id of ['a', 'b', 'c', 'd', 'e']) {
+    const core = coreOf(id, stateOf(['a', 'b', 'c', 'd', 'e']))
+    const { ms } = waitedToCampaign(core)
+    t.ok(ms >= 3 * defaultSettings.heartbeatMs && ms <= T, `${id}: ${ms} ms`)
+    t.equal(core.step({ type: 'elapse', ms: T - 10 }).send.length, 0, 'then it waits for T')
   }
-  t.ok(waited >= T && waited <= 2 * T + 10, `${waited} ms`)
-  t.equal(core.role, 'preCandidate')
-  t.equal(core.currentTerm, 1, 'a pre-vote does not touch the term (thesis 9.6)')
+})
+
+t.test('two that campaign at once do not split the vote, though a third is down', async t => {
+  for (const voters of [
+    ['a', 'b'],
+    ['a', 'b', 'c'],
+  ]) {
+    const cluster = new Cluster({ a: stateOf(voters), b: stateOf(voters) })
+    for (const id of ['b', 'a']) {
+      while (cluster.core(id).role === 'follower') cluster.step(id, { type: 'elapse', ms: 10 })
+    }
+    // Each one's question is on its way to the other.
+    cluster.settle()
+    t.equal(cluster.core('a').role, 'leader')
+    t.equal(cluster.core('b').leader, 'a')
+  }
+})
+
+t.test('of two that campaign at once the longer log wins, whatever its name', async t => {
+  const cluster = new Cluster({ a: stateOf(voters), b: stateOf(voters, [1]) })
+  for (const id of ['a', 'b']) {
+    while (cluster.core(id).role === 'follower') cluster.step(id, { type: 'elapse', ms: 10 })
+  }
+  cluster.settle()
+  t.equal(cluster.core('b').role, 'leader')
+})
+
+t.test("a campaign that found no majority is in nobody's way", async t => {
+  const five = ['a', 'b', 'c', 'd', 'e']
+  const states = Object.fromEntries(['a', 'b', 'c'].map(id => [id, stateOf(five)]))
+  const cluster = new Cluster(states)
+  // Three of five are left, and a and c do not hear each other: b alone can win, and needs both.
+  cluster.cut.add('a>c').add('c>a')
+  cluster.elapse(20 * T)
+  t.equal(cluster.core('b').role, 'leader')
 })
 
 t.test('5.2: with a majority of votes it leads, and says so at once', async t => {
