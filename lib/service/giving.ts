@@ -7,7 +7,7 @@
  */
 import type { Stock } from '../book/seat.ts'
 import type { CommandBody, Offer } from '../ledger/command.ts'
-import type { Feature } from '../ledger/state.ts'
+import type { Demand, Feature } from '../ledger/state.ts'
 import { deadlineFor, windowTicks, type Balance, type Lines } from './balance.ts'
 import type { Desk } from './desk.ts'
 
@@ -77,7 +77,14 @@ export class Giving {
     if (this.#desk.state !== 'open' || feature === undefined || feature.demand.length === 0) return
     const stock = this.#desk.book.stock(name)
     const spare = stock.spare - this.#lines.asked(name).all
-    if (spare > 0) this.#lend(this.#plan(name), feature, stock, spare)
+    if (spare > 0) this.#lend(stock, spare, feature.demand)
+    else if (stock.spare > 0 && this.#lines.first(name) > stock.spare) {
+      // Too little for who is first here, it would lie idle: it goes to those who came before, so that no two servers
+      // wait for what the other one keeps.
+      const { server } = this.#desk.host
+      const place = feature.demand.findIndex(entry => entry.server === server)
+      if (place > 0) this.#lend(stock, stock.spare, feature.demand.slice(0, place))
+    }
   }
 
   /** After every tick: what lies idle is judged by time. */
@@ -149,11 +156,12 @@ export class Giving {
   }
 
   /** Claims 15, 29: spare goes where requests wait, first come, first served. */
-  #lend(plan: Plan, feature: Feature, stock: Stock, spare: number): void {
+  #lend(stock: Stock, spare: number, demand: readonly Demand[]): void {
     const { server, ledger } = this.#desk.host
     if (!this.#isListed()) return
+    const plan = this.#plan(stock.feature)
     let left = spare
-    for (const { server: to, incarnation, count: asked } of feature.demand) {
+    for (const { server: to, incarnation, count: asked } of demand) {
       if (left <= 0) return
       if (to === server || plan.lendingTo.has(to) || ledger.serverState(to) !== 'up') continue
       const count = Math.min(left, asked)
@@ -172,9 +180,9 @@ export class Giving {
   #return(plan: Plan, feature: Feature, stock: Stock): void {
     const { ledger, server } = this.#desk.host
     if (plan.returning || stock.spare <= 0 || !this.#isListed()) return
-    if (this.#lines.first(feature.name) > 0) return
     let count = Math.min(feature.owed, stock.spare)
     if (count === 0) {
+      if (this.#lines.first(feature.name) > 0) return
       if (stock.share <= ledger.target(feature, server)) return
       if (this.#balance.isBorrowing(feature.name)) return
       const busy = Math.max(stock.peak, plan.peakBefore)

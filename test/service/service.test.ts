@@ -106,6 +106,25 @@ t.test('a waiting request is served by what another server lends (claims 15, 29;
   t.strictSame(world.truth.state.features.get('cad')?.demand, [])
 })
 
+t.test('requests that each need what another server keeps do not wait for each other', async t => {
+  const world = pool(6, { a: 2, b: 2, c: 2 })
+  const all = ['a', 'b', 'c'].map(name => holder(world, name))
+  for (const one of all) one.acquire('cad', { count: 3, waitMs: 30_000 })
+  world.time.run(1_000)
+  t.equal(
+    all.reduce((sum, one) => sum + one.believes('cad'), 0),
+    6,
+    'two of them have theirs',
+  )
+  for (const one of all) if (one.believes('cad') > 0) one.release()
+  world.time.run(1_000)
+  t.equal(
+    all.reduce((sum, one) => sum + one.believes('cad'), 0),
+    3,
+    'then the third',
+  )
+})
+
 t.test('requests without a wait: refused at once in an exhausted pool', async t => {
   const world = pool(2, { a: 1, b: 1, c: 0 })
   hold(world, ['a', 'b'])
