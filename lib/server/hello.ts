@@ -92,6 +92,8 @@ export class Hello {
       const { result } = outcome
       if (!result.ok) {
         if (result.code === 'LICD_UNKNOWN_SERVER') this.#options.refused(result)
+        // It took effect unheard, and that run has gone down since: its boot id is used up.
+        else if (result.code === 'LICD_PAST_INCARNATION') this.#later(() => this.boot())
         else this.#later(() => this.#catchUp(bootId))
         return
       }

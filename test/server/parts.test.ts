@@ -187,7 +187,14 @@ function ticking(rate = 1) {
   const state = emptyState()
   state.servers.set('alpha', {
     ...{ name: 'alpha', incarnation: 1, bootId: '', endedIncarnation: 0, helloTick: 0 },
-    ...{ helloPending: false, leaving: false, relearnUntil: 0, listedTick: 0, listedNumber: 0, downAt: 99 },
+    ...{
+      helloPending: false,
+      leaving: false,
+      relearnUntil: 0,
+      listedTick: 0,
+      listedNumber: 0,
+      downAt: 99,
+    },
     wallMs: 0,
   })
   const proposed: { tick: number; at: number; listings: readonly Listing[] }[] = []
