@@ -15,7 +15,7 @@ export interface MetronomeOptions {
   readonly everyMs: number
   /** A gap between two beats longer than this is a stall, in ms. */
   readonly stallMs: number
-  /** `ms` since the last beat; `stalledMs` when the process, or the host, did not run meanwhile. */
+  /** `ms` since the last beat, a multiple of `everyMs`; `stalledMs` when the process, or the host, did not run meanwhile. */
   readonly onBeat: (ms: number, stalledMs: number | undefined) => void
 }
 
@@ -23,6 +23,8 @@ export class Metronome {
   readonly #options: MetronomeOptions
   readonly #origin: number
   #last: number
+  /** Beats told so far, those of a late one included. */
+  #beats = 0
   /** How far the time since boot runs ahead of the monotonic clock; grows while the host is suspended. */
   #ahead: number | undefined
   #timer: Timer | undefined
@@ -60,10 +62,14 @@ export class Metronome {
     const ahead = this.#uptimeAhead()
     const suspended = Math.max(0, (ahead ?? 0) - (this.#ahead ?? ahead ?? 0))
     this.#ahead = ahead
+    // Whole beats: told to the fraction, two beats would often be a little less than a heartbeat, and it be late.
+    const beats = Math.floor((now - this.#origin) / everyMs + 1e-6)
+    const ms = (beats - this.#beats) * everyMs
+    this.#beats = beats
     const lost = gap + suspended
     this.#arm()
-    if (lost > stallMs) onBeat(Math.min(gap, everyMs), lost)
-    else onBeat(gap, undefined)
+    if (lost > stallMs) onBeat(Math.min(ms, everyMs), lost)
+    else onBeat(ms, undefined)
   }
 
   #uptimeAhead(): number | undefined {

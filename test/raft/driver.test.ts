@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict'
 import t from 'tap'
 import { encodeMessage } from '../../raft/codec.ts'
-import { RaftError } from '../../raft/index.ts'
+import { RaftError, type Clock } from '../../raft/index.ts'
+import { Metronome } from '../../raft/metronome.ts'
 import { World, worldSettings, type Process } from './world.ts'
 
 const T = worldSettings.electionTimeoutMs
@@ -162,6 +163,46 @@ t.test('a follower that was paused does not disturb the leader', async t => {
     world.run(4 * T)
   }
   t.equal(world.leader?.node.status.term, term)
+})
+
+t.test('timers that fire late by a little delay no heartbeat to the next beat', async t => {
+  let now = 0
+  let fire = (): void => {}
+  const clock: Clock = {
+    now: () => now,
+    wall: () => now,
+    uptime: () => undefined,
+    after: (ms, run) => {
+      // As timers of whole milliseconds do: late by 0 to 1 ms, each time by another bit.
+      fire = () => {
+        now = Math.ceil(now + ms) + ((now * 7) % 1)
+        run()
+      }
+      return { cancel() {} }
+    },
+    defer: run => run(),
+  }
+  const { heartbeatMs } = worldSettings
+  const gaps: number[] = []
+  let since = 0
+  let last = 0
+  const metronome = new Metronome({
+    clock,
+    everyMs: heartbeatMs / 2,
+    stallMs: T / 2,
+    onBeat: ms => {
+      since += ms
+      if (since < heartbeatMs) return
+      gaps.push(now - last)
+      since = 0
+      last = now
+    },
+  })
+  now = 0.3
+  for (let beat = 0; beat < 200; beat++) fire()
+  metronome.stop()
+  t.ok(Math.max(...gaps) < 1.2 * heartbeatMs, `${Math.max(...gaps)} ms`)
+  t.ok(gaps.length > 95)
 })
 
 t.test('a host that slept is a stall too, though its clock stood still', async t => {

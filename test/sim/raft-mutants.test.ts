@@ -188,7 +188,7 @@ const cases: readonly RunOptions[] = [
 
 const compiled = fileURLToPath(new URL('../../raft/core/', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'raft-mutants-'))
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
 
