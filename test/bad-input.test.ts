@@ -7,7 +7,7 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectNats, type NatsBus } from '../raft/index.ts'
 import { connect } from '../lib/index.ts'
-import { licd, ServerProcess } from './pool-processes.ts'
+import { licd, serve } from './pool-processes.ts'
 import { startNatsServer } from './nats-server.ts'
 import { RawSeatClient } from './raw-seat-client.ts'
 import { tableOf, WatchedPool } from './watched-pool.ts'
@@ -147,7 +147,7 @@ t.test(
   async t => {
     await changesNothing(t, async () => {
       const run = async (args: readonly string[]) => {
-        const second = new ServerProcess('second', [...args, '--nats', processes.nats.url])
+        const second = serve('second', [...args, '--nats', processes.nats.url])
         const code = await second.ended
         return { code, output: second.output() }
       }
@@ -184,7 +184,7 @@ t.test(
     // A long lease: the seat must outlive the time that a busy machine takes for the steps below.
     const lease = ['--tick-ms', '100', '--lease-ticks', '900', '--seat-ticks', '600']
     await licd(['init', 'default', '--servers', 'solo', '--out', folder, ...lease])
-    const solo = new ServerProcess('solo', ['--data', join(folder, 'solo'), '--nats', spare.url])
+    const solo = serve('solo', ['--data', join(folder, 'solo'), '--nats', spare.url])
     t.teardown(() => void solo.child.kill('SIGKILL'))
     await solo.says(/nats-wait|NATS/i)
     let nats = await spare.restart()

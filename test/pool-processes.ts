@@ -48,8 +48,8 @@ export interface PoolOptions {
   readonly init?: readonly string[]
 }
 
-/** One server process; its output is kept for the message of a failing test. */
-export class ServerProcess {
+/** The program in a process that goes on; its output is kept for the message of a failing test. */
+export class ProgramProcess {
   readonly child: ChildProcess
   readonly ready: Promise<void>
   readonly ended: Promise<number | null>
@@ -57,7 +57,7 @@ export class ServerProcess {
   readonly #listeners = new Set<(line: string) => void>()
 
   constructor(name: string, args: readonly string[]) {
-    const child = spawn(process.execPath, [program, 'serve', ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment(),
     })
@@ -104,12 +104,17 @@ export class ServerProcess {
   }
 }
 
+/** One `licd serve`. */
+export function serve(name: string, args: readonly string[]): ProgramProcess {
+  return new ProgramProcess(name, ['serve', ...args])
+}
+
 /** A running pool. Dispose of it: processes and folders go. */
 export class ProcessPool implements AsyncDisposable {
   readonly servers: readonly string[]
   readonly folder: string
   readonly nats: TestNatsServer
-  readonly #processes = new Map<string, ServerProcess>()
+  readonly #processes = new Map<string, ProgramProcess>()
 
   private constructor(servers: readonly string[], folder: string, nats: TestNatsServer) {
     this.servers = servers
@@ -138,7 +143,7 @@ export class ProcessPool implements AsyncDisposable {
   /** Starts a server's process and resolves when it says that it serves. */
   async startServer(server: string): Promise<void> {
     const data = join(this.folder, server)
-    const running = new ServerProcess(server, ['--data', data, '--nats', this.nats.url])
+    const running = serve(server, ['--data', data, '--nats', this.nats.url])
     this.#processes.set(server, running)
     await running.ready
   }
