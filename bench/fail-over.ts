@@ -13,12 +13,6 @@ import { WatchedPool } from '../test/watched-pool.ts'
 
 const runs = Number(process.argv[2] ?? 5)
 const seatsAtLeader = 40
-const rows: Record<string, string | number>[] = []
-for (const kind of ['spare', 'full'] as const) {
-  for (let run = 1; run <= runs; run++) rows.push(await measure(kind, run))
-}
-console.table(rows)
-
 async function measure(kind: 'spare' | 'full', run: number) {
   await using pool = await WatchedPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
   const { processes } = pool
@@ -149,3 +143,9 @@ class Operator {
     return performance.now()
   }
 }
+
+const rows: Record<string, string | number>[] = []
+for (const kind of ['spare', 'full'] as const) {
+  for (let run = 1; run <= runs; run++) rows.push(await measure(kind, run))
+}
+console.table(rows)
