@@ -37,6 +37,8 @@ export class Applier {
   /** Bounded by the core: it hands out `maxUnappliedBytes` at most. */
   readonly #queue: Work[] = []
   #applied: number
+  /** Being read. */
+  #restoring: string | undefined
   #persistedSeq = 0
   #busy = false
   #stopped = false
@@ -49,6 +51,12 @@ export class Applier {
 
   get applied(): number {
     return this.#applied
+  }
+
+  /** Ids of snapshots that the machine has still to take: they must not be deleted, old as they may be. */
+  get needed(): readonly string[] {
+    const queued = this.#queue.flatMap(work => (work.kind === 'restore' ? [work.snapshot.id] : []))
+    return this.#restoring === undefined ? queued : [this.#restoring, ...queued]
   }
 
   apply(entries: readonly Entry[]): void {
@@ -123,8 +131,10 @@ export class Applier {
 
   #restore(snapshot: SnapshotMeta): void {
     this.#busy = true
+    this.#restoring = snapshot.id
     readSnapshot(this.#options.storage, snapshot, (error, chunks) => {
       this.#busy = false
+      this.#restoring = undefined
       if (this.#stopped) return
       if (chunks === undefined) {
         this.#options.onError(error ?? new RaftError('RAFT_DAMAGED'))

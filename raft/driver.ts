@@ -314,7 +314,7 @@ class Driver implements RaftNode {
       log.error('raft-disk-stalled', { ms: settings.electionTimeoutMs })
       this.#step({ type: 'stepDown' })
     }
-    parts.snapshots.sweep(parts.raft.snapshotsInUse)
+    parts.snapshots.sweep([...parts.raft.snapshotsInUse, ...parts.applier.needed])
     this.#calls.expire(clock.now() - (proposalTimeoutMs ?? 5 * settings.electionTimeoutMs))
   }
 

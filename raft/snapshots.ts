@@ -5,7 +5,7 @@
  * one slice at a time, so that no heartbeat waits for a large state.
  *
  * Invariant: a snapshot is published only after all its chunks were given to the writer before it, and deleted
- * only when it is neither the newest, nor being sent, taken, received or read.
+ * only when it is neither the newest, nor being sent, taken, received, read or restored.
  */
 import type { Configuration } from './core/configuration.ts'
 import type { StoreChunk } from './core/effect.ts'
@@ -51,6 +51,13 @@ interface Taking {
   unwritten: number
 }
 
+/** A chunk that is to be sent. */
+interface Sending {
+  readonly header: InstallSnapshotHeader
+  /** Once it was read. */
+  data: Uint8Array | undefined
+}
+
 /** The disk is this many chunks behind at most, so that a large state is not held in memory a second time. */
 const maxUnwritten = 2
 
@@ -59,6 +66,8 @@ export class Snapshots {
   readonly #known = new Set<string>()
   /** Reads under way, by snapshot. */
   readonly #reading = new Map<string, number>()
+  /** In the order of the calls. Bounded by the core's windows. */
+  readonly #sending: Sending[] = []
   #newest: SnapshotMeta | undefined
   #receiving: string | undefined
   #taking: Taking | undefined
@@ -100,9 +109,14 @@ export class Snapshots {
     taking?.slices.return?.()
   }
 
-  /** Reads a chunk and hands on the whole message. */
+  /**
+   * Reads a chunk and hands on the whole message. Disks read several at once and end in any order; the messages
+   * keep that of the calls, because a receiver drops what comes too early.
+   */
   send(header: InstallSnapshotHeader): void {
     const { id } = header.snapshot
+    const sending: Sending = { header, data: undefined }
+    this.#sending.push(sending)
     this.#reading.set(id, (this.#reading.get(id) ?? 0) + 1)
     this.#options.storage.readChunk(id, header.chunk, (error, data) => {
       const left = (this.#reading.get(id) ?? 1) - 1
@@ -110,8 +124,19 @@ export class Snapshots {
       else this.#reading.delete(id)
       if (this.#stopped) return
       if (data === undefined) this.#options.onError(error ?? new RaftError('RAFT_DAMAGED'))
-      else this.#options.onChunk({ ...header, data })
+      else {
+        sending.data = data
+        this.#sendRead()
+      }
     })
+  }
+
+  #sendRead(): void {
+    for (let next = this.#sending[0]; next?.data !== undefined; next = this.#sending[0]) {
+      const { header, data } = next
+      this.#sending.shift()
+      this.#options.onChunk({ ...header, data })
+    }
   }
 
   /** Stores a chunk that a leader sent. */
@@ -134,7 +159,7 @@ export class Snapshots {
     if (this.#receiving === snapshot.id) this.#receiving = undefined
   }
 
-  /** Deletes what nobody needs; `inUse` are those that the core is sending. */
+  /** Deletes what nobody needs; `inUse` are those that are being sent, or that the machine has still to take. */
   sweep(inUse: readonly string[]): void {
     for (const id of [...this.#known].sort()) {
       const needed = id === this.#newest?.id || id === this.#taking?.id || id === this.#receiving

@@ -50,6 +50,8 @@ export interface Process {
   /** How long a write takes; Infinity hangs. */
   diskMs: number
   diskError: RaftError | undefined
+  /** Reads of chunks that wait for `releaseReads`; `undefined` when they need not. */
+  heldReads: (() => void)[] | undefined
   connected: boolean
   /** Milliseconds that its host slept. */
   suspendedMs: number
@@ -106,6 +108,7 @@ export class World {
       isolated: false,
       diskMs: 2,
       diskError: undefined,
+      heldReads: undefined,
       connected: true,
       suspendedMs: 0,
       machine,
@@ -146,6 +149,12 @@ export class World {
     const process = this.processes.get(id)
     if (process === undefined) throw new Error(`${id} does not run`)
     return process
+  }
+
+  releaseReads(process: Process): void {
+    const held = process.heldReads ?? []
+    process.heldReads = undefined
+    for (const read of held) read()
   }
 
   get leader(): Process | undefined {
@@ -256,6 +265,11 @@ export class World {
         const { diskError } = process
         if (diskError === undefined) storage.write(batch, done)
         else schedule(() => done(diskError))
+      },
+      readChunk(id, chunk, done) {
+        const read = (): void => storage.readChunk(id, chunk, done)
+        if (process.heldReads === undefined) read()
+        else process.heldReads.push(read)
       },
     }
   }
