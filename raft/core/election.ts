@@ -77,7 +77,7 @@ function startPreVote(state: State): void {
 
 export function onPreVote(state: State, message: PreVote): void {
   const { from, nextTerm, lastLogIndex, lastLogTerm } = message
-  const isFit = nextTerm > state.currentTerm && state.log.isUpToDate(lastLogIndex, lastLogTerm)
+  const isFit = nextTerm > state.currentTerm && isComplete(state, lastLogIndex, lastLogTerm)
   const isProtected = protectsLeader(state, from)
   // Granting touches no timer and no state: it is an opinion (hashicorp/raft#609).
   state.send({
@@ -89,6 +89,14 @@ export function onPreVote(state: State, message: PreVote): void {
   if (!message.leaderGone) return
   if (isProtected) probeLeader(state)
   else if (!isFit && state.leaderGone && state.standing.role !== 'leader') hurry(state)
+}
+
+/**
+ * Whether a log that ends so has all that may be committed, for all this server knows (5.4.1). One with an empty log
+ * knows nothing: founders begin with an entry, and nobody becomes a voter before it has caught up.
+ */
+function isComplete({ log }: State, lastLogIndex: number, lastLogTerm: number): boolean {
+  return log.lastIndex > 0 && log.isUpToDate(lastLogIndex, lastLogTerm)
 }
 
 /**
@@ -165,7 +173,7 @@ export function onRequestVote(state: State, message: RequestVote): void {
     if (!transfer && protectsLeader(state, from)) return
     becomeFollower(state, term, undefined)
   }
-  const isFit = term === state.currentTerm && state.log.isUpToDate(lastLogIndex, lastLogTerm)
+  const isFit = term === state.currentTerm && isComplete(state, lastLogIndex, lastLogTerm)
   const isFree = state.votedFor === undefined || state.votedFor === from
   const voteGranted = isFit && isFree
   if (voteGranted) {

@@ -27,7 +27,12 @@ t.test('chunks leave in order, in whatever order the disk reads them', async t =
     },
   }
   const sent: number[] = []
-  const writer = new Writer({ storage, clock: systemClock, onPersisted() {}, onError: assert.ifError })
+  const writer = new Writer({
+    storage,
+    clock: systemClock,
+    onPersisted() {},
+    onError: assert.ifError,
+  })
   const snapshots = new Snapshots({
     ...{ storage, writer, clock: systemClock, random: systemRandom, log: silentLogger },
     machine: new Counter(7),

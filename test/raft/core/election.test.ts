@@ -1,4 +1,5 @@
 import t from 'tap'
+import { blankState } from '../../../raft/core/input.ts'
 import type { Raft } from '../../../raft/core/raft.ts'
 import { defaultSettings } from '../../../raft/core/settings.ts'
 import { Cluster, clusterOf, coreOf, stateOf, T } from './cluster.ts'
@@ -287,6 +288,22 @@ t.test('who has no vote does not campaign, but votes when asked (6)', async t =>
   const ask = { ...message('requestVote', { from: 'b', term: 2 }), to: 'd' }
   t.match(core.step({ type: 'message', message: ask }).send, [{ message: { voteGranted: true } }])
 })
+
+t.test(
+  'an empty log gives no vote: it may be that of a server that lost its own (R12)',
+  async t => {
+    const core = coreOf('a', blankState)
+    const last = { lastLogIndex: 1, lastLogTerm: 1, leaderGone: false }
+    const ask = { type: 'preVote', from: 'b', to: 'a', term: 1, nextTerm: 2, ...last } as const
+    const opinion = core.step({ type: 'message', message: ask })
+    t.match(opinion.send, [{ message: { voteGranted: false } }])
+    const vote = core.step({
+      type: 'message',
+      message: message('requestVote', { from: 'b', term: 2 }),
+    })
+    t.match(vote.send, [{ message: { voteGranted: false, term: 2 } }])
+  },
+)
 
 t.test(
   'check-quorum: a leader that hears nobody first takes nothing new, then steps down',
