@@ -7,7 +7,8 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectNats, type NatsBus } from '../raft/index.ts'
 import { connect } from '../lib/index.ts'
-import { licd, serve } from './pool-processes.ts'
+import { licd, startLicd } from './cmd/licd-process.ts'
+import { ready } from './pool-processes.ts'
 import { startNatsServer } from './nats-server.ts'
 import { RawSeatClient } from './raw-seat-client.ts'
 import { tableOf, WatchedPool } from './watched-pool.ts'
@@ -147,8 +148,8 @@ t.test(
   async t => {
     await changesNothing(t, async () => {
       const run = async (args: readonly string[]) => {
-        const second = serve('second', [...args, '--nats', processes.nats.url])
-        const code = await second.ended
+        const second = startLicd(['serve', ...args, '--nats', processes.nats.url])
+        const { code } = await second.ended
         return { code, output: second.output() }
       }
       const locked = await run(['--data', join(processes.folder, 'alpha')])
@@ -184,11 +185,11 @@ t.test(
     // A long lease: the seat must outlive the time that a busy machine takes for the steps below.
     const lease = ['--tick-ms', '100', '--lease-ticks', '900', '--seat-ticks', '600']
     await licd(['init', 'default', '--servers', 'solo', '--out', folder, ...lease])
-    const solo = serve('solo', ['--data', join(folder, 'solo'), '--nats', spare.url])
+    const solo = startLicd(['serve', '--data', join(folder, 'solo'), '--nats', spare.url])
     t.teardown(() => void solo.child.kill('SIGKILL'))
-    await solo.says(/nats-wait|NATS/i)
+    await solo.until(/nats-wait|NATS/i)
     let nats = await spare.restart()
-    await solo.ready
+    await solo.until(ready)
     const client = await connect({ nats: nats.url })
     t.teardown(() => client.close())
     t.equal(

@@ -8,7 +8,7 @@ import { makeVendorKey } from '../lib/code/vendor-key.ts'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tableOf, WatchedPool } from './watched-pool.ts'
-import { licd } from './pool-processes.ts'
+import { licd } from './cmd/licd-process.ts'
 
 const folder = t.testdir()
 const vendor = makeVendorKey('acme')

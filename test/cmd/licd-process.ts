@@ -1,6 +1,7 @@
 /** Starts the built `licd` program, wherever this test was built, and gathers what it says. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { watchParent } from '../../lib/nats-server.ts'
 
 const program = fileURLToPath(new URL('../../cmd/licd.js', import.meta.url))
 
@@ -14,6 +15,8 @@ export interface Ended {
 export interface Running {
   readonly child: ChildProcess
   readonly ended: Promise<Ended>
+  /** All it has written so far, standard output first. */
+  output(): string
   /** Resolves when standard output or error has matched; rejects when the program ends without. */
   until(pattern: RegExp): Promise<void>
 }
@@ -34,6 +37,8 @@ export function startLicd(args: readonly string[], options: LicdOptions = {}): R
     env: environmentOf(options),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A test that is killed leaves no server behind.
+  const watcher = watchParent(child.pid)
   let stdout = ''
   let stderr = ''
   const watchers = new Set<() => void>()
@@ -50,11 +55,15 @@ export function startLicd(args: readonly string[], options: LicdOptions = {}): R
   })
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+    child.once('close', (code, signal) => {
+      watcher?.kill('SIGKILL')
+      resolve({ code, signal, stdout, stderr })
+    })
   })
   return {
     child,
     ended,
+    output: () => stdout + stderr,
     until: pattern =>
       new Promise((resolve, reject) => {
         const look = () => {

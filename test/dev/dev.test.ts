@@ -3,7 +3,7 @@ import t from 'tap'
 import { existsSync } from 'node:fs'
 import { describe, draw, type DevView } from '../../lib/dev/view.ts'
 import type { PoolStatus, SyncEvent } from '../../lib/protocol/ctl.ts'
-import { ProgramProcess } from '../pool-processes.ts'
+import { startLicd } from '../cmd/licd-process.ts'
 
 const status: PoolStatus = {
   pool: 'default',
@@ -115,16 +115,16 @@ t.test('events: what was done together is told together, and only by the leader'
 t.test(
   'without a nats-server and without a terminal: plain lines, a pool that works, and nothing left',
   async t => {
-    const dev = new ProgramProcess('dev', ['dev', '--embedded'])
+    const dev = startLicd(['dev', '--embedded'])
     t.teardown(() => void dev.child.kill('SIGKILL'))
-    await dev.says(/built-in broker at nats:\/\/127\.0\.0\.1:\d+ \(for trying out only\)/)
-    await dev.says(/In a second terminal: .*ctl status --nats/)
-    await dev.says(/(borrows|lends) \d+ demo/)
-    await dev.says(/clients hold/)
+    await dev.until(/built-in broker at nats:\/\/127\.0\.0\.1:\d+ \(for trying out only\)/)
+    await dev.until(/In a second terminal: .*ctl status --nats/)
+    await dev.until(/(borrows|lends) \d+ demo/)
+    await dev.until(/clients hold/)
     const folder = /Data: (\S+)/.exec(dev.output())?.[1] ?? ''
     t.ok(existsSync(folder), folder)
     dev.child.kill('SIGINT')
-    t.equal(await dev.ended, 0)
+    t.equal((await dev.ended).code, 0)
     t.match(dev.output(), /nothing is left behind/)
     t.notOk(existsSync(folder), 'its folder is gone')
     t.notMatch(dev.output(), /LICD_INTERNAL/)
