@@ -57,13 +57,14 @@ export class Acquire {
       this.#tooMany(item, feature.allocations, reply)
       return
     }
-    const grant = desk.state === 'open' ? desk.term(name, now) : undefined
-    if (grant === undefined) {
+    if (desk.state !== 'open' || !desk.isServing(now)) {
       desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
       return
     }
+    const grant = desk.term(name, now)
     const stock = desk.book.stock(name)
-    if (stock.spare >= count && this.#waiting.first(name) === undefined) {
+    const isFirst = this.#waiting.first(name) === undefined
+    if (grant !== undefined && isFirst && this.#grantable(stock) >= count) {
       this.#grant(stock, item, client, grant, reply, now)
     } else this.#wait(stock, item, clientId, reply, now)
   }
@@ -74,7 +75,7 @@ export class Acquire {
     const stock = desk.book.stock(name)
     for (const waiter of this.#waiting.line(name)) {
       const { item, clientId, reply } = waiter
-      if (stock.spare < item.count) return
+      if (this.#grantable(stock) < item.count) return
       const grant = desk.state === 'open' ? desk.term(name, now) : undefined
       if (grant === undefined) return
       this.#waiting.remove(waiter)
@@ -85,6 +86,11 @@ export class Acquire {
       }
       this.#grant(stock, item, { clientId, user, host }, grant, reply, now)
     }
+  }
+
+  /** R9: what is owed is paid first, or it would never be. */
+  #grantable(stock: Stock): number {
+    return stock.spare - (this.#desk.feature(stock.feature)?.owed ?? 0)
   }
 
   /** Nothing was found in any source: who did not wish to wait hears so. */
@@ -195,9 +201,10 @@ export class Acquire {
       desk.refuse(reply, requestId, 'LICD_BAD_REQUEST', 'The request id is in use already.')
       return
     }
-    const grant = desk.term(feature, now)
-    if (grant === undefined) desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
-    else if (desk.book.stock(feature).isOverLimit) desk.refuse(reply, requestId, 'LICD_OVER_LIMIT')
+    const grant = desk.term(feature, now, 'renewal')
+    if (!desk.isServing(now)) desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
+    else if (grant === undefined || desk.book.stock(feature).isOverLimit)
+      desk.refuse(reply, requestId, 'LICD_OVER_LIMIT')
     else {
       for (const seat of seats) if (seat !== undefined) desk.book.renew(seat, client, grant, 'any')
       this.#confirm(item, grant, reply)

@@ -79,28 +79,38 @@ export class Desk {
     this.book.advance(now, this.host.ledger.state.tick)
   }
 
-  /** True when this server may grant and renew at `now`. */
+  /** True when this server may grant and renew at `now`, for long enough to be worth it. */
   isServing(now: number): boolean {
-    return this.state !== 'closed' && this.host.leaseUntil > now
+    return this.state !== 'closed' && this.host.leaseUntil - now > this.#usualMs * termMin
+  }
+
+  /** `seatTicks` ticks' time less the margin (R4). */
+  get #usualMs(): number {
+    const { seatTicks, tickMs } = this.host.ledger.state.settings
+    return seatTicks * tickMs * (1 - margin)
   }
 
   /**
    * What a seat of the feature may be promised now (R4): at most the rest of the lease, `seatTicks` ticks' time
-   * less the margin, and the time to the feature's end. `undefined`: nothing may be granted or renewed now.
+   * less the margin, and the time to the feature's end. `undefined`: nothing may be granted or renewed now, either by
+   * this server (see `isServing`) or of this feature, until what ends has ended: a tick or two. A renewal takes
+   * whatever time is left, a new seat none that is not worth it.
    */
-  term(name: string, now: number): Grant | undefined {
-    if (this.state === 'closed') return undefined
+  term(name: string, now: number, what: 'seat' | 'renewal' = 'seat'): Grant | undefined {
+    if (!this.isServing(now)) return undefined
     const { host } = this
-    const { settings, calendar } = host.ledger.state
-    const usual = settings.seatTicks * settings.tickMs * (1 - margin)
-    let ms = Math.min(usual, host.leaseUntil - now)
+    const { settings, calendar, tick } = host.ledger.state
+    let ms = Math.min(this.#usualMs, host.leaseUntil - now)
     const endsAt = this.feature(name)?.endsAt
     if (endsAt !== undefined) {
       ms = Math.min(ms, endsAt - calendar - Math.max(0, now - host.tickAppliedAt))
     }
-    if (!(ms > usual * termMin)) return undefined
     ms = Math.floor(ms)
-    return { ms, expiresAt: now + ms * expiryFactor, lastTick: this.#lastTick(now) }
+    if (ms < (what === 'renewal' ? 1 : this.#usualMs * termMin)) return undefined
+    // What ends early is not dark for the usual time: its token proves it about as long as it is valid (R5).
+    const ticks = Math.ceil(ms / (settings.tickMs * (1 - margin))) + 1
+    const lastTick = Math.min(this.#lastTick(now), tick + ticks)
+    return { ms, expiresAt: now + ms * expiryFactor, lastTick }
   }
 
   /** The last tick at which a token made now proves its seat (R5): its server is not down before it. */

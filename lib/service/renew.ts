@@ -50,11 +50,11 @@ export class Renew {
   ): void {
     const desk = this.#desk
     const { seatId, feature, user, host } = item
-    const grant = desk.term(feature, now)
+    const grant = desk.term(feature, now, 'renewal')
     if ((grant === undefined || seat.stock.isOverLimit) && this.#isNews(seat, proof)) return
-    if (grant === undefined) desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
-    else if (seat.stock.isOverLimit) {
-      // The feature was found over its limit: it borrows, and the client may ask again in a moment.
+    if (!desk.isServing(now)) desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
+    else if (grant === undefined || seat.stock.isOverLimit) {
+      // Found over its limit, it borrows; or a code of it is just ending. The client may ask again in a moment.
       const { tickMs } = desk.host.ledger.state.settings
       desk.refuse(reply, seatId, 'LICD_OVER_LIMIT', '', { retryAfterMs: tickMs })
       desk.touch(feature)
@@ -112,7 +112,7 @@ export class Renew {
     if (desk.released.has(seatId, now)) this.#lost(seatId, undefined, reply)
     else if (proof.seatTick > state.tick) {
       desk.refuse(reply, seatId, 'LICD_NOT_PROVEN', 'The token is ahead of this server.')
-    } else if (desk.state !== 'open' || desk.term(feature, now) === undefined) {
+    } else if (desk.state !== 'open' || !desk.isServing(now)) {
       desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
     } else if (desk.book.stock(feature).isOverLimit) {
       desk.refuse(reply, seatId, 'LICD_OVER_LIMIT')
