@@ -33,7 +33,7 @@ function environmentOf(options: LicdOptions): Record<string, string> {
 }
 
 export function startLicd(args: readonly string[], options: LicdOptions = {}): Running {
-  const child = spawn(process.execPath, ['--enable-source-maps', program, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: environmentOf(options),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
