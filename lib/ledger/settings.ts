@@ -96,6 +96,9 @@ export function applyAddVendor(
   return done
 }
 
+/** Uncommitted ticks of a leader that has not applied a change of `tickMs` yet (R2). */
+const hurriedTicks = 2
+
 export function applyChangeSettings(
   context: Context,
   body: Extract<CommandBody, { type: 'change-settings' }>,
@@ -109,6 +112,10 @@ export function applyChangeSettings(
   // ends; no seat outlives that (R4).
   if (after.seatTicks < before.seatTicks || after.tickMs < before.tickMs) {
     state.tokensUntil = Math.max(state.tokensUntil, state.tick + before.leaseTicks)
+  }
+  // The leader may have proposed two more ticks at the old pace: what is granted meanwhile by the new one lasts longer.
+  if (after.tickMs > before.tickMs) {
+    state.tokensUntil = Math.max(state.tokensUntil, state.tick + after.seatTicks + hurriedTicks)
   }
   if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs)
   state.settings = after
