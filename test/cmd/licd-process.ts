@@ -5,6 +5,12 @@ import { watchParent } from '../../lib/nats-server.ts'
 
 const program = fileURLToPath(new URL('../../cmd/licd.js', import.meta.url))
 
+/**
+ * The test runner has Node load its hooks in every process that a test starts, whatever environment is given; the
+ * program would start half as fast and be twice as large. `env` takes them out and becomes the program.
+ */
+const bare = ['-u', 'NODE_OPTIONS']
+
 export interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -33,7 +39,7 @@ function environmentOf(options: LicdOptions): Record<string, string> {
 }
 
 export function startLicd(args: readonly string[], options: LicdOptions = {}): Running {
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn('/usr/bin/env', [...bare, process.execPath, program, ...args], {
     env: environmentOf(options),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
