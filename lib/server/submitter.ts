@@ -13,6 +13,12 @@ import type { Outcome } from './parts.ts'
 /** Commands under way. Beyond it a new one is `rejected` at once. */
 export const pendingMax = 10_000
 const resendMs = 500
+/**
+ * A leader is heard of before it can take commands on: it must apply its log first, and drops what comes sooner.
+ * For this long after its election commands are sent again after `hurryMs`.
+ */
+const electedMs = 1_000
+const hurryMs = 50
 /** Commands sent again in one go, the longest waiting first; the others a moment later. */
 const resendBurst = 256
 
@@ -36,6 +42,7 @@ export class Submitter {
   readonly #options: SubmitterOptions
   readonly #pending = new Map<string, Pending>()
   #timer: Timer | undefined
+  #hurryUntil = -Infinity
   #closed = false
 
   constructor(options: SubmitterOptions) {
@@ -115,7 +122,11 @@ export class Submitter {
 
   /** There is a leader, another one or again: everything open is sent to it. */
   leaderChanged(): void {
+    this.#hurryUntil = this.#options.clock.now() + electedMs
     for (const pending of this.#pending.values()) this.#send(pending)
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#arm()
   }
 
   /** Nothing is sent any more; what is open ends as `rejected`, though it may yet be applied elsewhere. */
@@ -139,15 +150,17 @@ export class Submitter {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#closed || this.#pending.size === 0) return
-    this.#timer = this.#options.clock.after(resendMs, () => {
+    const { clock } = this.#options
+    const pauseMs = clock.now() < this.#hurryUntil ? hurryMs : resendMs
+    this.#timer = clock.after(pauseMs, () => {
       this.#timer = undefined
-      this.#resend()
+      this.#resend(pauseMs)
       this.#arm()
     })
   }
 
-  #resend(): void {
-    const before = this.#options.clock.now() - resendMs / 2
+  #resend(pauseMs: number): void {
+    const before = this.#options.clock.now() - pauseMs / 2
     let sent = 0
     for (const [id, pending] of this.#pending) {
       if (sent === resendBurst) break

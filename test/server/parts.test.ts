@@ -7,7 +7,6 @@ import type { LedgerState } from '../../lib/ledger/state.ts'
 import { Intake } from '../../lib/server/intake.ts'
 import { Keepalives } from '../../lib/server/keepalive.ts'
 import { Lease } from '../../lib/server/lease.ts'
-import type { Outcome } from '../../lib/server/parts.ts'
 import {
   decodeClaim,
   decodeKeepalive,
@@ -16,7 +15,6 @@ import {
   keepaliveBytesMax,
   usageMax,
 } from '../../lib/server/peer-codec.ts'
-import { pendingMax, Submitter } from '../../lib/server/submitter.ts'
 import { Ticker } from '../../lib/server/ticker.ts'
 import { silentLogger } from '../../raft/index.ts'
 import { VirtualClock, VirtualTime } from '../sim/virtual-clock.ts'
@@ -269,76 +267,6 @@ t.test('ticker - lists the newest keepalive of each since the last tick, and for
   t.equal(proposed[0]?.listings.length, 1)
   time.run(1_000)
   t.strictSame(proposed[1]?.listings, [], 'nothing came since')
-})
-
-const command = (id: string, deadline: number): Command => ({
-  ...{ id, deadline, by: 'test' },
-  body: { type: 'add-feature', feature: id, allocations: 1 },
-})
-
-function submitting() {
-  const { time, clock } = world()
-  const state = emptyState()
-  const sent: string[] = []
-  const way = { open: true }
-  const submitter = new Submitter({
-    clock,
-    state: () => state,
-    send: ({ id }) => {
-      if (way.open) sent.push(id)
-      return way.open
-    },
-  })
-  return { time, state, sent, way, submitter }
-}
-
-t.test('submitter - presses a command until it is applied here or cannot be any more', async t => {
-  const { time, state, sent, way, submitter } = submitting()
-  const outcomes: Outcome[] = []
-  submitter.submit(command('a', 10), outcome => outcomes.push(outcome))
-  time.run(1_400)
-  t.strictSame(sent, ['a', 'a', 'a'], 'again every half second')
-  submitter.leaderChanged()
-  t.equal(sent.length, 4, 'and to a new leader at once')
-  t.equal(submitter.withdraw('a'), false, 'its outcome is open')
-  state.tick = 10
-  submitter.ticked()
-  t.strictSame(outcomes, [], 'the deadline is the last tick at which it may be applied')
-  state.tick = 11
-  submitter.ticked()
-  t.strictSame(outcomes, [{ type: 'expired' }])
-  submitter.applied('a', { ok: true, revision: 1 }, false)
-  t.equal(outcomes.length, 1, 'exactly once')
-
-  way.open = false
-  submitter.submit(command('b', 20), outcome => outcomes.push(outcome))
-  t.equal(submitter.withdraw('b'), true, 'it never left')
-  submitter.submit(command('c', 5), outcome => outcomes.push(outcome))
-  time.run(0)
-  t.strictSame(outcomes[1], { type: 'expired' }, 'too late already')
-  submitter.submit(command('d', 20), outcome => outcomes.push(outcome))
-  state.results.set('d', { result: { ok: true, revision: 4 }, forgetAt: 99 })
-  submitter.installed()
-  t.match(outcomes[2], { type: 'applied', result: { revision: 4 } }, 'a snapshot tells of it')
-  submitter.submit(command('e', 20), outcome => outcomes.push(outcome))
-  submitter.refusedForNow('e', { ok: false, code: 'LICD_TOO_BUSY' })
-  t.equal(outcomes.length, 3, 'a copy of it may yet be applied')
-  state.tick = 21
-  submitter.ticked()
-  t.match(outcomes[3], { type: 'applied', result: { code: 'LICD_TOO_BUSY' } })
-  submitter.submit(command('f', 30), outcome => outcomes.push(outcome))
-  submitter.close()
-  t.strictSame(outcomes[4], { type: 'rejected' })
-})
-
-t.test('submitter - bounded', async t => {
-  const { time, submitter } = submitting()
-  const outcomes: Outcome[] = []
-  for (let n = 0; n < pendingMax; n++) submitter.submit(command(`c${n}`, 10), () => {})
-  submitter.submit(command('one-more', 10), outcome => outcomes.push(outcome))
-  time.run(0)
-  t.strictSame(outcomes, [{ type: 'rejected' }])
-  t.equal(submitter.size, pendingMax)
 })
 
 t.test('intake - only the own offer counts, and one promise does for one id', async t => {
