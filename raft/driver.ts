@@ -224,7 +224,9 @@ class Driver implements RaftNode {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
         const parts = this.#parts
         if (parts === undefined || this.#stopped) return
-        this.#carryOut(parts, parts.raft.step(next))
+        const effects = parts.raft.step(next)
+        this.#options.trace?.(parts.raft, next, effects)
+        this.#carryOut(parts, effects)
       }
       this.#afterSteps()
     } catch (cause) {

@@ -6,6 +6,9 @@
  */
 import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './calls.ts'
 import type { Configuration, ConfigurationChange } from './core/configuration.ts'
+import type { Effects } from './core/effect.ts'
+import type { Input } from './core/input.ts'
+import type { Raft } from './core/raft.ts'
 import { settingsProblem, type RaftSettings } from './core/settings.ts'
 import { RaftError } from './error.ts'
 import type { DropCounts } from './link.ts'
@@ -57,6 +60,11 @@ export interface NodeOptions {
   readonly snapshotEveryBytes?: number
   /** A proposal without news for so long is `unknown`. Default five election timeouts. */
   readonly proposalTimeoutMs?: number
+  /**
+   * Called after every step of the core, before its effects are carried out: for simulators and diagnosis. Must not
+   * change anything; what it throws stops the node.
+   */
+  readonly trace?: (raft: Raft, input: Input, effects: Effects) => void
 }
 
 export interface RaftNode {
