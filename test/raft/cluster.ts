@@ -45,6 +45,8 @@ export interface Member {
 
 export class Cluster {
   readonly members = new Map<string, Member>()
+  /** Who waits for `change`. */
+  readonly #waiting = new Set<() => void>()
   readonly #url: string
   readonly #folder: string
   readonly #extra: Partial<NodeOptions>
@@ -85,10 +87,15 @@ export class Cluster {
       clock: systemClock,
       random: systemRandom,
       machine,
-      log: logger(id),
+      log: this.#logger(id),
       ...this.#extra,
     })
-    node.onFatal(error => fatal.push(error))
+    node.onFatal(error => {
+      fatal.push(error)
+      this.#changed()
+    })
+    node.onStatus(() => this.#changed())
+    machine.onChange = () => this.#changed()
     const member = { id, node, machine, bus, storage, fatal }
     this.members.set(id, member)
     return member
@@ -145,8 +152,31 @@ export class Cluster {
       const [first, ...rest] = this.all
       const same = rest.every(({ machine }) => machine.hash === first?.machine.hash)
       if (first !== undefined && same && first.machine.lines.length >= count) return
-      await beat()
+      await this.change()
     }
+  }
+
+  /** The next change of a member's status, of what its machine has applied, or the next thing it has to say. */
+  change(): Promise<void> {
+    return new Promise(resolve => void this.#waiting.add(resolve))
+  }
+
+  /** What a node has to say is a change too; with RAFT_TEST_LOG set it is printed. */
+  #logger(id: string): Logger {
+    const say =
+      (level: string) =>
+      (event: string, fields?: Readonly<Record<string, unknown>>): void => {
+        this.#changed()
+        if (process.env['RAFT_TEST_LOG'] === undefined) return
+        const time = performance.now().toFixed(0)
+        process.stderr.write(`${time} ${id} ${level} ${event} ${JSON.stringify(fields ?? {})}\n`)
+      }
+    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
   }
 }
 
@@ -176,9 +206,11 @@ export function propose({ node }: Member, text: string): Promise<ProposeOutcome>
 /** Proposes to whoever leads until it is committed; a command of unknown outcome is not repeated. */
 export async function commit(cluster: Cluster, text: string): Promise<ProposeOutcome> {
   for (;;) {
-    const outcome = await propose(await cluster.leader(), text)
+    const leader = await cluster.leader()
+    const change = cluster.change()
+    const outcome = await propose(leader, text)
     if (outcome.outcome !== 'refused') return outcome
-    await beat()
+    await change
   }
 }
 
@@ -192,23 +224,4 @@ export function close(storage: Storage): Promise<void> {
   return new Promise(resolve => {
     storage.close(resolve)
   })
-}
-
-/** One turn of what the nodes do by themselves: they apply in slices of a few milliseconds. */
-export function beat(): Promise<void> {
-  return new Promise(resolve => {
-    setTimeout(resolve, 5)
-  })
-}
-
-/** With RAFT_TEST_LOG set, what the nodes have to say. */
-function logger(id: string): Logger {
-  const say =
-    (level: string) =>
-    (event: string, fields?: Readonly<Record<string, unknown>>): void => {
-      if (process.env['RAFT_TEST_LOG'] === undefined) return
-      const time = performance.now().toFixed(0)
-      process.stderr.write(`${time} ${id} ${level} ${event} ${JSON.stringify(fields ?? {})}\n`)
-    }
-  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
 }

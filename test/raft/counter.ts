@@ -13,6 +13,8 @@ export class Counter implements StateMachine {
   lastIndex = 0
   restores = 0
   snapshots = 0
+  /** Called when commands or a snapshot were taken. */
+  onChange: () => void = () => {}
 
   constructor(perSlice = 100) {
     this.#perSlice = perSlice
@@ -21,6 +23,7 @@ export class Counter implements StateMachine {
   apply({ index, data }: Command): void {
     this.lines.push(Buffer.from(data).toString())
     this.lastIndex = index
+    this.onChange()
   }
 
   *snapshot(): Generator<Uint8Array> {
@@ -39,6 +42,7 @@ export class Counter implements StateMachine {
       const lines: unknown = JSON.parse(Buffer.from(chunk).toString())
       return Array.isArray(lines) ? lines.map(String) : []
     })
+    this.onChange()
   }
 
   get hash(): string {

@@ -14,7 +14,7 @@ import {
   silentLogger,
 } from '../../raft/index.ts'
 import { startNatsServer } from '../nats-server.ts'
-import { beat, Cluster, commit, propose, readIndex, until } from './cluster.ts'
+import { Cluster, commit, propose, readIndex, until } from './cluster.ts'
 import { Counter } from './counter.ts'
 
 t.setTimeout(120_000)
@@ -99,7 +99,7 @@ t.test('three nodes: one far behind catches up by snapshot, then by log', async 
     await Promise.all(Array.from({ length: 200 }, (_, i) => commit(cluster, `r${round}c${i}`)))
   }
   for (const { node } of cluster.all) {
-    while (node.status.snapshotIndex < 600) await beat()
+    while (node.status.snapshotIndex < 600) await cluster.change()
   }
   const back = await cluster.start(behind)
   await cluster.converged(1000)
@@ -139,7 +139,8 @@ t.test('a node whose disk was emptied is filled again as a new learner', async t
   t.equal(await change({ learners: ['n'] }), 'done')
   await cluster.converged(250)
   t.equal(joined.machine.restores, 1)
-  while ((await change({ voters: ['n'] })) !== 'done') await beat()
+  // The leader may not have heard yet that it is.
+  while ((await change({ voters: ['n'] })) !== 'done') await cluster.leader()
   await until(cluster.all, () => joined.node.status.role === 'follower')
   t.strictSame(joined.node.status.configuration.voters, ['a', 'b', 'n'])
   // The old two can now do without each other.
@@ -208,7 +209,7 @@ t.test('a state machine that throws stops its node, and says so once', async t =
   const cluster = new Cluster(server.url, t.testdir(), 'throws', { machine })
   await cluster.found(['a'], [Buffer.from('x')])
   const a = cluster.member('a')
-  while (a.fatal.length === 0) await beat()
+  while (a.fatal.length === 0) await cluster.change()
   t.match(a.fatal, [{ code: 'RAFT_STATE_MACHINE', cause: { message: 'defect' } }])
   t.match(await propose(a, 'y'), { outcome: 'refused', reason: 'stopped' })
   await cluster.end()
