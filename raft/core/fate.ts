@@ -17,28 +17,28 @@ const maxDisplaced = 10_000
 
 export class ProposalFate {
   /** Of entries in the log, ascending. Bounded by the limit on uncommitted bytes. */
-  #open: TakenProposal[] = []
+  private open: TakenProposal[] = []
   /** Of entries that were truncated. */
-  #displaced: TakenProposal[] = []
+  private displaced: TakenProposal[] = []
 
   take(proposal: TakenProposal): void {
-    this.#open.push(proposal)
+    this.open.push(proposal)
   }
 
   /** The log was cut from `index` on. */
   truncateFrom(index: number): ProposalResult[] {
-    const kept = this.#open.findIndex(proposal => proposal.index >= index)
-    if (kept >= 0) this.#displaced.push(...this.#open.splice(kept))
-    const excess = Math.max(0, this.#displaced.length - maxDisplaced)
-    return this.#displaced.splice(0, excess).map(({ id }) => ({ id, outcome: 'unknown' }))
+    const kept = this.open.findIndex(proposal => proposal.index >= index)
+    if (kept >= 0) this.displaced.push(...this.open.splice(kept))
+    const excess = Math.max(0, this.displaced.length - maxDisplaced)
+    return this.displaced.splice(0, excess).map(({ id }) => ({ id, outcome: 'unknown' }))
   }
 
   /** Everything up to `index` is committed, and in the log. */
   commitTo(index: number, termAt: (index: number) => number | undefined): ProposalResult[] {
-    this.#dropOpen(index)
-    if (this.#displaced.length === 0) return []
-    const settled = this.#displaced.filter(proposal => proposal.index <= index)
-    this.#displaced = this.#displaced.filter(proposal => proposal.index > index)
+    this.dropOpen(index)
+    if (this.displaced.length === 0) return []
+    const settled = this.displaced.filter(proposal => proposal.index <= index)
+    this.displaced = this.displaced.filter(proposal => proposal.index > index)
     return settled
       .filter(proposal => termAt(proposal.index) !== proposal.term)
       .map(({ id }) => ({ id, outcome: 'lost' }))
@@ -46,15 +46,15 @@ export class ProposalFate {
 
   /** A snapshot took the place of everything up to `index`: what stood there cannot be seen. */
   skipTo(index: number): ProposalResult[] {
-    const hidden = [...this.#dropOpen(index), ...this.#displaced].filter(
+    const hidden = [...this.dropOpen(index), ...this.displaced].filter(
       proposal => proposal.index <= index,
     )
-    this.#displaced = this.#displaced.filter(proposal => proposal.index > index)
+    this.displaced = this.displaced.filter(proposal => proposal.index > index)
     return hidden.map(({ id }) => ({ id, outcome: 'unknown' }))
   }
 
-  #dropOpen(index: number): TakenProposal[] {
-    const later = this.#open.findIndex(proposal => proposal.index > index)
-    return this.#open.splice(0, later < 0 ? this.#open.length : later)
+  private dropOpen(index: number): TakenProposal[] {
+    const later = this.open.findIndex(proposal => proposal.index > index)
+    return this.open.splice(0, later < 0 ? this.open.length : later)
   }
 }

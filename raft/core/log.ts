@@ -9,105 +9,101 @@ import assert from 'node:assert/strict'
 import { type Entry, sizeOf } from './entry.ts'
 
 export class Log {
-  #baseIndex: number
-  #baseTerm: number
-  #entries: Entry[] = []
+  /** Of the last entry dropped; `end` as in `ends`. */
+  private base: { readonly index: number; readonly term: number; readonly end: number }
+  private entries: Entry[] = []
   /** Bytes from some fixed origin to the end of each entry: every byte count is a difference, so none leaks. */
-  #ends: number[] = []
-  #baseEnd = 0
+  private ends: number[] = []
 
   constructor(baseIndex: number, baseTerm: number, entries: readonly Entry[] = []) {
-    this.#baseIndex = baseIndex
-    this.#baseTerm = baseTerm
+    this.base = { index: baseIndex, term: baseTerm, end: 0 }
     this.append(entries)
   }
 
   get baseIndex(): number {
-    return this.#baseIndex
+    return this.base.index
   }
 
   get lastIndex(): number {
-    return this.#baseIndex + this.#entries.length
+    return this.base.index + this.entries.length
   }
 
   get lastTerm(): number {
-    return this.#entries[this.#entries.length - 1]?.term ?? this.#baseTerm
+    return this.entries[this.entries.length - 1]?.term ?? this.base.term
   }
 
   /** `undefined` before the base and after the end. */
   termAt(index: number): number | undefined {
-    if (index === this.#baseIndex) return this.#baseTerm
+    if (index === this.base.index) return this.base.term
     return this.entryAt(index)?.term
   }
 
   entryAt(index: number): Entry | undefined {
-    return index <= this.#baseIndex ? undefined : this.#entries[index - this.#baseIndex - 1]
+    return index <= this.base.index ? undefined : this.entries[index - this.base.index - 1]
   }
 
   /** Bytes of the entries in (after, upTo]; what is compacted counts nothing. */
   bytesBetween(after: number, upTo: number): number {
-    return Math.max(0, this.#endOf(upTo) - this.#endOf(after))
+    return Math.max(0, this.endOf(upTo) - this.endOf(after))
   }
 
-  #endOf(index: number): number {
-    const held = Math.min(index - this.#baseIndex, this.#entries.length)
-    return held <= 0 ? this.#baseEnd : (this.#ends[held - 1] ?? this.#baseEnd)
+  private endOf(index: number): number {
+    const held = Math.min(index - this.base.index, this.entries.length)
+    return held <= 0 ? this.base.end : (this.ends[held - 1] ?? this.base.end)
   }
 
   /** Entries from `from` on, up to both limits, but at least one where there is one. */
   slice(from: number, maxEntries: number, maxBytes: number): Entry[] {
-    assert(from > this.#baseIndex)
-    const start = from - this.#baseIndex - 1
-    const before = this.#endOf(from - 1)
+    assert(from > this.base.index)
+    const start = from - this.base.index - 1
+    const before = this.endOf(from - 1)
     let end = start
-    while (end < this.#entries.length && end - start < maxEntries) {
-      if (end > start && (this.#ends[end] ?? 0) - before > maxBytes) break
+    while (end < this.entries.length && end - start < maxEntries) {
+      if (end > start && (this.ends[end] ?? 0) - before > maxBytes) break
       end += 1
     }
-    return this.#entries.slice(start, end)
+    return this.entries.slice(start, end)
   }
 
   /** All entries from `from` to the end. */
   from(from: number): Entry[] {
-    assert(from > this.#baseIndex)
-    return this.#entries.slice(from - this.#baseIndex - 1)
+    assert(from > this.base.index)
+    return this.entries.slice(from - this.base.index - 1)
   }
 
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {
       assert.equal(entry.index, this.lastIndex + 1, 'the log has no gaps')
       assert(entry.term >= this.lastTerm, 'terms never fall along the log')
-      this.#ends.push(this.#endOf(this.lastIndex) + sizeOf(entry))
-      this.#entries.push(entry)
+      this.ends.push(this.endOf(this.lastIndex) + sizeOf(entry))
+      this.entries.push(entry)
     }
   }
 
   /** Drops `index` and everything after it. Callers make sure that nothing of it is committed. */
   truncateFrom(index: number): void {
-    assert(index > this.#baseIndex && index <= this.lastIndex)
-    this.#entries.length = index - this.#baseIndex - 1
-    this.#ends.length = this.#entries.length
+    assert(index > this.base.index && index <= this.lastIndex)
+    this.entries.length = index - this.base.index - 1
+    this.ends.length = this.entries.length
   }
 
   /** Drops everything up to and including `index`, which becomes the base. */
   compactTo(index: number): void {
     const term = this.termAt(index)
-    assert(term !== undefined && index >= this.#baseIndex)
-    const dropped = index - this.#baseIndex
-    this.#baseEnd = this.#endOf(index)
-    this.#entries = this.#entries.slice(dropped)
-    this.#ends = this.#ends.slice(dropped)
-    this.#baseIndex = index
-    this.#baseTerm = term
+    assert(term !== undefined && index >= this.base.index)
+    const dropped = index - this.base.index
+    const end = this.endOf(index)
+    this.entries = this.entries.slice(dropped)
+    this.ends = this.ends.slice(dropped)
+    this.base = { index, term, end }
   }
 
   /** Drops everything: a snapshot takes its place. */
   reset(index: number, term: number): void {
-    assert(index > this.#baseIndex)
-    this.#entries = []
-    this.#ends = []
-    this.#baseIndex = index
-    this.#baseTerm = term
+    assert(index > this.base.index)
+    this.entries = []
+    this.ends = []
+    this.base = { index, term, end: this.base.end }
   }
 
   /** Whether a log that ends so is at least as up-to-date as this one (5.4.1): the term first, then the length. */
@@ -121,7 +117,7 @@ export class Log {
    * a log that has `term` at `index`, so both sides of a probe skip them: a round trip a term, not an entry (5.3).
    */
   lastWithTermAtMost(term: number, index: number): number {
-    let low = this.#baseIndex
+    let low = this.base.index
     let high = Math.max(low, Math.min(index, this.lastIndex))
     while (low < high) {
       const middle = Math.ceil((low + high) / 2)

@@ -48,7 +48,7 @@ export class Outbox {
     compactTo: undefined,
     stagedFrom: undefined,
   }
-  readonly #sends: { readonly message: Send['message']; readonly gated: boolean }[] = []
+  private readonly sends: { readonly message: Send['message']; readonly gated: boolean }[] = []
 
   get isDirty(): boolean {
     const { hardState, snapshot, truncateFrom, compactTo, stagedFrom } = this.dirt
@@ -63,7 +63,7 @@ export class Outbox {
 
   /** With `gated`, the message waits until all that is dirty or being written now is on disk. */
   send(message: Send['message'], gated: boolean): void {
-    this.#sends.push({ message, gated })
+    this.sends.push({ message, gated })
   }
 
   /** `after` is the seq that gated messages wait for; absent when everything is on disk already. */
@@ -72,7 +72,7 @@ export class Outbox {
     assert(persist === undefined || after === persist.seq)
     return {
       ...(persist && { persist }),
-      send: this.#sends.map(({ message, gated }) =>
+      send: this.sends.map(({ message, gated }) =>
         gated && after !== undefined ? { message, after } : { message },
       ),
       sendChunks: this.sendChunks,

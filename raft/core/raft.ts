@@ -52,33 +52,33 @@ export interface RaftOptions {
 }
 
 export class Raft {
-  readonly #state: State
-  #stepping = false
+  private readonly state: State
+  private stepping = false
 
   constructor(options: RaftOptions) {
     assertSettings(options.settings)
-    this.#state = new State(options)
+    this.state = new State(options)
   }
 
   /** Takes one input and says what is to be done. Never throws but on a failed assertion; not re-entrant. */
   step(input: Input): Effects {
-    assert(!this.#stepping, 'one step at a time')
-    this.#stepping = true
-    this.#take(input)
-    this.#settle()
-    const effects = this.#state.finish()
+    assert(!this.stepping, 'one step at a time')
+    this.stepping = true
+    this.take(input)
+    this.settle()
+    const effects = this.state.finish()
     // Left set when an assertion failed: a server in doubt of itself takes no further step.
-    this.#stepping = false
+    this.stepping = false
     return effects
   }
 
-  #take(input: Input): void {
-    const state = this.#state
+  private take(input: Input): void {
+    const state = this.state
     switch (input.type) {
       case 'elapse':
-        return this.#elapse(input.ms)
+        return this.elapse(input.ms)
       case 'message':
-        return this.#receive(input.message)
+        return this.receive(input.message)
       case 'propose':
         return propose(state, input.proposals)
       case 'read':
@@ -92,20 +92,20 @@ export class Raft {
       case 'chunkStored':
         return onChunkStored(state, input.snapshotId, input.chunk)
       case 'unreachable':
-        return this.#unreachable(input.peer)
+        return this.unreachable(input.peer)
       case 'changeConfiguration':
         return changeConfiguration(state, input.id, input.change)
       case 'transfer':
         return transfer(state, input.id, input.to)
       case 'stalled':
-        return this.#stalled()
+        return this.stalled()
       case 'stepDown':
         return state.leadership && handOver(state, state.leadership)
     }
   }
 
-  #receive(message: Message): void {
-    const state = this.#state
+  private receive(message: Message): void {
+    const state = this.state
     if (message.to !== state.id || !isSensible(message)) {
       state.ignored += 1
       return
@@ -142,9 +142,9 @@ export class Raft {
     }
   }
 
-  #elapse(ms: number): void {
+  private elapse(ms: number): void {
     assert(ms >= 0 && Number.isFinite(ms))
-    const state = this.#state
+    const state = this.state
     state.now += ms
     const { leadership } = state
     if (leadership === undefined) {
@@ -157,103 +157,103 @@ export class Raft {
     }
   }
 
-  #unreachable(peer: string): void {
-    const state = this.#state
+  private unreachable(peer: string): void {
+    const state = this.state
     const progress = state.leadership?.progress.get(peer)
     // The next heartbeat's probe will tell; until then nothing is wasted on it.
     if (progress?.mode.kind === 'replicate') progress.probe(undefined, true)
     if (peer === state.leader && state.leadership === undefined) onLeaderGone(state)
   }
 
-  #stalled(): void {
-    const { leadership } = this.#state
+  private stalled(): void {
+    const { leadership } = this.state
     if (leadership === undefined) return
-    forgetAnswers(this.#state, leadership)
+    forgetAnswers(this.state, leadership)
     leadership.sinceHeartbeat = Infinity
   }
 
   /** Draws the consequences for a leader: commits, ends changes, answers reads, then sends what may be sent. */
-  #settle(): void {
-    const state = this.#state
+  private settle(): void {
+    const state = this.state
     const { leadership } = state
     if (leadership === undefined) return
     advanceCommit(state, leadership)
     if (!settleConfiguration(state, leadership)) return
     pumpTransfer(state, leadership)
-    if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) this.#heartbeat(leadership)
+    if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) this.heartbeat(leadership)
     pumpReads(state, leadership)
     flush(state, leadership)
   }
 
-  #heartbeat(leadership: Leadership): void {
-    broadcastHeartbeat(this.#state, leadership)
+  private heartbeat(leadership: Leadership): void {
+    broadcastHeartbeat(this.state, leadership)
     unpauseProbes(leadership)
   }
 
   get id(): string {
-    return this.#state.id
+    return this.state.id
   }
 
   get role(): Role {
-    return this.#state.standing.role
+    return this.state.standing.role
   }
 
   get currentTerm(): number {
-    return this.#state.currentTerm
+    return this.state.currentTerm
   }
 
   get votedFor(): string | undefined {
-    return this.#state.votedFor
+    return this.state.votedFor
   }
 
   get leader(): string | undefined {
-    return this.#state.leader
+    return this.state.leader
   }
 
   get commitIndex(): number {
-    return this.#state.commitIndex
+    return this.state.commitIndex
   }
 
   get lastApplied(): number {
-    return this.#state.lastApplied
+    return this.state.lastApplied
   }
 
   get lastIndex(): number {
-    return this.#state.log.lastIndex
+    return this.state.log.lastIndex
   }
 
   get snapshotIndex(): number {
-    return this.#state.snapshot?.lastIncludedIndex ?? 0
+    return this.state.snapshot?.lastIncludedIndex ?? 0
   }
 
   /** The configuration in force here, committed or not. */
   get configuration(): Configuration {
-    return this.#state.configuration
+    return this.state.configuration
   }
 
   /** In force at an applied index at or after the snapshot: what a snapshot taken there must carry. */
   configurationAt(index: number): Configuration {
-    return this.#state.history.at(index)
+    return this.state.history.at(index)
   }
 
   /** `undefined` outside of what the log holds. */
   termAt(index: number): number | undefined {
-    return this.#state.log.termAt(index)
+    return this.state.log.termAt(index)
   }
 
   /** Bytes of applied log above the snapshot: what decides when to take the next one. */
   get logBytes(): number {
-    return this.#state.log.bytesBetween(this.snapshotIndex, this.lastApplied)
+    return this.state.log.bytesBetween(this.snapshotIndex, this.lastApplied)
   }
 
   /** Leader: an entry of its own term is committed. Once that is applied too, it may act as leader towards clients. */
   get ready(): boolean {
-    return this.#state.leadership !== undefined && this.#state.committedInTerm
+    return this.state.leadership !== undefined && this.state.committedInTerm
   }
 
   /** Leader: a quorum answered what was sent within T. Others: the leader was heard within T. */
   get quorate(): boolean {
-    const state = this.#state
+    const state = this.state
     const { leadership, leader, heardAt, now } = state
     if (leadership !== undefined) return isQuorate(state, leadership)
     return leader !== undefined && now - heardAt < state.settings.electionTimeoutMs
@@ -261,13 +261,13 @@ export class Raft {
 
   /** Ids of snapshots on their way to followers, sorted: these and the newest one must not be deleted. */
   get snapshotsInUse(): readonly string[] {
-    const { leadership } = this.#state
+    const { leadership } = this.state
     const sent = leadership === undefined ? [] : snapshotsBeingSent(leadership)
     return [...new Set(sent.map(({ id }) => id))].sort()
   }
 
   /** Messages dropped because they made no sense. */
   get ignored(): number {
-    return this.#state.ignored
+    return this.state.ignored
   }
 }

@@ -4,16 +4,16 @@
  * Nothing secret rests on it. It spreads election timeouts and makes keys of read requests unlikely to repeat.
  */
 export class Randomness {
-  #state: number
+  private state: number
 
   constructor(seed: number) {
-    this.#state = seed >>> 0
+    this.state = seed >>> 0
   }
 
   /** A number in [0, 1). */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let x = this.#state
+    this.state = (this.state + 0x6d2b79f5) >>> 0
+    let x = this.state
     x = Math.imul(x ^ (x >>> 15), x | 1)
     x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32

@@ -60,14 +60,13 @@ export class State {
   /** Of the step under way. */
   outbox = new Outbox()
 
-  #currentTerm: number
-  #votedFor: string | undefined
-  #commitIndex = 0
+  private readonly hard: { currentTerm: number; votedFor: string | undefined }
+  /** Indices that only rise, but for `persisted` when the log is cut. */
+  private readonly reached = { committed: 0, handedOut: 0, persisted: 0 }
   standing: Standing = { role: 'follower' }
   leader: string | undefined
   snapshot: SnapshotMeta | undefined
   lastApplied = 0
-  #handedOut = 0
 
   /** Ms since start. */
   now = 0
@@ -89,12 +88,11 @@ export class State {
   nextKey: number
   ignored = 0
 
-  #issuedSeq = 0
-  #persistedSeq = 0
-  #persistedIndex: number
-  #writes: { readonly seq: number; lastIndex: number }[] = []
-  #belonged = false
-  #shown: Status
+  private issuedSeq = 0
+  private persistedSeq = 0
+  private writes: { readonly seq: number; lastIndex: number }[] = []
+  private belonged = false
+  private shown: Status
 
   constructor(options: {
     readonly id: string
@@ -107,8 +105,7 @@ export class State {
     this.settings = options.settings
     this.random = new Randomness(options.seed)
     this.nextKey = this.random.key()
-    this.#currentTerm = persisted.currentTerm
-    this.#votedFor = persisted.votedFor
+    this.hard = { currentTerm: persisted.currentTerm, votedFor: persisted.votedFor }
     this.snapshot = persisted.snapshot
     const at = persisted.snapshot?.lastIncludedIndex ?? 0
     this.log = restoredLog(persisted)
@@ -118,12 +115,12 @@ export class State {
     this.history.append(persisted.entries.filter(entry => entry.index > at))
     assert(this.log.lastIndex >= at && this.log.baseIndex <= at, 'no gap behind the snapshot')
     assert(this.log.lastTerm <= persisted.currentTerm, 'no entry is newer than the term')
-    this.#commitIndex = at
+    this.reached.committed = at
     this.lastApplied = at
-    this.#handedOut = at
-    this.#persistedIndex = this.log.lastIndex
-    this.#belonged = isMember(this.history.latest, this.id)
-    this.#shown = this.status()
+    this.reached.handedOut = at
+    this.reached.persisted = this.log.lastIndex
+    this.belonged = isMember(this.history.latest, this.id)
+    this.shown = this.status()
     this.resetElectionTimer()
     // A leader would be heard before. Servers that start together need not wait for one that is not there.
     const { heartbeatMs, electionTimeoutMs } = this.settings
@@ -132,20 +129,20 @@ export class State {
   }
 
   get currentTerm(): number {
-    return this.#currentTerm
+    return this.hard.currentTerm
   }
 
   get votedFor(): string | undefined {
-    return this.#votedFor
+    return this.hard.votedFor
   }
 
   get commitIndex(): number {
-    return this.#commitIndex
+    return this.reached.committed
   }
 
   /** Up to here the log as it stands is on the own disk. */
   get persistedIndex(): number {
-    return this.#persistedIndex
+    return this.reached.persisted
   }
 
   get configuration(): Configuration {
@@ -158,15 +155,15 @@ export class State {
 
   /** Whether an entry of the current term is committed: only then is commitIndex all that is committed (5.4.2, 8). */
   get committedInTerm(): boolean {
-    return this.log.termAt(this.#commitIndex) === this.#currentTerm
+    return this.log.termAt(this.reached.committed) === this.hard.currentTerm
   }
 
   /** Enters a later term, or votes in this one, for good. */
   setTerm(term: number, votedFor: string | undefined): void {
-    assert(term >= this.#currentTerm, 'terms never fall')
-    assert(term > this.#currentTerm || this.#votedFor === undefined, 'one vote a term')
-    this.#currentTerm = term
-    this.#votedFor = votedFor
+    assert(term >= this.hard.currentTerm, 'terms never fall')
+    assert(term > this.hard.currentTerm || this.hard.votedFor === undefined, 'one vote a term')
+    this.hard.currentTerm = term
+    this.hard.votedFor = votedFor
     this.outbox.dirt.hardState = true
   }
 
@@ -177,47 +174,47 @@ export class State {
     this.history.append(entries)
     const { dirt } = this.outbox
     dirt.stagedFrom = Math.min(dirt.stagedFrom ?? first.index, first.index)
-    this.#noteConfiguration()
+    this.noteConfiguration()
   }
 
   /** For a real conflict with a newer leader's entry alone (5.3). */
   truncateFrom(index: number): void {
-    assert(index > this.#commitIndex, 'what is committed stays')
+    assert(index > this.reached.committed, 'what is committed stays')
     assert(this.standing.role !== 'leader', 'a leader only appends')
     this.log.truncateFrom(index)
     this.history.truncateFrom(index)
-    this.#unpersistFrom(index)
+    this.unpersistFrom(index)
     const { dirt } = this.outbox
     dirt.truncateFrom = Math.min(dirt.truncateFrom ?? index, index)
-    this.#noteConfiguration()
+    this.noteConfiguration()
   }
 
   /** What is being written now of the truncated part no longer tells anything about the log. */
-  #unpersistFrom(index: number): void {
-    this.#persistedIndex = Math.min(this.#persistedIndex, index - 1)
-    for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1)
+  private unpersistFrom(index: number): void {
+    this.reached.persisted = Math.min(this.reached.persisted, index - 1)
+    for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, index - 1)
     this.outbox.proposals.push(...this.fate.truncateFrom(index))
   }
 
   /** Raises commitIndex; a lower one is old news. */
   commitTo(index: number): void {
-    if (index <= this.#commitIndex) return
+    if (index <= this.reached.committed) return
     assert(index <= this.log.lastIndex, 'only what is there can be committed')
-    this.#commitIndex = index
+    this.reached.committed = index
     const settled = this.fate.commitTo(index, at => this.log.termAt(at))
     this.outbox.proposals.push(...settled)
-    this.#noteRemoval()
+    this.noteRemoval()
   }
 
-  #noteRemoval(): void {
+  private noteRemoval(): void {
     const { latest, latestIndex } = this.history
-    if (latestIndex > this.#commitIndex || !this.#belonged || isMember(latest, this.id)) return
-    this.#belonged = false
+    if (latestIndex > this.reached.committed || !this.belonged || isMember(latest, this.id)) return
+    this.belonged = false
     this.outbox.removed = true
   }
 
-  #noteConfiguration(): void {
-    this.#belonged ||= isMember(this.history.latest, this.id)
+  private noteConfiguration(): void {
+    this.belonged ||= isMember(this.history.latest, this.id)
     this.outbox.configuration = this.history.latest
   }
 
@@ -235,14 +232,14 @@ export class State {
   /** A received snapshot takes the place of everything up to its index (paper, 7). */
   install(snapshot: SnapshotMeta): void {
     const { lastIncludedIndex: index, lastIncludedTerm: term } = snapshot
-    assert(index > this.#commitIndex, 'a snapshot never takes back what is committed')
+    assert(index > this.reached.committed, 'a snapshot never takes back what is committed')
     const { dirt } = this.outbox
     const keepSuffix = this.log.termAt(index) === term
     if (keepSuffix) this.log.compactTo(index)
     else {
       if (this.log.lastIndex > index) dirt.truncateFrom = index + 1
       this.log.reset(index, term)
-      this.#unpersistFrom(index + 1)
+      this.unpersistFrom(index + 1)
     }
     this.history.restore(index, snapshot.configuration, keepSuffix)
     this.outbox.proposals.push(...this.fate.skipTo(index))
@@ -250,39 +247,39 @@ export class State {
     dirt.compactTo = index
     this.snapshot = snapshot
     this.outbox.restore = snapshot
-    this.#commitIndex = index
-    this.#handedOut = index
-    this.#noteConfiguration()
-    this.#noteRemoval()
+    this.reached.committed = index
+    this.reached.handedOut = index
+    this.noteConfiguration()
+    this.noteRemoval()
   }
 
   /** @returns false when this is no news. */
   persisted(seq: number): boolean {
-    assert(seq <= this.#issuedSeq, 'nothing is on disk that was never written')
-    if (seq <= this.#persistedSeq) return false
-    this.#persistedSeq = seq
-    const done = this.#writes.filter(write => write.seq <= seq)
-    this.#writes = this.#writes.filter(write => write.seq > seq)
-    this.#persistedIndex = done[done.length - 1]?.lastIndex ?? this.#persistedIndex
+    assert(seq <= this.issuedSeq, 'nothing is on disk that was never written')
+    if (seq <= this.persistedSeq) return false
+    this.persistedSeq = seq
+    const done = this.writes.filter(write => write.seq <= seq)
+    this.writes = this.writes.filter(write => write.seq > seq)
+    this.reached.persisted = done[done.length - 1]?.lastIndex ?? this.reached.persisted
     return true
   }
 
   isPersisted(seq: number): boolean {
-    return seq <= this.#persistedSeq
+    return seq <= this.persistedSeq
   }
 
   /** The seq that covers everything changed so far, this step included. */
   get coveringSeq(): number {
-    return this.#issuedSeq + (this.outbox.isDirty ? 1 : 0)
+    return this.issuedSeq + (this.outbox.isDirty ? 1 : 0)
   }
 
   applied(index: number): void {
-    assert(index <= this.#handedOut, 'nothing is applied that was not handed out')
+    assert(index <= this.reached.handedOut, 'nothing is applied that was not handed out')
     this.lastApplied = Math.max(this.lastApplied, index)
   }
 
   envelope(to: string): { readonly from: string; readonly to: string; readonly term: number } {
-    return { from: this.id, to, term: this.#currentTerm }
+    return { from: this.id, to, term: this.hard.currentTerm }
   }
 
   send(message: Send['message']): void {
@@ -302,32 +299,32 @@ export class State {
   }
 
   status(): Status {
-    return { role: this.standing.role, term: this.#currentTerm, leader: this.leader }
+    return { role: this.standing.role, term: this.hard.currentTerm, leader: this.leader }
   }
 
   /** Ends the step. */
   finish(): Effects {
-    this.#handOut()
-    this.#assertInvariants()
+    this.handOut()
+    this.assertInvariants()
     const { outbox } = this
-    const persist = outbox.isDirty ? this.#write() : undefined
-    const after = this.#issuedSeq > this.#persistedSeq ? this.#issuedSeq : undefined
+    const persist = outbox.isDirty ? this.write() : undefined
+    const after = this.issuedSeq > this.persistedSeq ? this.issuedSeq : undefined
     const status = this.status()
-    const { role, term, leader } = this.#shown
+    const { role, term, leader } = this.shown
     const news = role !== status.role || term !== status.term || leader !== status.leader
-    this.#shown = status
+    this.shown = status
     this.outbox = new Outbox()
     return outbox.finish(persist, after, news ? status : undefined)
   }
 
-  #write(): Persist {
+  private write(): Persist {
     const { snapshot, truncateFrom, compactTo, stagedFrom } = this.outbox.dirt
-    this.#issuedSeq += 1
-    this.#writes.push({ seq: this.#issuedSeq, lastIndex: this.log.lastIndex })
+    this.issuedSeq += 1
+    this.writes.push({ seq: this.issuedSeq, lastIndex: this.log.lastIndex })
     return {
-      seq: this.#issuedSeq,
-      currentTerm: this.#currentTerm,
-      votedFor: this.#votedFor,
+      seq: this.issuedSeq,
+      currentTerm: this.hard.currentTerm,
+      votedFor: this.hard.votedFor,
       ...(snapshot && { snapshot }),
       ...(truncateFrom !== undefined && { truncateFrom }),
       ...(compactTo !== undefined && { compactTo }),
@@ -339,27 +336,30 @@ export class State {
    * Gives committed entries to the state machine. Only those on the own disk: a snapshot of what was applied must
    * never be ahead of the log. At the bound on unapplied bytes they wait for `applied`.
    */
-  #handOut(): void {
-    const limit = Math.min(this.#commitIndex, this.#persistedIndex)
-    while (this.#handedOut < limit) {
-      const waiting = this.log.bytesBetween(this.lastApplied, this.#handedOut)
+  private handOut(): void {
+    const limit = Math.min(this.reached.committed, this.reached.persisted)
+    while (this.reached.handedOut < limit) {
+      const waiting = this.log.bytesBetween(this.lastApplied, this.reached.handedOut)
       if (waiting >= this.settings.maxUnappliedBytes) break
-      const entry = this.log.entryAt(this.#handedOut + 1)
+      const entry = this.log.entryAt(this.reached.handedOut + 1)
       assert(entry !== undefined)
       this.outbox.apply.push(entry)
-      this.#handedOut += 1
+      this.reached.handedOut += 1
     }
   }
 
-  #assertInvariants(): void {
+  private assertInvariants(): void {
     const { log } = this
     assert(log.baseIndex <= (this.snapshot?.lastIncludedIndex ?? 0))
-    assert(this.lastApplied <= this.#handedOut && this.#handedOut <= this.#commitIndex)
-    assert(this.#commitIndex <= log.lastIndex && this.#persistedIndex <= log.lastIndex)
-    assert(log.lastTerm <= this.#currentTerm, 'no entry is newer than the term')
+    assert(
+      this.lastApplied <= this.reached.handedOut &&
+        this.reached.handedOut <= this.reached.committed,
+    )
+    assert(this.reached.committed <= log.lastIndex && this.reached.persisted <= log.lastIndex)
+    assert(log.lastTerm <= this.hard.currentTerm, 'no entry is newer than the term')
     if (this.standing.role === 'leader') {
       assert.equal(this.leader, this.id)
-      assert.equal(this.#votedFor, this.id)
+      assert.equal(this.hard.votedFor, this.id)
     }
   }
 }

@@ -34,15 +34,15 @@ const mutants: readonly Mutant[] = [
   {
     name: 'a vote is forgotten in a crash',
     file: 'state',
-    find: 'this.#votedFor = persisted.votedFor',
-    put: 'this.#votedFor = undefined',
+    find: 'votedFor: persisted.votedFor',
+    put: 'votedFor: undefined',
     story: 'secondVoteAfterRestart',
   },
   {
     name: 'a term is forgotten in a crash',
     file: 'state',
-    find: 'this.#currentTerm = persisted.currentTerm',
-    put: 'this.#currentTerm = persisted.entries.at(-1)?.term ?? 0',
+    find: 'currentTerm: persisted.currentTerm',
+    put: 'currentTerm: persisted.entries.at(-1)?.term ?? 0',
   },
   {
     name: 'an entry is acknowledged before it is on disk',
