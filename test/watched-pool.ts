@@ -1,8 +1,9 @@
 /**
- * A pool of processes, watched: what a test waits for is looked at again after every event of the pool, so that
- * it waits for what happens and never for time.
+ * A pool of processes, watched: what a test waits for is looked at again after every event of the pool, and after
+ * every keepalive, in which servers tell each other what is in use: it waits for what happens, never for time.
  */
 import { connectNats, systemClock, systemRandom, type NatsBus } from '../raft/index.ts'
+import { subjects } from '../lib/protocol/subject.ts'
 import { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { watchPool, type PoolEvent } from '../lib/ctl/pool-events.ts'
 import { viewPool } from '../lib/ctl/pool-view.ts'
@@ -48,6 +49,8 @@ export class WatchedPool implements AsyncDisposable {
   readonly #ctl: CtlClient
   readonly #clients: Client[] = []
   readonly #waiting = new Set<() => void>()
+  /** Events and keepalives so far. */
+  #happened = 0
 
   private constructor(processes: ProcessPool, bus: NatsBus) {
     this.processes = processes
@@ -56,8 +59,9 @@ export class WatchedPool implements AsyncDisposable {
     this.#ctl = new CtlClient({ ...ports, pool: 'default', by: 'test', timeoutMs: 5_000 })
     watchPool(bus, 'default', event => {
       this.events.push(event)
-      for (const look of this.#waiting) look()
+      this.#happen()
     })
+    bus.subscribe(subjects('default').peer('*', 'keepalive'), () => this.#happen())
   }
 
   static async start(options: PoolOptions = {}): Promise<WatchedPool> {
@@ -88,8 +92,8 @@ export class WatchedPool implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the first state for which `holds`; looks again after every event, and at most a second apart,
-   * since in-use figures change without one. Rejects with what it saw last.
+   * Resolves with the first state for which `holds`; looks again after all that happens. Rejects with what it saw
+   * last.
    */
   async until(
     what: string,
@@ -98,14 +102,14 @@ export class WatchedPool implements AsyncDisposable {
     const end = performance.now() + patienceMs
     let last: PoolStatus | undefined
     while (performance.now() < end) {
-      const seen = this.events.length
+      const seen = this.#happened
       try {
         last = await this.look()
         if (await holds(last)) return last
       } catch {
         // Nobody answers at this moment; the next event may change that.
       }
-      if (this.events.length === seen) await this.#nextEvent(1_000)
+      if (this.#happened === seen) await this.#next(end)
     }
     throw new Error(`${what}: not within ${patienceMs} ms; last ${JSON.stringify(last?.features)}`)
   }
@@ -116,7 +120,7 @@ export class WatchedPool implements AsyncDisposable {
     for (let at = 0; performance.now() < end;) {
       const event = this.events[at]
       if (event === undefined) {
-        await this.#nextEvent(1_000)
+        await this.#next(end)
         continue
       }
       at++
@@ -162,14 +166,20 @@ export class WatchedPool implements AsyncDisposable {
     await this.until(`${server} leads`, status => status.leader === server)
   }
 
-  #nextEvent(ms: number): Promise<void> {
+  #happen(): void {
+    this.#happened++
+    for (const look of this.#waiting) look()
+  }
+
+  /** The next that happens, or the end of patience. */
+  #next(end: number): Promise<void> {
     return new Promise(resolve => {
       const done = () => {
         this.#waiting.delete(done)
         clearTimeout(timer)
         resolve()
       }
-      const timer = setTimeout(done, ms)
+      const timer = setTimeout(done, end - performance.now())
       this.#waiting.add(done)
     })
   }
