@@ -11,6 +11,7 @@ import type { Entry } from './core/entry.ts'
 import type { SnapshotMeta } from './core/message.ts'
 import { RaftError } from './error.ts'
 import type { Clock } from './ports.ts'
+import { restoreSnapshot } from './restore.ts'
 import type { StateMachine } from './state-machine.ts'
 import type { Storage } from './storage.ts'
 
@@ -130,64 +131,20 @@ export class Applier {
   }
 
   #restore(snapshot: SnapshotMeta): void {
+    const { machine, storage, clock, onApplied, onError } = this.#options
     this.#busy = true
     this.#restoring = snapshot.id
-    readSnapshot(this.#options.storage, snapshot, (error, chunks) => {
+    const isStopped = (): boolean => this.#stopped
+    restoreSnapshot({ machine, storage, clock, snapshot, isStopped }, error => {
       this.#busy = false
       this.#restoring = undefined
-      if (this.#stopped) return
-      if (chunks === undefined) {
-        this.#options.onError(error ?? new RaftError('RAFT_DAMAGED'))
-        return
-      }
-      const restored = restoreMachine(this.#options.machine, snapshot, chunks)
-      if (restored !== undefined) {
-        this.#options.onError(restored)
+      if (error !== undefined) {
+        onError(error)
         return
       }
       this.#applied = snapshot.lastIncludedIndex
-      this.#options.onApplied(this.#applied, [])
+      onApplied(this.#applied, [])
       this.#schedule()
     })
   }
-}
-
-/** Hands a snapshot's chunks to the machine; the error when it throws. */
-export function restoreMachine(
-  machine: StateMachine,
-  snapshot: SnapshotMeta,
-  chunks: readonly Uint8Array[],
-): RaftError | undefined {
-  const { lastIncludedIndex: index, lastIncludedTerm: term } = snapshot
-  try {
-    machine.restore(chunks, { index, term })
-    return undefined
-  } catch (cause) {
-    return new RaftError('RAFT_STATE_MACHINE', `At the snapshot of entry ${index}.`, { cause })
-  }
-}
-
-/** Reads all chunks of a snapshot, one after the other. */
-export function readSnapshot(
-  storage: Storage,
-  snapshot: SnapshotMeta,
-  done: (error: RaftError | undefined, chunks?: readonly Uint8Array[]) => void,
-): void {
-  const chunks: Uint8Array[] = []
-  const next = (): void => {
-    if (chunks.length === snapshot.chunks) {
-      const bytes = chunks.reduce((sum, { length }) => sum + length, 0)
-      if (bytes === snapshot.bytes) done(undefined, chunks)
-      else done(new RaftError('RAFT_DAMAGED', `Snapshot ${snapshot.id} has ${bytes} bytes.`))
-      return
-    }
-    storage.readChunk(snapshot.id, chunks.length, (error, data) => {
-      if (data === undefined) done(error ?? new RaftError('RAFT_DAMAGED'))
-      else {
-        chunks.push(data)
-        next()
-      }
-    })
-  }
-  next()
 }

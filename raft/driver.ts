@@ -6,7 +6,6 @@
  *
  * Invariant: `step` is never entered twice, and never after the node has stopped.
  */
-import { readSnapshot, restoreMachine } from './applier.ts'
 import {
   Calls,
   type ChangeOutcome,
@@ -24,6 +23,7 @@ import type { DropCounts } from './link.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
+import { restoreSnapshot } from './restore.ts'
 import { Watchdog } from './watchdog.ts'
 
 const maxUnstepped = 16_384
@@ -186,12 +186,11 @@ class Driver implements RaftNode {
       this.#start(state)
       return
     }
-    const { storage, machine } = this.#options
-    readSnapshot(storage, snapshot, (error, chunks) => {
-      if (this.#stopped) return
-      const failed = chunks === undefined ? error : restoreMachine(machine, snapshot, chunks)
-      if (failed === undefined) this.#start(state)
-      else this.#fail(failed)
+    const { storage, machine, clock } = this.#options
+    const isStopped = (): boolean => this.#stopped
+    restoreSnapshot({ machine, storage, clock, snapshot, isStopped }, error => {
+      if (error === undefined) this.#start(state)
+      else this.#fail(error)
     })
   }
 

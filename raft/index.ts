@@ -33,6 +33,6 @@ export {
   type Subscription,
   type Timer,
 } from './ports.ts'
-export type { Command, StateMachine } from './state-machine.ts'
+export type { Command, Restoration, StateMachine } from './state-machine.ts'
 export type { Batch, Chunk, Storage } from './storage.ts'
 export { systemClock, systemRandom } from './system.ts'

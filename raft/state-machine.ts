@@ -23,9 +23,25 @@ export interface StateMachine {
    * applied between the slices, and must not show in them. One at a time; `return` ends one early.
    */
   snapshot(): Iterator<Uint8Array>
-  /** Replaces all state by a snapshot, its slices as they were cut. `at` is the last command it includes. */
-  restore(
-    chunks: readonly Uint8Array[],
-    at: { readonly index: number; readonly term: number },
-  ): void
+  /**
+   * Begins to replace all state by a snapshot; `at` is the last command it includes. One at a time; one that is
+   * not ended is forgotten when the next begins. No command is applied meanwhile.
+   */
+  restore(at: { readonly index: number; readonly term: number }): Restoration
+  /**
+   * A hash of the state as it is, at most 256 characters: equal for equal states, and different for different ones but
+   * for chance. At most 5 ms of work. Without it, servers are not compared.
+   */
+  digest?(): string
+}
+
+/**
+ * A snapshot on its way into a machine, slice by slice with other work between, so that it is held in memory once:
+ * the old state, the new one as far as it came, and one slice.
+ */
+export interface Restoration {
+  /** The next slice, as it was cut: at most 5 ms of work. `data` stays valid for good. */
+  slice(data: Uint8Array): void
+  /** That was all: the new state takes the old one's place, which was in force until now. At most 5 ms of work. */
+  end(): void
 }

@@ -39,23 +39,36 @@ export class Changes {
   /** Features that the next tick settles, top-ups included. Derived: after a restore it holds all of them. */
   readonly unsettled = new Set<string>()
 
-  /** `state` may hold records already, as restored. */
+  /** `state` holds no record yet. */
   constructor(state: LedgerState) {
     this.#state = state
-    for (const row of this.#fixedRows()) this.#digest.add(JSON.stringify(row))
-    for (const name of state.features.keys()) {
-      this.#stale.add(`feature ${name}`)
-      this.unsettled.add(name)
-    }
-    for (const codeId of state.codes.keys()) this.#stale.add(`code ${codeId}`)
-    for (const name of state.servers.keys()) this.#stale.add(`server ${name}`)
   }
 
-  *#fixedRows(): Generator<Row> {
-    const { vendors, moves, results } = this.#state
-    for (const vendor of vendors.values()) yield vendorRow(vendor)
-    for (const move of moves.values()) yield moveRow(move)
-    for (const [id, { result, forgetAt }] of results) yield resultRow(id, result, forgetAt)
+  /** A row of a snapshot was put into the state: it is hashed now, so that no later hash has to take all of them. */
+  restored(row: Row): void {
+    const made = this.#madeOf(row)
+    if (made !== undefined) this.#digest.add(JSON.stringify(made))
+    if (row.kind === 'feature') this.unsettled.add(row.name)
+  }
+
+  /** The row as the state gives it, with its fields in their order. The pool's is part of every hash, and never kept. */
+  #madeOf(row: Row): Row | undefined {
+    switch (row.kind) {
+      case 'pool':
+        return undefined
+      case 'vendor':
+        return vendorRow(row)
+      case 'move':
+        return moveRow(row)
+      case 'result':
+        return resultRow(row.id, row.result, row.forgetAt)
+      case 'feature':
+        return this.#rowOf(`feature ${row.name}`)
+      case 'code':
+        return this.#rowOf(`code ${row.content.codeId}`)
+      case 'server':
+        return this.#rowOf(`server ${row.name}`)
+    }
   }
 
   /** A row of a record that is replaced, never changed, was added or removed. */

@@ -4,16 +4,12 @@
  * It spares a tick from reading every code, and gives `endsAt`. Invariant: a code is in here exactly when it is
  * in the ledger and not ended.
  */
-import type { CodeRecord, LedgerState } from './state.ts'
+import type { CodeRecord } from './state.ts'
 
 export class CodeIndex {
   readonly #byFeature = new Map<string, Set<CodeRecord>>()
   /** No code starts or ends before this calendar time. */
   #nextAt = Infinity
-
-  constructor(state: LedgerState) {
-    for (const record of state.codes.values()) if (record.state !== 'ended') this.add(record)
-  }
 
   add(record: CodeRecord): void {
     const { feature } = record.content

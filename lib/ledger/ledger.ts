@@ -7,6 +7,7 @@
  *
  * Invariants: I1, asserted after each command for the features it changed; I4, by the memory of ids.
  */
+import assert from 'node:assert/strict'
 import { bounds } from './command.ts'
 import type { Command, CommandBody, Result } from './command.ts'
 import { applyBorrow } from './borrow.ts'
@@ -26,7 +27,7 @@ import { isWhole, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import { applyHello, applyLeave, serverStateOf } from './server.ts'
 import { applyAddVendor, applyChangeSettings, applyGenesis } from './settings.ts'
-import { emptyState, stateFromRows } from './snapshot.ts'
+import { emptyState, putRow } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
 import type { Feature, LedgerState, ServerState } from './state.ts'
 import { applyTick } from './tick.ts'
@@ -46,17 +47,10 @@ export interface Applied {
 
 export class Ledger {
   /** To be read by others, never written. Records may change at the next `apply`. */
-  readonly state: LedgerState
-  readonly #changes: Changes
-  readonly #codeIndex: CodeIndex
-  readonly #memory: Memory
-
-  constructor(state: LedgerState = emptyState()) {
-    this.state = state
-    this.#changes = new Changes(state)
-    this.#codeIndex = new CodeIndex(state)
-    this.#memory = new Memory(state, this.#changes)
-  }
+  readonly state: LedgerState = emptyState()
+  readonly #changes = new Changes(this.state)
+  readonly #codeIndex = new CodeIndex()
+  readonly #memory = new Memory(this.state, this.#changes)
 
   /**
    * Applies one command that the codec decoded; `index` is its place in the log.
@@ -175,8 +169,43 @@ export class Ledger {
 
   /** Throws an assertion on rows that are not of a whole snapshot; bytes are to be checked before. */
   static restoreRows(rows: Iterable<Row>): Ledger {
-    return new Ledger(stateFromRows(rows))
+    const restoring = Ledger.restoring()
+    for (const row of rows) restoring.put(row)
+    return restoring.end()
   }
+
+  /** The same row by row: each costs what it holds, and the end nothing, however large the ledger is. */
+  static restoring(): Restoring {
+    const ledger = new Ledger()
+    let rows = 0
+    return {
+      put(row) {
+        assert.equal(row.kind === 'pool', rows === 0, 'a snapshot opens with its one pool row')
+        rows++
+        ledger.#restore(row)
+      },
+      end() {
+        assert(rows > 0, 'a snapshot has rows')
+        return ledger
+      },
+    }
+  }
+
+  #restore(row: Row): void {
+    if (row.kind === 'result') this.#memory.restore(row)
+    else putRow(this.state, row)
+    if (row.kind === 'code') {
+      const record = this.state.codes.get(row.content.codeId)
+      if (record !== undefined && record.state !== 'ended') this.#codeIndex.add(record)
+    }
+    this.#changes.restored(row)
+  }
+}
+
+/** A ledger that is being made from the rows of a snapshot, in their order. */
+export interface Restoring {
+  put(row: Row): void
+  end(): Ledger
 }
 
 function applyBody(

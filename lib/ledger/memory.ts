@@ -2,7 +2,7 @@
  * What the ledger remembers of commands, so that each takes effect once (R8, I4).
  *
  * A result is kept until 600 ticks after its command's deadline. Ids are held in buckets by the tick that forgets
- * them, so forgetting costs what is forgotten; the buckets are derived and made anew at restore.
+ * them, so forgetting costs what is forgotten; the buckets are derived and filled anew at restore.
  */
 import assert from 'node:assert/strict'
 import { bounds } from './command.ts'
@@ -20,9 +20,11 @@ export class Memory {
   constructor(state: LedgerState, changes: Changes) {
     this.#state = state
     this.#changes = changes
-    for (const [id, { result, forgetAt }] of state.results) {
-      this.#file(resultRow(id, result, forgetAt))
-    }
+  }
+
+  /** A result that a snapshot holds; whoever read it has told `changes`. */
+  restore({ id, result, forgetAt }: ResultRow): void {
+    this.#file(Object.freeze(resultRow(id, result, forgetAt)))
   }
 
   get isFull(): boolean {

@@ -193,29 +193,17 @@ export function emptyState(): LedgerState {
 }
 
 /**
- * The state that the rows describe. The rows were checked whole (checksums) before they came here; what is
- * missing or of another version is a bug and an assertion.
+ * Puts what a row of a snapshot describes into the state. The row was checked (checksums) before it came here; one of
+ * another version is a bug and an assertion.
  */
-export function stateFromRows(rows: Iterable<Row>): LedgerState {
-  const state = emptyState()
-  let first = true
-  for (const row of rows) {
-    if (first) {
-      assert(row.kind === 'pool' && row.version === 1, 'a snapshot opens with its pool row')
+export function putRow(state: LedgerState, row: Row): void {
+  switch (row.kind) {
+    case 'pool': {
+      assert(row.version === 1, 'a pool row of this version')
       const { kind: _kind, version: _version, ...pool } = row
       Object.assign(state, pool)
-      first = false
-    } else putRow(state, row)
-  }
-  assert(!first, 'a snapshot has rows')
-  return state
-}
-
-function putRow(state: LedgerState, row: Row): void {
-  switch (row.kind) {
-    case 'pool':
-      assert.fail('a snapshot has one pool row')
       break
+    }
     case 'server': {
       const { kind: _kind, ...record } = row
       state.servers.set(row.name, { ...record })

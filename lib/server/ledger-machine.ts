@@ -7,7 +7,7 @@
 import { pack, unpack } from 'msgpackr'
 import assert from 'node:assert/strict'
 import type { Logger } from '../../raft/ports.ts'
-import type { Command as Entry, StateMachine } from '../../raft/state-machine.ts'
+import type { Command as Entry, Restoration, StateMachine } from '../../raft/state-machine.ts'
 import { commandCodec } from '../command-codec.ts'
 import type { Command } from '../ledger/command.ts'
 import { Ledger, type Applied } from '../ledger/ledger.ts'
@@ -70,11 +70,23 @@ export class LedgerMachine implements StateMachine {
     return slices(this.#ledger.snapshotRows())
   }
 
-  restore(chunks: readonly Uint8Array[], at: { readonly index: number }): void {
-    this.#ledger = Ledger.restoreRows(rowsOf(chunks))
-    this.#index = at.index
-    this.#hash = undefined
-    this.#hooks.installed(at.index)
+  restore({ index }: { readonly index: number }): Restoration {
+    const restoring = Ledger.restoring()
+    return {
+      slice(data) {
+        for (const row of rowsOf(data)) restoring.put(row)
+      },
+      end: () => {
+        this.#ledger = restoring.end()
+        this.#index = index
+        this.#hash = undefined
+        this.#hooks.installed(index)
+      },
+    }
+  }
+
+  digest(): string {
+    return this.hash()
   }
 }
 
@@ -92,17 +104,15 @@ function* slices(rows: Iterator<Row>): Generator<Uint8Array, void> {
   }
 }
 
-function* rowsOf(chunks: readonly Uint8Array[]): Generator<Row> {
-  for (const chunk of chunks) {
-    const slice: unknown = unpack(chunk)
-    // Raft has checked the bytes; what does not fit here was written by another version.
-    assert(isList(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
-    const rows = slice[1]
-    assert(isList(rows))
-    for (const row of rows) {
-      assert(row instanceof Uint8Array)
-      yield unpack(row) as Row
-    }
+function* rowsOf(data: Uint8Array): Generator<Row> {
+  const slice: unknown = unpack(data)
+  // Raft has checked the bytes; what does not fit here was written by another version.
+  assert(isList(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
+  const rows = slice[1]
+  assert(isList(rows))
+  for (const row of rows) {
+    assert(row instanceof Uint8Array)
+    yield unpack(row) as Row
   }
 }
 

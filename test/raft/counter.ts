@@ -5,7 +5,7 @@
  * must not show in them.
  */
 import { createHash } from 'node:crypto'
-import type { Command, StateMachine } from '../../raft/index.ts'
+import type { Command, Restoration, StateMachine } from '../../raft/index.ts'
 
 export class Counter implements StateMachine {
   readonly #perSlice: number
@@ -34,15 +34,21 @@ export class Counter implements StateMachine {
     }
   }
 
-  restore(chunks: readonly Uint8Array[], at: { readonly index: number }): void {
-    this.restores++
-    this.lastIndex = at.index
-    this.lines = chunks.flatMap(chunk => {
-      if (chunk.length === 0) return []
-      const lines: unknown = JSON.parse(Buffer.from(chunk).toString())
-      return Array.isArray(lines) ? lines.map(String) : []
-    })
-    this.onChange()
+  restore(at: { readonly index: number }): Restoration {
+    const restored: string[] = []
+    return {
+      slice(data) {
+        if (data.length === 0) return
+        const lines: unknown = JSON.parse(Buffer.from(data).toString())
+        if (Array.isArray(lines)) for (const line of lines) restored.push(String(line))
+      },
+      end: () => {
+        this.restores++
+        this.lastIndex = at.index
+        this.lines = restored
+        this.onChange()
+      },
+    }
   }
 
   get hash(): string {
