@@ -8,7 +8,7 @@ import type { BusMessage, Subscription, Timer } from '../../raft/ports.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
 import { decodeFind, encodeFound, type Decoded } from '../protocol/seat-codec.ts'
-import type { AcquireItem } from '../protocol/seat.ts'
+import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
 import { anyServer, type SeatOperation } from '../protocol/subject.ts'
 import type { AppliedCommand, Host, SeatService } from '../server/parts.ts'
 import { Acquire } from './acquire.ts'
@@ -33,8 +33,6 @@ import {
 
 /** How often waiting requests are looked through for those whose time is over. */
 const sweepMs = 100
-/** Seats asked for by one message; requests beyond are refused, so that no message stalls the server. */
-const seatsPerMessage = 10_000
 
 /** Messages that led to nothing, since the process started. */
 export interface SeatServiceCounts {
@@ -317,31 +315,31 @@ class Service implements SeatService {
   }
 
   #acquired(message: BusMessage): void {
-    const request = readAcquire(message)
-    const reply = this.#open(message, request)
-    if (!request.ok) return
-    if (reply === undefined) {
-      this.counts.replyless++
-      return
-    }
-    const { now } = this.#desk
-    this.#desk.advance(now)
     let seats = 0
-    for (const item of request.items) {
+    this.#each(message, readAcquire(message), (item, clientId, reply, now) => {
       seats += item.count
-      if (seats > seatsPerMessage) this.#tooLarge(item, reply)
-      else this.#acquire.request(item, request.clientId, reply, now)
-    }
-    this.#desk.flush()
+      if (seats > seatBounds.seatsPerMessage) this.#tooLarge(item, reply)
+      else this.#acquire.request(item, clientId, reply, now)
+    })
   }
 
   #tooLarge({ requestId }: AcquireItem, reply: Reply): void {
-    const detail = `One message asks for at most ${seatsPerMessage} seats.`
+    const detail = `One message asks for at most ${seatBounds.seatsPerMessage} seats.`
     this.#desk.refuse(reply, requestId, 'LICD_TOO_LARGE', detail)
   }
 
   #renewed(message: BusMessage): void {
-    const request = readRenew(message)
+    this.#each(message, readRenew(message), (item, clientId, reply, now) => {
+      this.#renew.request(item, clientId, reply, now)
+    })
+  }
+
+  /** Takes the items of a request that wants an answer, all at one time. */
+  #each<Item>(
+    message: BusMessage,
+    request: Decoded<Item>,
+    take: (item: Item, clientId: string, reply: Reply, now: number) => void,
+  ): void {
     const reply = this.#open(message, request)
     if (!request.ok) return
     if (reply === undefined) {
@@ -350,7 +348,7 @@ class Service implements SeatService {
     }
     const { now } = this.#desk
     this.#desk.advance(now)
-    for (const item of request.items) this.#renew.request(item, request.clientId, reply, now)
+    for (const item of request.items) take(item, request.clientId, reply, now)
     this.#desk.flush()
   }
 
