@@ -1,0 +1,21 @@
+/** All mutants, by topic. */
+import { elections } from './elections.ts'
+import { membershipMutants } from './membership.ts'
+import type { Mutant } from './mutant.ts'
+import { readMutants } from './reads.ts'
+import { replicationMutants } from './replication.ts'
+import { snapshotMutants } from './snapshots.ts'
+
+export const mutants: readonly Mutant[] = [
+  ...elections,
+  ...replicationMutants,
+  ...membershipMutants,
+  ...snapshotMutants,
+  ...readMutants,
+]
+
+export function mutantNamed(name: string): Mutant {
+  const found = mutants.find(mutant => mutant.name === name)
+  if (found === undefined) throw new Error(`there is no mutant "${name}"`)
+  return found
+}
