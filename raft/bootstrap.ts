@@ -36,9 +36,9 @@ export function bootstrap(
       return
     }
     const { entries = [], snapshot, votedFor, currentTerm = 0 } = state ?? {}
-    // An attempt that was cut short may have left the term, and nothing else.
-    const empty = entries.length === 0 && snapshot === undefined && votedFor === undefined
-    if (!empty || currentTerm > firstTerm) {
+    // An attempt that was cut short may have left the term, and nothing else. A store that was damaged is no empty one.
+    const holds = entries.length > 0 || snapshot !== undefined || votedFor !== undefined
+    if (holds || currentTerm > firstTerm || storage.damage !== undefined) {
       done(new RaftError('RAFT_NOT_EMPTY'))
       return
     }
@@ -47,7 +47,9 @@ export function bootstrap(
       { kind: 'configuration', index: 1, term, configuration },
       ...commands.map((data, i) => ({ kind: 'command', index: i + 2, term, data }) as const),
     ]
-    const persist = { seq: 1, currentTerm: term, votedFor: undefined, entries: first }
+    // A founder has promised nothing to anybody: it is trusted from the start.
+    const trust = { kind: 'full' } as const
+    const persist = { seq: 1, currentTerm: term, votedFor: undefined, trust, entries: first }
     storage.write({ persists: [persist] }, done)
   })
 }

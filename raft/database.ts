@@ -46,7 +46,7 @@ export interface Marker {
   /** `undefined` when it is not there. */
   read(done: Got<string>): void
   write(text: string, done: Done): void
-  /** It goes; a real disk keeps it beside database number `aside` as a note of what was found. */
+  /** It goes; a real disk keeps it with database number `aside` (if not 0) as a note of what was found. */
   remove(aside: number, done: Done): void
 }
 
@@ -74,6 +74,8 @@ export interface Disk {
    * happens. Nothing is ever deleted.
    */
   setAside(aside: number, done: Done): void
+  /** Runs it soon, never within the call. */
+  later(run: () => void): void
   /** Ends what is under way as far as it can, and closes. */
   close(done: () => void): void
 }

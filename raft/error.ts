@@ -20,6 +20,10 @@ export const raftCodes = {
   RAFT_BUS_UNREACHABLE:
     'No NATS server answers at the address. Start one, or give another address.',
   RAFT_BUS_REFUSED: 'NATS refused the connection. Check the credentials and the TLS settings.',
+  RAFT_DISK_HANGS:
+    'The disk has not answered in time, and the node stopped without it. End the process, and look at the disk.',
+  RAFT_DIVERGED:
+    "This server's state differs from what a majority of its cluster agrees on: start it again and it is taught anew. A defect, or bad memory; please report it with the log.",
   RAFT_STATE_MACHINE:
     'The state machine threw. A defect in it; the node stopped rather than diverge.',
   RAFT_INTERNAL: 'A defect in raft/. Please report it with the log.',
@@ -31,6 +35,8 @@ export type RaftCode = keyof typeof raftCodes
 export class RaftError extends Error {
   override readonly name = 'RaftError'
   readonly code: RaftCode
+  /** What happened in this case, without what the code says anyway. */
+  readonly detail: string | undefined
 
   constructor(code: RaftCode, detail?: string, options: { cause?: unknown } = {}) {
     super(
@@ -38,5 +44,6 @@ export class RaftError extends Error {
       options.cause === undefined ? undefined : { cause: options.cause },
     )
     this.code = code
+    this.detail = detail
   }
 }

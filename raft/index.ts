@@ -18,7 +18,7 @@ export {
 } from './core/settings.ts'
 export { startNode } from './driver.ts'
 export { RaftError, raftCodes, type RaftCode } from './error.ts'
-export { openLevelStorage } from './level-storage.ts'
+export { condemn, openLevelStorage } from './level-storage.ts'
 export { memoryDisk, memoryStorage, type MemoryDisk } from './memory-storage.ts'
 export { connectNats, type NatsBus, type NatsOptions } from './nats-bus.ts'
 export type { NodeOptions, NodeStatus, RaftNode } from './node.ts'

@@ -1,9 +1,9 @@
 /**
- * Looks through LevelDB's write-ahead log before LevelDB does.
+ * Looks at LevelDB's files, since it does not say all that is wrong with them.
  *
- * LevelDB tells of records whose checksum is wrong, but takes a header of zeros for the end of the written part
- * and skips the rest of its block without a word: one zeroed page then silently cuts acknowledged writes off. So
- * zeros are believed only where nothing but zeros follows.
+ * Of its write-ahead log it reports records whose checksum is wrong, to a log of its own doings alone, and takes a
+ * header of zeros for the end of the written part, skipping the rest of its block without a word: one zeroed page
+ * then silently cuts acknowledged writes off. So zeros are believed only where nothing but zeros follows.
  *
  * Format: blocks of 32 KiB; in them records of CRC (4 bytes), length (2, little endian), type (1), data; a block's
  * last bytes, too few for a header, are zero.
@@ -14,12 +14,23 @@ import { join } from 'node:path'
 const blockBytes = 32 * 1024
 const headerBytes = 7
 
-/** The name of a log with written data behind a hole, or `undefined`. */
-export async function findHole(database: string): Promise<string | undefined> {
-  const names = await readdir(database).catch(() => [])
-  for (const name of names.filter(one => one.endsWith('.log')).sort()) {
-    if (hasHole(await readFile(join(database, name)))) return name
+/** What speaks against the database in this folder, or `undefined`. Reads, and changes nothing. */
+export async function suspicion(database: string): Promise<string | undefined> {
+  const names = (await readdir(database)).sort()
+  const told = await readFile(join(database, 'LOG'), 'utf8').catch(() => '')
+  const line = told.split('\n').find(one => /dropping \d+ bytes|corruption/i.test(one))
+  if (line !== undefined) return `the database dropped data when it was opened: "${line}"`
+  for (const name of names.filter(one => one.endsWith('.log'))) {
+    if (hasHole(await readFile(join(database, name))))
+      return `the database's log ${name} has a hole`
   }
+  const current = await readFile(join(database, 'CURRENT'), 'utf8').catch(() => undefined)
+  if (current !== undefined && !names.includes(current.trim())) {
+    return `the database's file ${JSON.stringify(current.trim())} is missing`
+  }
+  // LevelDB takes it for a new database, and would delete the files that are there.
+  const isBegun = names.some(name => /\.(ldb|sst|log)$/.test(name))
+  if (current === undefined && isBegun) return "the database's file CURRENT is missing"
   return undefined
 }
 

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict'
 import type { Persist } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
+import type { Trust } from './core/input.ts'
 import type { SnapshotMeta } from './core/message.ts'
 import { RaftError } from './error.ts'
 import type { Batch, Storage } from './storage.ts'
@@ -18,6 +19,10 @@ export interface MemoryDisk {
   written: boolean
   currentTerm: number
   votedFor: string | undefined
+  trust: Trust
+  /** What the next start is to be told of: set by `condemn`. */
+  damage: string | undefined
+  condemned: boolean
   snapshot: SnapshotMeta | undefined
   entries: Entry[]
   chunks: Map<string, Map<number, Uint8Array>>
@@ -28,6 +33,9 @@ export function memoryDisk(): MemoryDisk {
     written: false,
     currentTerm: 0,
     votedFor: undefined,
+    trust: { kind: 'unknown' },
+    damage: undefined,
+    condemned: false,
     snapshot: undefined,
     entries: [],
     chunks: new Map(),
@@ -44,17 +52,17 @@ export interface MemoryStorageOptions {
 export function memoryStorage(options: MemoryStorageOptions = {}): Storage {
   const disk = options.disk ?? memoryDisk()
   const schedule = options.schedule ?? (run => void setImmediate(run))
-  let closed = false
+  let failed: RaftError | undefined
   let writing = false
+  if (disk.condemned) beginAnew(disk)
   for (const id of [...disk.chunks.keys()]) if (id !== disk.snapshot?.id) disk.chunks.delete(id)
 
-  const refused = (): RaftError | undefined => (closed ? new RaftError('RAFT_CLOSED') : undefined)
   return {
     read(done) {
       schedule(() => {
-        const { currentTerm, votedFor, snapshot, entries } = disk
-        if (closed || !disk.written) done(refused())
-        else done(undefined, { currentTerm, votedFor, snapshot, entries: [...entries] })
+        const { currentTerm, votedFor, trust, snapshot, entries } = disk
+        if (failed !== undefined || !disk.written) done(failed)
+        else done(undefined, { currentTerm, votedFor, trust, snapshot, entries: [...entries] })
       })
     },
     write(batch, done) {
@@ -62,14 +70,14 @@ export function memoryStorage(options: MemoryStorageOptions = {}): Storage {
       writing = true
       schedule(() => {
         writing = false
-        if (!closed) applyBatch(disk, batch)
-        done(refused())
+        if (failed === undefined) applyBatch(disk, batch)
+        done(failed)
       })
     },
     readChunk(snapshotId, chunk, done) {
       schedule(() => {
         const data = disk.chunks.get(snapshotId)?.get(chunk)
-        if (closed) done(refused())
+        if (failed !== undefined) done(failed)
         else if (data === undefined) {
           done(
             new RaftError('RAFT_DAMAGED', `Chunk ${chunk} of snapshot ${snapshotId} is missing.`),
@@ -77,13 +85,29 @@ export function memoryStorage(options: MemoryStorageOptions = {}): Storage {
         } else done(undefined, data)
       })
     },
+    condemn(reason, done) {
+      disk.condemned = true
+      disk.damage = reason
+      failed ??= new RaftError('RAFT_DAMAGED', reason)
+      schedule(() => done(undefined))
+    },
+    get damage() {
+      return disk.trust.kind === 'full' ? undefined : disk.damage
+    },
     close(done) {
       schedule(() => {
-        closed = true
+        failed ??= new RaftError('RAFT_CLOSED')
         done()
       })
     },
   }
+}
+
+/** Only term and vote are kept. */
+function beginAnew(disk: MemoryDisk): void {
+  const { currentTerm, votedFor, damage } = disk
+  const trust = { kind: 'relearning' } as const
+  Object.assign(disk, { ...memoryDisk(), written: true, currentTerm, votedFor, trust, damage })
 }
 
 function applyBatch(disk: MemoryDisk, batch: Batch): void {
@@ -106,6 +130,7 @@ function applyPersist(disk: MemoryDisk, persist: Persist): void {
   assert(persist.currentTerm >= disk.currentTerm)
   disk.currentTerm = persist.currentTerm
   disk.votedFor = persist.votedFor
+  disk.trust = persist.trust ?? disk.trust
   if (snapshot !== undefined) publish(disk, snapshot)
   if (truncateFrom !== undefined) {
     disk.entries = disk.entries.filter(({ index }) => index < truncateFrom)

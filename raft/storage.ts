@@ -34,7 +34,7 @@ export interface Batch {
 export interface Storage {
   /**
    * All that was written, checked; `undefined` when nothing ever was. Chunks that belong to no published
-   * snapshot are gone after a start.
+   * snapshot are gone after a start. `trust` says what the files cannot vouch for.
    */
   read(done: (error: RaftError | undefined, state?: PersistedState) => void): void
   /** One at a time: the caller waits for `done` before the next `write`. */
@@ -45,6 +45,16 @@ export interface Storage {
     chunk: number,
     done: (error: RaftError | undefined, data?: Uint8Array) => void,
   ): void
-  /** Ends what is under way, then gives the folder free. Twice does no harm. */
+  /**
+   * Notes on the disk that what it holds must not be believed: the next start begins anew and relearns everything.
+   * Every later call but `close` fails with RAFT_DAMAGED.
+   */
+  condemn(reason: string, done: (error: RaftError | undefined) => void): void
+  /** What was found to be wrong, while the server is not yet trusted again because of it. For people. */
+  readonly damage: string | undefined
+  /**
+   * Ends what is under way, then gives the folder free. Twice does no harm. A disk that hangs is not waited for
+   * longer than two seconds; the folder then stays taken until the process ends.
+   */
   close(done: () => void): void
 }
