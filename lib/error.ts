@@ -79,6 +79,8 @@ export const codes = {
   LICD_DATA_LOCKED: 'Another process has the data folder open. Stop it first.',
   LICD_DATA_DAMAGED:
     'The data folder is damaged; the server will not use it. See the documentation on damage.',
+  LICD_DIVERGED:
+    'This server\u2019s ledger differs from what a majority of the pool agrees on: start it again and it is taught anew. Please report it with the log.',
   LICD_STORAGE:
     'The disk failed or is full; the server has stopped. Free or mend it, then start again.',
   LICD_NATS_UNREACHABLE: 'No NATS server answers at the address. Start one, or give `--nats`.',

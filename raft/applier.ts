@@ -21,6 +21,12 @@ export interface ApplierOptions {
   readonly clock: Clock
   /** Everything up to and including `index` is applied; `entries` are those of this slice. */
   readonly onApplied: (index: number, entries: readonly Entry[]) => void
+  /** The state is compared with other servers' at every index that this divides, and at the machine's checkpoints. */
+  readonly compareEveryEntries: number
+  /** The machine's hash when exactly the entries up to `index` are applied. */
+  readonly onDigest: (index: number, hash: string) => void
+  /** The machine took a snapshot. */
+  readonly onRestored: () => void
   readonly onError: (error: RaftError) => void
 }
 
@@ -119,19 +125,28 @@ export class Applier {
       assert.equal(entry.index, this.#applied + 1)
       try {
         if (entry.kind === 'command') machine.apply(entry)
+        this.#applied = entry.index
+        this.#compare(entry)
       } catch (cause) {
         onError(new RaftError('RAFT_STATE_MACHINE', `At entry ${entry.index}.`, { cause }))
         return []
       }
-      this.#applied = entry.index
       work.next++
       if (clock.now() - start >= sliceMs) break
     }
     return work.entries.slice(first, work.next)
   }
 
+  #compare({ kind, index }: Entry): void {
+    const { machine, compareEveryEntries, onDigest } = this.#options
+    const isDue = index % compareEveryEntries === 0
+    if (!isDue && (kind !== 'command' || machine.isCheckpoint?.() !== true)) return
+    const hash = machine.digest?.()
+    if (hash !== undefined) onDigest(index, hash)
+  }
+
   #restore(snapshot: SnapshotMeta): void {
-    const { machine, storage, clock, onApplied, onError } = this.#options
+    const { machine, storage, clock, onApplied, onRestored, onError } = this.#options
     this.#busy = true
     this.#restoring = snapshot.id
     const isStopped = (): boolean => this.#stopped
@@ -143,6 +158,7 @@ export class Applier {
         return
       }
       this.#applied = snapshot.lastIncludedIndex
+      onRestored()
       onApplied(this.#applied, [])
       this.#schedule()
     })

@@ -17,9 +17,13 @@ import { emptyConfiguration, isVoter, type ConfigurationChange } from './core/co
 import type { Effects } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
 import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
+import type { Disagreement } from './digest.ts'
+import { Ending } from './ending.ts'
 import { RaftError } from './error.ts'
 import { Gate } from './gate.ts'
+import { Lateness, type LatenessFigures } from './lateness.ts'
 import type { DropCounts } from './link.ts'
+import { Listeners } from './listeners.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
@@ -36,15 +40,17 @@ const nothingDropped: DropCounts = {
   unsent: 0,
 }
 
+const nobody: readonly string[] = []
+const nothingLate = new Lateness(0).figures()
+
 class Driver implements RaftNode {
   readonly id: string
   readonly #options: NodeOptions
   readonly #calls: Calls
   readonly #watchdog: Watchdog
   readonly #gate = new Gate(message => this.#parts?.link.send(message))
-  readonly #statusHandlers = new Set<(status: NodeStatus) => void>()
-  readonly #unreachableHandlers = new Set<(peer: string) => void>()
-  readonly #fatalHandlers = new Set<(error: RaftError) => void>()
+  readonly #listeners: Listeners
+  readonly #ending: Ending
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
@@ -55,15 +61,9 @@ class Driver implements RaftNode {
   /** `commitIndex` when the leader's own first entry was committed: it leads once that is applied. */
   #readyIndex: number | undefined
   #removed = false
-  /** What was told last. */
-  #told: NodeStatus | undefined
   #stopped = false
   #fatal: RaftError | undefined
   #stopping = false
-  /** Stopped, and the disk does nothing more for us. */
-  #idle = false
-  /** Callers of `stop`. */
-  #waiting: (() => void)[] = []
   #stopTimer: Timer | undefined
 
   constructor(options: NodeOptions) {
@@ -71,6 +71,8 @@ class Driver implements RaftNode {
     this.id = options.id
     this.#options = options
     this.#calls = new Calls(options.log)
+    this.#listeners = new Listeners(run => this.#calls.call(run))
+    this.#ending = new Ending(options.clock)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
@@ -91,8 +93,13 @@ class Driver implements RaftNode {
       configuration: raft?.configuration ?? emptyConfiguration,
       quorate: !this.#stopped && (raft?.quorate ?? false),
       removed: this.#removed,
+      differing: this.#parts?.digests.differing ?? nobody,
       dropped: this.#parts?.link.dropped ?? nothingDropped,
     }
+  }
+
+  get lateness(): LatenessFigures {
+    return this.#parts?.lateness.figures() ?? nothingLate
   }
 
   propose(data: Uint8Array, done: (outcome: ProposeOutcome) => void = () => {}): void {
@@ -133,23 +140,22 @@ class Driver implements RaftNode {
   }
 
   onStatus(handle: (status: NodeStatus) => void): Subscription {
-    return subscribed(this.#statusHandlers, handle)
+    return this.#listeners.onStatus(handle)
   }
 
   onUnreachable(handle: (peer: string) => void): Subscription {
-    return subscribed(this.#unreachableHandlers, handle)
+    return this.#listeners.onUnreachable(handle)
   }
 
   onFatal(handle: (error: RaftError) => void): Subscription {
     const fatal = this.#fatal
     if (fatal !== undefined) this.#later(() => handle(fatal))
-    return subscribed(this.#fatalHandlers, handle)
+    return this.#listeners.onFatal(handle)
   }
 
-  stop(done: () => void): void {
-    this.#waiting.push(done)
-    if (this.#idle) this.#tellIdle()
-    else if (!this.#stopping) this.#handOver()
+  stop(done: (error?: RaftError) => void): void {
+    this.#ending.wait(error => this.#calls.call(() => done(error)))
+    if (!this.#stopping) this.#handOver()
   }
 
   /** Stops, but lets a leader find a successor first. */
@@ -203,6 +209,8 @@ class Driver implements RaftNode {
         onGone: peer => this.#unreachable(peer),
         onBeat: (ms, stalledMs) => this.#beat(ms, stalledMs),
         onError: error => this.#fail(error),
+        onWrong: at => this.#wrong(at),
+        onDiffers: at => this.#differs(at),
       })
     } catch (cause) {
       this.#fail(internal(cause))
@@ -270,19 +278,26 @@ class Driver implements RaftNode {
     this.#tellStatus()
   }
 
-  /** Tells who asked, when something they may act on has changed. */
   #tellStatus(): void {
-    const status = this.status
-    const told = this.#told
-    this.#told = status
-    if (told !== undefined && told.configuration === status.configuration) {
-      const same = told.role === status.role && told.term === status.term
-      const heard = told.leader === status.leader && told.quorate === status.quorate
-      if (same && heard && told.removed === status.removed) return
-    }
+    const { status } = this
+    if (!this.#listeners.status(status)) return
     const { role, term, leader, quorate } = status
     this.#options.log.info('raft-status', { role, term, leader, quorate })
-    for (const handle of [...this.#statusHandlers]) this.#calls.call(() => handle(status))
+  }
+
+  /** I5: at least one of the two is wrong. */
+  #differs(at: Disagreement): void {
+    this.#options.log.error('raft-state-differs', { ...at })
+    this.#tellStatus()
+  }
+
+  /** I5: this server's state is not the cluster's. What is on its disk must not be used again. */
+  #wrong(at: Disagreement): void {
+    const { log } = this.#options
+    const { index, own, other } = at
+    log.error('raft-state-wrong', { ...at })
+    const reason = `At entry ${index} its state is ${own}, and that of a majority ${other}.`
+    this.#fail(new RaftError('RAFT_DIVERGED', reason))
   }
 
   #persisted(seq: number): void {
@@ -299,7 +314,7 @@ class Driver implements RaftNode {
 
   #unreachable(peer: string): void {
     this.#step({ type: 'unreachable', peer })
-    for (const handle of [...this.#unreachableHandlers]) this.#calls.call(() => handle(peer))
+    this.#listeners.unreachable(peer)
   }
 
   #beat(ms: number, stalledMs: number | undefined): void {
@@ -346,7 +361,7 @@ class Driver implements RaftNode {
     const stack = cause instanceof Error ? cause.stack : undefined
     this.#options.log.error('raft-fatal', { code: error.code, message: error.message, stack })
     this.#end()
-    for (const handle of [...this.#fatalHandlers]) this.#later(() => handle(error))
+    this.#later(() => this.#listeners.fatal(error))
   }
 
   /** Ends everything at once. */
@@ -357,16 +372,12 @@ class Driver implements RaftNode {
     this.#inputs = []
     this.#gate.clear()
     this.#calls.end()
-    const idle = (): void => {
-      this.#idle = true
-      this.#tellIdle()
-    }
-    if (this.#parts === undefined) idle()
-    else stopParts(this.#parts, idle)
-  }
-
-  #tellIdle(): void {
-    for (const done of this.#waiting.splice(0)) this.#later(done)
+    const parts = this.#parts
+    const boundMs = 2 * this.#options.settings.electionTimeoutMs
+    this.#ending.begin(idle => {
+      if (parts === undefined) idle()
+      else stopParts(parts, idle)
+    }, boundMs)
   }
 }
 
@@ -377,11 +388,6 @@ class Driver implements RaftNode {
  */
 export function startNode(options: NodeOptions): RaftNode {
   return new Driver(options)
-}
-
-function subscribed<T>(handlers: Set<T>, handle: T): Subscription {
-  handlers.add(handle)
-  return { unsubscribe: () => void handlers.delete(handle) }
 }
 
 function internal(cause: unknown): RaftError {

@@ -1,7 +1,7 @@
 /**
  * A node's side of the bus: core messages out to the peers' subjects, and checked ones in.
  *
- * `${cluster}.${server}.${class}`: v votes, a entries, h heartbeats and reads, s snapshots. Each is sent with a reply
+ * `${cluster}.${server}.${class}`: v votes, a entries, h heartbeats and reads, s snapshots, d digests. Each is sent with a reply
  * subject, not for an answer (answers are messages), but so that the broker says when nobody listens: that is
  * how a dead leader is noticed before any timeout.
  *
@@ -9,6 +9,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { decodeMessage, encodeMessage, type Malformed, type Wire } from './codec.ts'
+import { decodeDigest, encodeDigest, type Digest } from './digest.ts'
 import { numberLimit } from './core/entry.ts'
 import type { Message, MessageType } from './core/message.ts'
 import { isId } from './record.ts'
@@ -46,6 +47,7 @@ export interface LinkOptions {
   /** The same peer is reported gone at most once in this time, in ms. */
   readonly goneEveryMs: number
   readonly onMessage: (message: Message) => void
+  readonly onDigest: (digest: Digest) => void
   readonly onGone: (peer: string) => void
 }
 
@@ -87,12 +89,25 @@ export class Link {
     if (!bus.publish(subject, encodeMessage(message, this.#wire), { reply })) this.#dropped.unsent++
   }
 
+  /** Lost ones are not repeated. */
+  sendDigest(to: string, digest: Digest): void {
+    const { bus, cluster } = this.#options
+    const bytes = encodeDigest(digest, this.#wire.cluster)
+    if (!bus.publish(`${cluster}.${to}.d`, bytes)) this.#dropped.unsent++
+  }
+
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe()
   }
 
-  #receive({ data, noResponders }: BusMessage): void {
+  #receive({ subject, data, noResponders }: BusMessage): void {
     if (data.length === 0 || noResponders) return
+    if (subject.endsWith('.d')) {
+      const digest = decodeDigest(data, this.#wire.cluster)
+      if (digest === undefined) this.#dropped.shape++
+      else this.#options.onDigest(digest)
+      return
+    }
     const decoded = decodeMessage(data)
     if (typeof decoded === 'string') {
       this.#dropped[decoded]++

@@ -17,6 +17,8 @@ export interface MetronomeOptions {
   readonly stallMs: number
   /** `ms` since the last beat, a multiple of `everyMs`; `stalledMs` when the process, or the host, did not run meanwhile. */
   readonly onBeat: (ms: number, stalledMs: number | undefined) => void
+  /** Called before `onBeat`: how much later than it was due the beat came, in ms, 0 and up. */
+  readonly onLate?: (lateMs: number) => void
 }
 
 export class Metronome {
@@ -28,6 +30,8 @@ export class Metronome {
   /** How far the time since boot runs ahead of the monotonic clock; grows while the host is suspended. */
   #ahead: number | undefined
   #timer: Timer | undefined
+  /** When the next beat is due, by the clock. */
+  #due = 0
   #stopped = false
 
   constructor(options: MetronomeOptions) {
@@ -47,7 +51,8 @@ export class Metronome {
     const { clock, everyMs } = this.#options
     const beats = Math.floor((clock.now() - this.#origin) / everyMs) + 1
     // Rounding can put the next beat at this very instant, again and again: time must be let go on.
-    const wait = Math.max(0.001, this.#origin + beats * everyMs - clock.now())
+    this.#due = this.#origin + beats * everyMs
+    const wait = Math.max(0.001, this.#due - clock.now())
     this.#timer = clock.after(wait, () => {
       clock.defer(() => this.#beat())
     })
@@ -55,9 +60,10 @@ export class Metronome {
 
   #beat(): void {
     if (this.#stopped) return
-    const { clock, everyMs, stallMs, onBeat } = this.#options
+    const { clock, everyMs, stallMs, onBeat, onLate } = this.#options
     const now = clock.now()
     const gap = now - this.#last
+    const late = Math.max(0, now - this.#due)
     this.#last = now
     const ahead = this.#uptimeAhead()
     const suspended = Math.max(0, (ahead ?? 0) - (this.#ahead ?? ahead ?? 0))
@@ -68,6 +74,7 @@ export class Metronome {
     this.#beats = beats
     const lost = gap + suspended
     this.#arm()
+    onLate?.(late + suspended)
     if (lost > stallMs) onBeat(Math.min(ms, everyMs), lost)
     else onBeat(ms, undefined)
   }

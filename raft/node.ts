@@ -11,6 +11,7 @@ import type { Input } from './core/input.ts'
 import type { Raft } from './core/raft.ts'
 import { settingsProblem, type RaftSettings } from './core/settings.ts'
 import { RaftError } from './error.ts'
+import type { LatenessFigures } from './lateness.ts'
 import type { DropCounts } from './link.ts'
 import { isId } from './record.ts'
 import type { Bus, Clock, Logger, Random, Subscription } from './ports.ts'
@@ -34,6 +35,8 @@ export interface NodeStatus {
   readonly quorate: boolean
   /** A committed configuration no longer has this server. */
   readonly removed: boolean
+  /** Servers whose state machine differed from the own when last compared, sorted: a defect somewhere (I5). */
+  readonly differing: readonly string[]
   /** Messages that were not passed on, by reason: malformed, foreign, or unsent because the link is down. */
   readonly dropped: DropCounts
 }
@@ -60,6 +63,8 @@ export interface NodeOptions {
   readonly snapshotEveryBytes?: number
   /** A proposal without news for so long is `unknown`. Default five election timeouts. */
   readonly proposalTimeoutMs?: number
+  /** Servers compare their states at every index that this divides (see `StateMachine.digest`). Default 256. */
+  readonly compareEveryEntries?: number
   /**
    * Called after every step of the core, before its effects are carried out: for simulators and diagnosis. Must not
    * change anything; what it throws stops the node.
@@ -70,6 +75,8 @@ export interface NodeOptions {
 export interface RaftNode {
   readonly id: string
   readonly status: NodeStatus
+  /** How late the node's beats came in the last one to two minutes: heartbeats leave at beats. */
+  readonly lateness: LatenessFigures
   /**
    * Proposes a command; `data` must not change afterwards. `done` is called exactly once, later. At most 16,384
    * proposals are taken before the loop turns; beyond, they are refused as `busy`.
@@ -80,14 +87,18 @@ export interface RaftNode {
   /** Hands leadership to `to`, or to the voter that is furthest. */
   transferLeadership(to: string | undefined, done: (outcome: TransferOutcome) => void): void
   changeConfiguration(change: ConfigurationChange, done: (outcome: ChangeOutcome) => void): void
-  /** Called when role, term, leader, configuration, `quorate` or `removed` changed. */
+  /** Called when role, term, leader, configuration, `quorate`, `removed` or `differing` changed. */
   onStatus(handle: (status: NodeStatus) => void): Subscription
   /** The broker says that nobody listens at a peer's subject: it is gone, or cut off. A hint. */
   onUnreachable(handle: (peer: string) => void): Subscription
   /** The node has stopped itself on its first error; the process should end. At most once. */
   onFatal(handle: (error: RaftError) => void): Subscription
-  /** A leader hands over first, if it can within one election timeout. Twice does no harm. */
-  stop(done: () => void): void
+  /**
+   * A leader hands over first, if it can within one election timeout. Twice does no harm. A disk that does not end
+   * what is under way within two more is left to itself: then `error` is RAFT_DISK_HANGS, and closing the
+   * storage would wait as well.
+   */
+  stop(done: (error?: RaftError) => void): void
 }
 
 /** @throws RaftError RAFT_BAD_SETTING */

@@ -6,10 +6,13 @@
  */
 import assert from 'node:assert/strict'
 import { Applier } from './applier.ts'
+import { membersOf } from './core/configuration.ts'
 import type { Entry } from './core/entry.ts'
 import type { Input, PersistedState } from './core/input.ts'
 import { Raft } from './core/raft.ts'
+import { Digests, type Disagreement } from './digest.ts'
 import type { RaftError } from './error.ts'
+import { Lateness } from './lateness.ts'
 import { Link } from './link.ts'
 import { Metronome } from './metronome.ts'
 import type { NodeOptions } from './node.ts'
@@ -22,6 +25,8 @@ export interface Parts {
   readonly writer: Writer
   readonly applier: Applier
   readonly snapshots: Snapshots
+  readonly digests: Digests
+  readonly lateness: Lateness
   readonly metronome: Metronome
 }
 
@@ -33,6 +38,9 @@ export interface Reports {
   readonly onGone: (peer: string) => void
   readonly onBeat: (ms: number, stalledMs: number | undefined) => void
   readonly onError: (error: RaftError) => void
+  /** The own state machine is wrong, or another server's seems to be. */
+  readonly onWrong: (at: Disagreement) => void
+  readonly onDiffers: (at: Disagreement) => void
 }
 
 /** `state` is what the disk holds; the state machine has its snapshot already. */
@@ -43,8 +51,22 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
   const raft = new Raft({ id, settings, persisted: state, seed })
   const writer = new Writer({ storage, clock, onPersisted: reports.onPersisted, onError })
   const applied = state.snapshot?.lastIncludedIndex ?? 0
+  const digests = new Digests({
+    ...{ id, onWrong: reports.onWrong, onDiffers: reports.onDiffers },
+    configuration: () => raft.configuration,
+    tell: digest => {
+      for (const member of membersOf(raft.configuration)) {
+        if (member !== id) link.sendDigest(member, digest)
+      }
+    },
+  })
   const applier = new Applier(
-    { machine, storage, clock, onApplied: reports.onApplied, onError },
+    {
+      ...{ machine, storage, clock, onApplied: reports.onApplied, onError },
+      compareEveryEntries: options.compareEveryEntries ?? 256,
+      onDigest: (index, hash) => digests.own(index, hash),
+      onRestored: () => digests.restored(),
+    },
     applied,
   )
   const link = new Link({
@@ -52,6 +74,7 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
     genesis: options.genesis ?? '',
     goneEveryMs: settings.heartbeatMs / 2,
     onMessage: message => onInput({ type: 'message', message }),
+    onDigest: digest => digests.heard(digest),
     onGone: reports.onGone,
   })
   const snapshots = new Snapshots({
@@ -62,13 +85,15 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
     onStored: (snapshotId, chunk) => onInput({ type: 'chunkStored', snapshotId, chunk }),
     onChunk: message => link.send(message),
   })
+  const lateness = new Lateness(clock.now())
   const metronome = new Metronome({
     clock,
+    onLate: ms => lateness.note(ms, clock.now()),
     everyMs: settings.heartbeatMs / 2,
     stallMs: settings.electionTimeoutMs / 2,
     onBeat: reports.onBeat,
   })
-  return { raft, link, writer, applier, snapshots, metronome }
+  return { raft, link, writer, applier, snapshots, digests, lateness, metronome }
 }
 
 export function stopParts(

@@ -30,9 +30,15 @@ export interface StateMachine {
   restore(at: { readonly index: number; readonly term: number }): Restoration
   /**
    * A hash of the state as it is, at most 256 characters: equal for equal states, and different for different ones but
-   * for chance. At most 5 ms of work. Without it, servers are not compared.
+   * for chance. What stands before its first `:` names the way of hashing; only hashes made alike are compared.
+   * At most 5 ms of work. Without it, servers are not compared.
    */
   digest?(): string
+  /**
+   * Whether servers compare their states at the command applied last, beyond every `compareEveryEntries`: a
+   * function of the state, for a log that grows slowly.
+   */
+  isCheckpoint?(): boolean
 }
 
 /**

@@ -117,7 +117,7 @@ export class Cluster {
     this.members.delete(id)
     await bus.close()
     await new Promise<void>(resolve => {
-      node.stop(resolve)
+      node.stop(() => resolve())
     })
     await close(storage)
   }
@@ -126,7 +126,7 @@ export class Cluster {
     const { node, bus, storage } = this.member(id)
     this.members.delete(id)
     await new Promise<void>(resolve => {
-      node.stop(resolve)
+      node.stop(() => resolve())
     })
     await bus.close()
     await close(storage)
