@@ -14,6 +14,7 @@ import type {
   Message,
   MessageType,
   ReadIndexReply,
+  Untrusted,
 } from './core/message.ts'
 import {
   entryOf,
@@ -58,6 +59,9 @@ const numbers = {
   readIndex: 11,
   readIndexReply: 12,
   timeoutNow: 13,
+  teach: 14,
+  teachReply: 15,
+  distrust: 16,
 } as const satisfies Record<MessageType, number>
 
 const crcBytes = 4
@@ -108,24 +112,42 @@ function fieldsOf(message: Message): readonly unknown[] {
       return [prevLogIndex, prevLogTerm, entries.map(entryRow), leaderCommit, round]
     }
     case 'appendEntriesReply':
-      return [message.round, ...resultFields(message.result)]
+      return [message.round, word(message.untrusted), ...resultFields(message.result)]
     case 'heartbeat':
       return [message.leaderCommit, message.round]
     case 'heartbeatReply':
-      return [message.round, message.lastLogIndex]
+      return [message.round, word(message.untrusted), message.lastLogIndex]
     case 'installSnapshot':
       return [snapshotRow(message.snapshot), message.chunk, message.round, message.data]
     case 'installSnapshotReply': {
-      const { round, snapshotId, session, nextChunk, matchIndex } = message
-      return [round, snapshotId, session, nextChunk, matchIndex ?? null]
+      const { round, untrusted, snapshotId, session, nextChunk, matchIndex } = message
+      return [round, word(untrusted), snapshotId, session, nextChunk, matchIndex ?? null]
     }
     case 'readIndex':
       return [message.key]
     case 'readIndexReply':
       return [message.key, message.index ?? null]
+    case 'teach':
+      return [message.key, word(message.untrusted), message.lastLogIndex]
+    case 'teachReply':
+      return [message.key, message.lastIndex]
     case 'timeoutNow':
+    case 'distrust':
       return []
   }
+}
+
+/** How `untrusted` travels: by its place here; 0 where the sender's word counts. */
+const words = [undefined, 'relearning', 'unknown', 'cleared'] as const
+
+function word(untrusted: Untrusted | undefined): number {
+  return words.indexOf(untrusted)
+}
+
+function candourOf(value: unknown): { readonly untrusted?: Untrusted } | undefined {
+  if (!isCount(value) || value >= words.length) return undefined
+  const untrusted = words[value]
+  return untrusted === undefined ? {} : { untrusted }
 }
 
 function resultFields(result: AppendEntriesReply['result']): readonly unknown[] {
@@ -154,6 +176,9 @@ const readers: ReadonlyMap<number, Read> = new Map<number, Read>([
   [numbers.readIndex, readIndexOf],
   [numbers.readIndexReply, readIndexReplyOf],
   [numbers.timeoutNow, timeoutNowOf],
+  [numbers.teach, teachOf],
+  [numbers.teachReply, teachReplyOf],
+  [numbers.distrust, distrustOf],
 ])
 
 function preVoteOf(head: Head, fields: readonly unknown[]): Message | undefined {
@@ -203,16 +228,16 @@ function appendEntriesReplyOf(
   head: Head,
   fields: readonly unknown[],
 ): AppendEntriesReply | undefined {
-  const [round, success, index, hintIndex, hintTerm] = fields
-  if (!isCount(round) || !isCount(index)) return undefined
-  const type = 'appendEntriesReply'
-  if (success === true && fields.length === 3) {
-    return { type, ...head, round, result: { success, matchIndex: index } }
+  const [round, untrusted, success, index, hintIndex, hintTerm] = fields
+  const candour = candourOf(untrusted)
+  if (!isCount(round) || candour === undefined || !isCount(index)) return undefined
+  const answer = { type: 'appendEntriesReply', ...head, round, ...candour } as const
+  if (success === true && fields.length === 4) {
+    return { ...answer, result: { success, matchIndex: index } }
   }
-  if (success !== false || fields.length !== 5) return undefined
+  if (success !== false || fields.length !== 6) return undefined
   if (!isCount(hintIndex) || !isCount(hintTerm)) return undefined
-  const result = { success, rejectedIndex: index, hintIndex, hintTerm } as const
-  return { type, ...head, round, result }
+  return { ...answer, result: { success, rejectedIndex: index, hintIndex, hintTerm } }
 }
 
 function heartbeatOf(head: Head, fields: readonly unknown[]): Message | undefined {
@@ -222,9 +247,10 @@ function heartbeatOf(head: Head, fields: readonly unknown[]): Message | undefine
 }
 
 function heartbeatReplyOf(head: Head, fields: readonly unknown[]): Message | undefined {
-  const [round, lastLogIndex] = fields
-  if (fields.length !== 2 || !isCount(round) || !isCount(lastLogIndex)) return undefined
-  return { type: 'heartbeatReply', ...head, round, lastLogIndex }
+  const [round, untrusted, lastLogIndex] = fields
+  const candour = candourOf(untrusted)
+  if (fields.length !== 3 || !isCount(round) || !isCount(lastLogIndex)) return undefined
+  return candour && { type: 'heartbeatReply', ...head, round, ...candour, lastLogIndex }
 }
 
 function installSnapshotOf(head: Head, fields: readonly unknown[]): Message | undefined {
@@ -239,13 +265,15 @@ function installSnapshotReplyOf(
   head: Head,
   fields: readonly unknown[],
 ): InstallSnapshotReply | undefined {
-  const [round, snapshotId, session, nextChunk, matchIndex] = fields
-  if (fields.length !== 5 || !isCount(round) || !isId(snapshotId)) return undefined
-  if (!isCount(session) || !isCount(nextChunk)) return undefined
+  const [round, untrusted, snapshotId, session, nextChunk, matchIndex] = fields
+  const candour = candourOf(untrusted)
+  if (fields.length !== 6 || !isCount(round) || !isId(snapshotId)) return undefined
+  if (!isCount(session) || !isCount(nextChunk) || candour === undefined) return undefined
   const reply = {
     type: 'installSnapshotReply',
     ...head,
     round,
+    ...candour,
     snapshotId,
     session,
     nextChunk,
@@ -268,6 +296,23 @@ function readIndexReplyOf(head: Head, fields: readonly unknown[]): ReadIndexRepl
 
 function timeoutNowOf(head: Head, fields: readonly unknown[]): Message | undefined {
   return fields.length === 0 ? { type: 'timeoutNow', ...head } : undefined
+}
+
+function teachOf(head: Head, fields: readonly unknown[]): Message | undefined {
+  const [key, why, lastLogIndex] = fields
+  const untrusted = candourOf(why)?.untrusted
+  if (fields.length !== 3 || !isCount(key) || !isCount(lastLogIndex)) return undefined
+  return untrusted && { type: 'teach', ...head, key, untrusted, lastLogIndex }
+}
+
+function teachReplyOf(head: Head, fields: readonly unknown[]): Message | undefined {
+  const [key, lastIndex] = fields
+  if (fields.length !== 2 || !isCount(key) || !isCount(lastIndex)) return undefined
+  return { type: 'teachReply', ...head, key, lastIndex }
+}
+
+function distrustOf(head: Head, fields: readonly unknown[]): Message | undefined {
+  return fields.length === 0 ? { type: 'distrust', ...head } : undefined
 }
 
 function isFlag(value: unknown): value is boolean {

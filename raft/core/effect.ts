@@ -6,6 +6,7 @@
  */
 import type { Configuration } from './configuration.ts'
 import type { Entry } from './entry.ts'
+import type { Trust } from './input.ts'
 import type { InstallSnapshotHeader, Message, SnapshotMeta } from './message.ts'
 
 export interface Effects {
@@ -28,6 +29,10 @@ export interface Effects {
   readonly status?: Status
   /** A configuration came into force, or was rolled back to this one. */
   readonly configuration?: Configuration
+  /** Whether this server's word counts has changed, to this. */
+  readonly trust?: Trust
+  /** Leader: these servers lost what they had acknowledged, and did not know. Operators should know. */
+  readonly regressed: readonly string[]
   /** A committed configuration no longer has this server: it may stop. */
   readonly removed: boolean
 }
@@ -37,6 +42,8 @@ export interface Persist {
   readonly seq: number
   readonly currentTerm: number
   readonly votedFor: string | undefined
+  /** Absent: as it was written last, and full if never. */
+  readonly trust?: Trust
   /** A received snapshot whose chunks are all stored becomes the snapshot, in this very write. */
   readonly snapshot?: SnapshotMeta
   /** Delete entries from here to the end, before `entries` are written. */
@@ -83,6 +90,8 @@ export type ProposalResult =
       readonly outcome: 'refused'
       readonly reason: ProposeRefusal
       readonly leader: string | undefined
+      /** With `busy`: when it is worth another try. */
+      readonly retryAfterMs?: number
     }
   | { readonly id: number; readonly outcome: 'lost' | 'unknown' }
 

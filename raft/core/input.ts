@@ -44,17 +44,37 @@ export interface Proposal {
   readonly data: Uint8Array
 }
 
+/** Whether this server's word counts. */
+export type Trust =
+  | { readonly kind: 'full' }
+  /**
+   * It lost entries that it may have acknowledged, but knows its term and vote: neither votes, campaigns nor counts
+   * until a leader has re-taught it everything it can have acknowledged.
+   */
+  | { readonly kind: 'relearning' }
+  /**
+   * It does not know how it voted (an empty disk, or one with the vote in doubt): as relearning, and after that still
+   * no vote and no count until a configuration makes it a voter that was none before. `cleared`: it has been taught,
+   * and was no voter then: its past is over, and the next configuration that has it as voter makes its word count.
+   */
+  | { readonly kind: 'unknown'; readonly cleared?: true }
+
 /** What the disk holds, as it was read and checked at start. */
 export interface PersistedState {
+  /** Absent: full. */
+  readonly trust?: Trust
   readonly currentTerm: number
   readonly votedFor: string | undefined
   readonly snapshot: SnapshotMeta | undefined
   /** Contiguous; begins at 1, or at or before the entry after the snapshot. */
   readonly entries: readonly Entry[]
+  /** A snapshot whose first `stored` chunks were received: its transfer goes on from there. */
+  readonly partial?: { readonly snapshot: SnapshotMeta; readonly stored: number }
 }
 
 /** What a server knows that has never been part of any cluster: it joins as a learner, and waits to be added. */
 export const blankState: PersistedState = {
+  trust: { kind: 'unknown' },
   currentTerm: 0,
   votedFor: undefined,
   snapshot: undefined,

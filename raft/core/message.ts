@@ -23,6 +23,9 @@ export type Message =
   | ReadIndex
   | ReadIndexReply
   | TimeoutNow
+  | Teach
+  | TeachReply
+  | Distrust
 
 export type MessageType = Message['type']
 
@@ -32,6 +35,16 @@ interface Envelope {
   /** The sender's `currentTerm`. */
   readonly term: number
 }
+
+/**
+ * Why the sender's word does not count, in every answer it gives: see `trust.ts`. `cleared` may be made a voter, and
+ * counts from then on. Absent where it counts.
+ */
+export interface Candour {
+  readonly untrusted?: Untrusted
+}
+
+export type Untrusted = 'relearning' | 'unknown' | 'cleared'
 
 /** Would you vote for me in `nextTerm`? Changes nothing at the receiver. */
 export interface PreVote extends Envelope {
@@ -74,7 +87,7 @@ export interface AppendEntries extends Envelope {
   readonly round: number
 }
 
-export interface AppendEntriesReply extends Envelope {
+export interface AppendEntriesReply extends Envelope, Candour {
   readonly type: 'appendEntriesReply'
   readonly round: number
   readonly result:
@@ -97,7 +110,7 @@ export interface Heartbeat extends Envelope {
   readonly round: number
 }
 
-export interface HeartbeatReply extends Envelope {
+export interface HeartbeatReply extends Envelope, Candour {
   readonly type: 'heartbeatReply'
   readonly round: number
   /** Where the sender's log ends, durable or not: tells the leader what was lost on the way, promises nothing. */
@@ -130,7 +143,7 @@ export interface InstallSnapshot extends InstallSnapshotHeader {
   readonly data: Uint8Array
 }
 
-export interface InstallSnapshotReply extends Envelope {
+export interface InstallSnapshotReply extends Envelope, Candour {
   readonly type: 'installSnapshotReply'
   readonly round: number
   readonly snapshotId: string
@@ -159,4 +172,25 @@ export interface ReadIndexReply extends Envelope {
 /** Start an election at once: the leader hands over (thesis 3.10). */
 export interface TimeoutNow extends Envelope {
   readonly type: 'timeoutNow'
+}
+
+/** An untrusted server asks the leader up to where it has to learn the log before its word can count again. */
+export interface Teach extends Envelope {
+  readonly type: 'teach'
+  /** As for ReadIndex; repeated with the question. */
+  readonly key: number
+  readonly untrusted: Untrusted
+  readonly lastLogIndex: number
+}
+
+export interface TeachReply extends Envelope {
+  readonly type: 'teachReply'
+  readonly key: number
+  /** Where the leader's log ended after it was asked: the target. */
+  readonly lastIndex: number
+}
+
+/** The leader saw that the receiver lost what it had acknowledged: it must not trust itself any longer. */
+export interface Distrust extends Envelope {
+  readonly type: 'distrust'
 }

@@ -18,10 +18,12 @@ import type {
   TransferResult,
 } from './effect.ts'
 import type { Entry } from './entry.ts'
+import type { Trust } from './input.ts'
 import type { InstallSnapshotHeader, SnapshotMeta } from './message.ts'
 
 /** What a step changed of the persistent state, before it has a number. */
 export interface Dirt {
+  /** Term, vote or trust. */
   hardState: boolean
   snapshot: SnapshotMeta | undefined
   truncateFrom: number | undefined
@@ -40,6 +42,8 @@ export class Outbox {
   readonly apply: Entry[] = []
   restore: SnapshotMeta | undefined
   configuration: Configuration | undefined
+  trust: Trust | undefined
+  readonly regressed: string[] = []
   removed = false
   readonly dirt: Dirt = {
     hardState: false,
@@ -85,6 +89,8 @@ export class Outbox {
       changes: this.changes,
       ...(status && { status }),
       ...(this.configuration && { configuration: this.configuration }),
+      ...(this.trust && { trust: this.trust }),
+      regressed: this.regressed,
       removed: this.removed,
     }
   }

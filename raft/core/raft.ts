@@ -20,7 +20,7 @@ import {
 } from './election.ts'
 import { onAppendEntries, onHeartbeat } from './follower.ts'
 import { broadcastHeartbeat, forgetAnswers, isQuorate } from './heartbeat.ts'
-import type { Input, PersistedState } from './input.ts'
+import type { Input, PersistedState, Trust } from './input.ts'
 import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
 import type { Message } from './message.ts'
@@ -40,6 +40,7 @@ import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-re
 import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
 import { State } from './state.ts'
 import { elapseTransfer, handOver, pumpTransfer, transfer } from './transfer.ts'
+import { onDistrust, onTeach, onTeachReply } from './trust.ts'
 import { isSensible } from './validity.ts'
 
 export interface RaftOptions {
@@ -139,6 +140,12 @@ export class Raft {
         return onReadIndexReply(state, message)
       case 'timeoutNow':
         return onTimeoutNow(state, message)
+      case 'teach':
+        return onTeach(state, message)
+      case 'teachReply':
+        return onTeachReply(state, message)
+      case 'distrust':
+        return onDistrust(state, message)
     }
   }
 
@@ -204,6 +211,11 @@ export class Raft {
 
   get votedFor(): string | undefined {
     return this.state.votedFor
+  }
+
+  /** Whether this server's word counts: where it does not, it neither votes nor leads (trust.ts). */
+  get trust(): Trust {
+    return this.state.trust
   }
 
   get leader(): string | undefined {

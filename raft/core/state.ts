@@ -13,7 +13,7 @@ import type { Effects, Persist, Send, Status } from './effect.ts'
 import type { Entry } from './entry.ts'
 import { ProposalFate } from './fate.ts'
 import { ConfigurationHistory } from './history.ts'
-import type { PersistedState } from './input.ts'
+import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
 import { Log } from './log.ts'
 import type { SnapshotMeta } from './message.ts'
@@ -60,7 +60,7 @@ export class State {
   /** Of the step under way. */
   outbox = new Outbox()
 
-  private readonly hard: { currentTerm: number; votedFor: string | undefined }
+  private readonly hard: { currentTerm: number; votedFor: string | undefined; trust: Trust }
   /** Indices that only rise, but for `persisted` when the log is cut. */
   private readonly reached = { committed: 0, handedOut: 0, persisted: 0 }
   standing: Standing = { role: 'follower' }
@@ -105,7 +105,11 @@ export class State {
     this.settings = options.settings
     this.random = new Randomness(options.seed)
     this.nextKey = this.random.key()
-    this.hard = { currentTerm: persisted.currentTerm, votedFor: persisted.votedFor }
+    this.hard = {
+      currentTerm: persisted.currentTerm,
+      votedFor: persisted.votedFor,
+      trust: persisted.trust ?? { kind: 'full' },
+    }
     this.snapshot = persisted.snapshot
     const at = persisted.snapshot?.lastIncludedIndex ?? 0
     this.log = restoredLog(persisted)
@@ -136,6 +140,11 @@ export class State {
     return this.hard.votedFor
   }
 
+  /** Whether this server's word counts (trust.ts). */
+  get trust(): Trust {
+    return this.hard.trust
+  }
+
   get commitIndex(): number {
     return this.reached.committed
   }
@@ -164,6 +173,13 @@ export class State {
     assert(term > this.hard.currentTerm || this.hard.votedFor === undefined, 'one vote a term')
     this.hard.currentTerm = term
     this.hard.votedFor = votedFor
+    this.outbox.dirt.hardState = true
+  }
+
+  setTrust(trust: Trust): void {
+    assert(this.standing.role !== 'leader', 'a leader was elected by those who trust')
+    this.hard.trust = trust
+    this.outbox.trust = trust
     this.outbox.dirt.hardState = true
   }
 
@@ -319,12 +335,15 @@ export class State {
 
   private write(): Persist {
     const { snapshot, truncateFrom, compactTo, stagedFrom } = this.outbox.dirt
+    const isNews = this.outbox.trust !== undefined || this.hard.trust.kind !== 'full'
     this.issuedSeq += 1
     this.writes.push({ seq: this.issuedSeq, lastIndex: this.log.lastIndex })
     return {
       seq: this.issuedSeq,
       currentTerm: this.hard.currentTerm,
       votedFor: this.hard.votedFor,
+      // An empty disk has none written yet; it must never be read as full.
+      ...(isNews && { trust: this.hard.trust }),
       ...(snapshot && { snapshot }),
       ...(truncateFrom !== undefined && { truncateFrom }),
       ...(compactTo !== undefined && { compactTo }),

@@ -26,12 +26,17 @@ export function isSensible(message: Message): boolean {
       return isNumber(message.round)
     case 'installSnapshot':
       return isNumber(message.round) && isNumber(message.chunk) && isSnapshot(message.snapshot)
+    case 'teach':
+      return isNumber(message.lastLogIndex)
+    case 'teachReply':
+      return isNumber(message.lastIndex)
     case 'readIndexReply':
       return message.index === undefined || isNumber(message.index)
     case 'preVoteReply':
     case 'requestVoteReply':
     case 'readIndex':
     case 'timeoutNow':
+    case 'distrust':
       return true
   }
 }

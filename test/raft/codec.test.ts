@@ -62,6 +62,9 @@ const result = fc.oneof(
   }),
 )
 
+/** Absent where the sender's word counts. */
+const untrusted = fc.constantFrom('relearning' as const, 'unknown' as const, 'cleared' as const)
+
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
 
 const body = fc.oneof(
@@ -81,14 +84,21 @@ const body = fc.oneof(
   }),
   fc.record({ type: type('requestVoteReply'), voteGranted: flag }),
   append,
-  fc.record({ type: type('appendEntriesReply'), round: count, result }),
+  fc.record(
+    { type: type('appendEntriesReply'), round: count, untrusted, result },
+    { requiredKeys: ['type', 'round', 'result'] },
+  ),
   fc.record({ type: type('heartbeat'), leaderCommit: count, round: count }),
-  fc.record({ type: type('heartbeatReply'), round: count, lastLogIndex: count }),
+  fc.record(
+    { type: type('heartbeatReply'), round: count, untrusted, lastLogIndex: count },
+    { requiredKeys: ['type', 'round', 'lastLogIndex'] },
+  ),
   fc.record({ type: type('installSnapshot'), snapshot, round: count, data, chunk: fc.constant(0) }),
   fc.record(
     {
       type: type('installSnapshotReply'),
       round: count,
+      untrusted,
       snapshotId: id,
       session: count,
       nextChunk: count,
@@ -102,6 +112,9 @@ const body = fc.oneof(
     { requiredKeys: ['type', 'key'] },
   ),
   fc.record({ type: type('timeoutNow') }),
+  fc.record({ type: type('teach'), key: count, untrusted, lastLogIndex: count }),
+  fc.record({ type: type('teachReply'), key: count, lastIndex: count }),
+  fc.record({ type: type('distrust') }),
 )
 
 const message: fc.Arbitrary<Message> = fc
