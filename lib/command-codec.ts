@@ -148,12 +148,37 @@ const body = Type.Union([
     strict,
   ),
   Type.Object({ type: Type.Literal('change-settings'), settings }, strict),
+  Type.Object(
+    {
+      type: Type.Literal('add-server'),
+      server: name,
+      role: Type.Union([Type.Literal('voter'), Type.Literal('learner')]),
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      type: Type.Literal('set-role'),
+      server: name,
+      role: Type.Union([Type.Literal('voter'), Type.Literal('learner'), Type.Literal('removed')]),
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      type: Type.Literal('recover'),
+      servers: Type.Array(name),
+      holdTicks: figure,
+      wallMs: figure,
+    },
+    strict,
+  ),
 ])
 
 const command = Compile(
   Type.Object(
     {
-      // Genesis and ticks are not remembered and may carry no id.
+      // What is not remembered may carry no id.
       id: Type.String({ pattern: '^[A-Za-z0-9._-]{0,64}$' }),
       deadline: figure,
       by: Type.String({ maxLength: 128 }),
@@ -175,6 +200,9 @@ function encode(value: Command): Uint8Array {
   return bytes
 }
 
+/** What is not remembered, and may carry no id. */
+const unkept: ReadonlySet<string> = new Set(['genesis', 'tick', 'recover'])
+
 /** The command that the bytes hold, or `undefined` when they hold none. Never throws. */
 function decode(bytes: Uint8Array): Command | undefined {
   if (bytes.length < 2 || bytes.length > commandBytesMax || bytes[0] !== version) return undefined
@@ -186,8 +214,7 @@ function decode(bytes: Uint8Array): Command | undefined {
     return undefined
   }
   if (!command.Check(value)) return undefined
-  const known = value.body.type === 'genesis' || value.body.type === 'tick'
-  if (value.id === '' && !known) return undefined
+  if (value.id === '' && !unkept.has(value.body.type)) return undefined
   return value
 }
 

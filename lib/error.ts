@@ -53,6 +53,20 @@ export const codes = {
   LICD_CODE_EXPIRED: 'The license code has expired. Ask the vendor for a new one.',
   LICD_UNKNOWN_SERVER: 'The pool has no server of that name. See `licd ctl servers`.',
   LICD_UNKNOWN_VENDOR: 'The pool trusts no such vendor key.',
+  // servers of the pool
+  LICD_SERVER_REMOVED:
+    'The server was taken out of the pool. `licd ctl servers add` takes it in again.',
+  LICD_NOT_CAUGHT_UP:
+    'The server does not run, or has not received the whole log yet. See its lag in `licd ctl servers`.',
+  LICD_LAST_VOTER: 'A pool needs a voter. Add or promote another server first.',
+  LICD_QUORUM_AT_RISK:
+    'Of the voters that remained no majority would answer, and the pool would stand still. Start or remove first what does not run.',
+  LICD_NO_TARGET:
+    'No such voter is fit to lead now: it does not answer, or lacks entries. See `licd ctl servers`.',
+  LICD_POOL_HELD:
+    'The pool was restored or recovered, and serves when every seat from before is surely over.',
+  LICD_OLD_EPOCH:
+    'The pool was restored or recovered since this folder was made. Move it away and make a new one with `licd join`.',
   LICD_TARGETS_TOO_LARGE: 'The targets add up to more than the feature has.',
   LICD_BAD_THRESHOLD: 'A borrowing threshold is a fraction above 0 and at most 1.',
   LICD_TOO_MANY: 'The pool holds no more of these; the message names the bound.',
@@ -87,6 +101,10 @@ export const codes = {
   LICD_NATS_REFUSED: 'NATS refused the connection. Check the credentials.',
   LICD_NATS_MISSING:
     'No nats-server program was found. Install it, or set LICD_NATS_SERVER to its path.',
+  LICD_BAD_SNAPSHOT:
+    'The file is no whole snapshot of a pool. Nothing was changed. Take another copy.',
+  LICD_SNAPSHOT_GONE: 'The server holds that snapshot no longer. Begin again.',
+  LICD_NOT_CONFIRMED: 'It was not confirmed. Nothing was changed.',
   LICD_BAD_CONFIG: 'A setting is wrong; the message names it.',
   LICD_USAGE: 'The command line is wrong; the message says where. See `--help`.',
   LICD_BAD_KEY: 'The key file cannot be used; the message says why.',

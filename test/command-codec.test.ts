@@ -21,6 +21,9 @@ const bodies: CommandBody[] = [
   },
   { type: 'hello', server: 'a', bootId: 'b' },
   { type: 'leave', server: 'a', incarnation: 2 },
+  { type: 'add-server', server: 'd', role: 'learner' },
+  { type: 'set-role', server: 'd', role: 'removed' },
+  { type: 'recover', servers: ['a'], holdTicks: 0, wallMs: 1_700_000_000_000 },
   {
     type: 'tick',
     tick: 7,

@@ -77,6 +77,7 @@ const status: Fields = {
   settings,
   tickAgeMs: 'figure',
   leaseLeftMs: 'figure',
+  'heldTicks?': 'figure',
   hash: 'text',
   servers: [server],
   features: [feature],
@@ -95,6 +96,36 @@ const seat: Fields = {
 
 const result: Fields = { ok: 'flag', 'revision?': 'figure', 'code?': 'text', 'detail?': 'text' }
 const applied: Fields = { revision: 'figure', duplicate: 'flag' }
+const memberChanged: Fields = { ...applied, 'unchanged?': 'flag' }
+
+const member: Fields = {
+  name: 'text',
+  role: 'text',
+  member: 'text',
+  state: 'text',
+  leader: 'flag',
+  incarnation: 'figure',
+  listedTicksAgo: 'figure',
+  downInTicks: 'figure',
+  share: 'figure',
+  inUse: 'figure',
+  'matchIndex?': 'figure',
+  'lag?': 'figure',
+  'reachable?': 'flag',
+  'trust?': 'text',
+}
+
+const header: Fields = {
+  pool: 'text',
+  fingerprint: 'text',
+  clusterId: 'text',
+  epoch: 'figure',
+  index: 'figure',
+  term: 'figure',
+  tick: 'figure',
+  hash: 'text',
+  savedAt: 'figure',
+}
 
 const answers: Readonly<Record<CtlOperation, Fields>> = {
   status: { status },
@@ -111,6 +142,21 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
   'vendor-add': applied,
   'settings-set': applied,
   'transfer-leader': { 'leader?': 'text' },
+  servers: {
+    'leader?': 'text',
+    term: 'figure',
+    commitIndex: 'figure',
+    tickMs: 'figure',
+    settled: 'flag',
+    heldTicks: 'figure',
+    servers: [member],
+  },
+  'servers-add': memberChanged,
+  'servers-promote': memberChanged,
+  'servers-demote': memberChanged,
+  'servers-remove': memberChanged,
+  'snapshot-open': { session: 'text', header },
+  'snapshot-read': { 'data?': 'text' },
 }
 
 const syncEvent: Fields = {

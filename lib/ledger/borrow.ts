@@ -10,7 +10,7 @@ import { addShare, shareOf } from './feature.ts'
 import { canGive, moveSeat, whereProven } from './move.ts'
 import { badCount, isCount, isCountOrZero, refuse } from './outcome.ts'
 import type { Context, Outcome } from './outcome.ts'
-import { findCaller, isRunning } from './server.ts'
+import { findCaller, isRunning, onlyGives } from './server.ts'
 import { lowerDemand, settle, standingOf } from './settle.ts'
 import type { Standing } from './settle.ts'
 import type { Feature, LedgerState } from './state.ts'
@@ -38,7 +38,7 @@ export function applyBorrow(context: Context, borrow: Borrow): Outcome {
   if (feature === undefined) return refuse('LICD_UNKNOWN_FEATURE')
   const taker = findCaller(state, borrow.to, borrow.incarnation)
   if ('code' in taker) return taker
-  if (taker.leaving) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
+  if (onlyGives(taker)) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
   if (!isCount(needed)) return badCount('needed')
   if (!isCount(wanted) || wanted < needed) return badCount('wanted')
   if (!isCountOrZero(queue)) return badCount('queue')

@@ -23,6 +23,9 @@ import {
 import type { Row } from './snapshot.ts'
 import type { CodeRecord, Feature, LedgerState, Move } from './state.ts'
 
+/** Who reads a snapshot: Raft, or a backup. The one must not end the other's. */
+export type SnapshotReader = 'raft' | 'backup'
+
 /** A snapshot being read: rows of records that changed since it was opened, by key. */
 interface View {
   readonly kept: Map<string, Row>
@@ -33,7 +36,7 @@ export class Changes {
   readonly #digest = new Digest()
   /** Keys of records whose rows are not in the digest now. */
   readonly #stale = new Set<string>()
-  #view: View | undefined
+  readonly #views = new Map<SnapshotReader, View>()
   /** Features whose distribution, criteria or codes the present command changed. */
   readonly distributed = new Set<string>()
   /** Features that the next tick settles, top-ups included. Derived: after a restore it holds all of them. */
@@ -102,11 +105,15 @@ export class Changes {
 
   #before(key: string): void {
     const stale = this.#stale.has(key)
-    const unseen = this.#view !== undefined && !this.#view.kept.has(key)
-    if (stale && !unseen) return
-    const row = this.#rowOf(key)
-    if (unseen && row !== undefined) this.#view?.kept.set(key, row)
-    if (!stale && row !== undefined) this.#digest.subtract(JSON.stringify(row))
+    let row: Row | undefined
+    for (const { kept } of this.#views.values()) {
+      if (kept.has(key)) continue
+      row ??= this.#rowOf(key)
+      if (row !== undefined) kept.set(key, row)
+    }
+    if (stale) return
+    row ??= this.#rowOf(key)
+    if (row !== undefined) this.#digest.subtract(JSON.stringify(row))
     this.#stale.add(key)
   }
 
@@ -137,16 +144,16 @@ export class Changes {
   }
 
   /**
-   * The rows of this moment, made as they are asked for, while changes go on. One at a time: opening the next
-   * ends the one before, whose `next` then fails, so that nobody takes half a snapshot for a whole one. `results`
-   * are those of this moment, at their own care.
+   * The rows of this moment, made as they are asked for, while changes go on. One at a time for each reader: opening
+   * the next ends the one before, whose `next` then fails, so that nobody takes half a snapshot for a whole one.
+   * `results` are those of this moment, at their own care.
    */
-  rows(results: Iterable<Row>): IterableIterator<Row> {
+  rows(results: Iterable<Row>, reader: SnapshotReader): IterableIterator<Row> {
     const view: View = { kept: new Map() }
-    this.#view = view
+    this.#views.set(reader, view)
     const { servers, vendors, features, codes, moves } = this.#state
     const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
-    return this.#walk(view, {
+    return this.#walk(reader, view, {
       opened,
       vendors: [...vendors.values()].map(vendorRow),
       features: [...features.values()],
@@ -156,14 +163,17 @@ export class Changes {
     })
   }
 
-  *#walk(view: View, at: Opened): Generator<Row> {
+  *#walk(reader: SnapshotReader, view: View, at: Opened): Generator<Row> {
     try {
       for (const row of this.#lines(view, at)) {
-        assert(this.#view === view, 'a snapshot was read on after the next one was opened')
+        assert(
+          this.#views.get(reader) === view,
+          'a snapshot was read on after the next one was opened',
+        )
         yield row
       }
     } finally {
-      if (this.#view === view) this.#view = undefined
+      if (this.#views.get(reader) === view) this.#views.delete(reader)
     }
   }
 

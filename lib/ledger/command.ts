@@ -14,7 +14,9 @@ export const bounds = {
   allocationsMax: 1_000_000_000,
   features: 10_000,
   codes: 100_000,
-  servers: 64,
+  /** Of a pool, voters and learners; of them vote at most `voters`. */
+  servers: 32,
+  voters: 7,
   vendors: 1_000,
   /** Ids remembered for exactly-once; beyond it commands are refused with LICD_TOO_BUSY. */
   results: 200_000,
@@ -172,11 +174,29 @@ export type CommandBody =
       readonly toIncarnation: number
     }
   | { readonly type: 'change-settings'; readonly settings: Settings }
+  /** Takes a server in, or back in before it was forgotten. One that is there stays what it is. */
+  | { readonly type: 'add-server'; readonly server: string; readonly role: 'voter' | 'learner' }
+  /** What a server shall be from now on; the leader brings it about (joint consensus). */
+  | {
+      readonly type: 'set-role'
+      readonly server: string
+      readonly role: 'voter' | 'learner' | 'removed'
+    }
+  /**
+   * Put into the log of a survivor by `licd recover`, never proposed: the servers not named are removed, all runs
+   * are over, and nothing is served for the longest lease, or `holdTicks` if that is more, and one tick.
+   */
+  | {
+      readonly type: 'recover'
+      readonly servers: readonly string[]
+      readonly holdTicks: number
+      readonly wallMs: number
+    }
 
 export interface Command {
   /** Unique per command; a retry carries the same. 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Ticks carry none. */
   readonly id: string
-  /** The last tick at which it may be applied (R8). 0 for genesis and ticks. */
+  /** The last tick at which it may be applied (R8). 0 for what is not proposed by anyone: genesis, ticks, recover. */
   readonly deadline: number
   /** Who asked, for the audit log: `server:alpha` or an operator's name; at most 128 characters. */
   readonly by: string

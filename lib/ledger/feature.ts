@@ -4,6 +4,7 @@
  * Invariant I1: free + sum(share) = allocations + owed, none below zero.
  */
 import assert from 'node:assert/strict'
+import { membersIn } from './server.ts'
 import type { Feature, LedgerState } from './state.ts'
 
 const featureName = /^[A-Za-z0-9_-]{1,64}(?:@[A-Za-z0-9_.-]{1,64})?$/
@@ -44,9 +45,10 @@ export function addShare(feature: Feature, server: string, count: number): void 
 
 /** Target share by the distribution criteria. `even` rounds down: the remainder stays in the free pool. */
 export function targetOf(state: LedgerState, feature: Feature, server: string): number {
-  if (!state.servers.has(server)) return 0
+  const record = state.servers.get(server)
+  if (record === undefined || record.role === 'removed') return 0
   if (feature.targets !== 'even') return feature.targets.get(server) ?? 0
-  return Math.floor(feature.allocations / state.servers.size)
+  return Math.floor(feature.allocations / membersIn(state))
 }
 
 export function thresholdOf(feature: Feature, server: string): number {

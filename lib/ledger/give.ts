@@ -9,7 +9,7 @@ import { setDemand } from './borrow.ts'
 import { addShare, shareOf } from './feature.ts'
 import { badCount, done, isCount, isCountOrZero, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
-import { findCaller, isListed, isUp } from './server.ts'
+import { findCaller, isListed, isUp, onlyGives } from './server.ts'
 import { lowerDemand, settle, standingOf } from './settle.ts'
 import type { Feature } from './state.ts'
 
@@ -23,7 +23,7 @@ export function applyDemand(context: Context, body: Demanded): Outcome {
   if (feature === undefined) return refuse('LICD_UNKNOWN_FEATURE')
   const caller = findCaller(state, body.server, body.incarnation)
   if ('code' in caller) return caller
-  if (caller.leaving) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
+  if (onlyGives(caller)) return refuse('LICD_NOT_FUNCTIONING', 'It stops.')
   if (!isCountOrZero(body.count)) return badCount('count')
   setDemand(context, feature, body)
   settle(context, feature, { standing: standingOf(state), topUp: false })

@@ -12,6 +12,7 @@ import { bounds } from './command.ts'
 import type { Command, CommandBody, Result } from './command.ts'
 import { applyBorrow } from './borrow.ts'
 import { Changes } from './changes.ts'
+import type { SnapshotReader } from './changes.ts'
 import { CodeIndex } from './code-index.ts'
 import { applyAddCode, applyRemoveCode } from './code.ts'
 import {
@@ -22,6 +23,7 @@ import {
 } from './criteria.ts'
 import { assertConserved, targetOf, thresholdOf } from './feature.ts'
 import { applyDemand, applyLend, applyReturn } from './give.ts'
+import { applyAddServer, applyRecover, applySetRole } from './membership.ts'
 import { Memory } from './memory.ts'
 import { isWhole, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
@@ -65,7 +67,7 @@ export class Ledger {
     const context = { state, changes: this.#changes, codeIndex: this.#codeIndex, index }
     this.#changes.distributed.clear()
     const revisionBefore = state.revision
-    if (body.type === 'genesis' || body.type === 'tick') {
+    if (body.type === 'genesis' || body.type === 'tick' || body.type === 'recover') {
       return this.#conclude(revisionBefore, this.#applyUnkept(context, body))
     }
     const refusal = this.#refuseUnkept(command)
@@ -87,10 +89,11 @@ export class Ledger {
 
   #applyUnkept(
     context: Context,
-    body: Extract<CommandBody, { type: 'genesis' | 'tick' }>,
+    body: Extract<CommandBody, { type: 'genesis' | 'tick' | 'recover' }>,
   ): Outcome {
     if (body.type === 'genesis') return applyGenesis(context, body)
     if (this.state.pool === '') return refuse('LICD_NOT_INITIALISED')
+    if (body.type === 'recover') return applyRecover(context, body)
     const outcome = applyTick(context, body)
     if (outcome.ok) this.#memory.forget(this.state.tick)
     return outcome
@@ -157,10 +160,10 @@ export class Ledger {
 
   /**
    * The state of this moment as small plain rows, made one by one while `apply` goes on (copy on write). One at a
-   * time: opening the next ends the one before, whose `next` then throws.
+   * time for each reader: opening the next ends the one before, whose `next` then throws.
    */
-  snapshotRows(): IterableIterator<Row> {
-    return this.#changes.rows(this.#memory.rows())
+  snapshotRows(reader: SnapshotReader = 'raft'): IterableIterator<Row> {
+    return this.#changes.rows(this.#memory.rows(), reader)
   }
 
   static restore(snapshot: LedgerSnapshot): Ledger {
@@ -210,7 +213,7 @@ export interface Restoring {
 
 function applyBody(
   context: Context,
-  body: Exclude<CommandBody, { type: 'genesis' | 'tick' }>,
+  body: Exclude<CommandBody, { type: 'genesis' | 'tick' | 'recover' }>,
 ): Outcome {
   switch (body.type) {
     case 'hello':
@@ -241,6 +244,10 @@ function applyBody(
       return applyLend(context, body)
     case 'change-settings':
       return applyChangeSettings(context, body)
+    case 'add-server':
+      return applyAddServer(context, body)
+    case 'set-role':
+      return applySetRole(context, body)
   }
 }
 

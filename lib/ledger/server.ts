@@ -8,7 +8,7 @@
 import type { CommandBody } from './command.ts'
 import { done, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
-import type { LedgerState, ServerRecord, ServerState } from './state.ts'
+import type { LedgerState, ServerRecord, ServerRole, ServerState } from './state.ts'
 
 const serverName = /^[A-Za-z0-9_-]{1,64}$/
 
@@ -17,12 +17,14 @@ export function isServerName(name: string): boolean {
   return serverName.test(name) && name !== 'any'
 }
 
-export function newServer(name: string): ServerRecord {
+/** `floor`: no incarnation of an earlier server of that name lies above it. */
+export function newServer(name: string, role: ServerRole, floor: number): ServerRecord {
   return {
     name,
-    incarnation: 0,
+    role,
+    incarnation: floor,
     bootId: '',
-    endedIncarnation: 0,
+    endedIncarnation: floor,
     helloTick: 0,
     helloPending: false,
     leaving: false,
@@ -64,9 +66,21 @@ export function isRunning(state: LedgerState, server: string, incarnation: numbe
   return record?.incarnation === incarnation && record.downAt > state.tick
 }
 
+/** True when the server only gives: it stops cleanly, or was removed from the pool. */
+export function onlyGives({ leaving, role }: ServerRecord): boolean {
+  return leaving || role === 'removed'
+}
+
 /** True when the server is up and stays: then it may be given something unasked. */
 export function mayReceive(record: ServerRecord, tick: number): boolean {
-  return !record.leaving && serverStateOf(record, tick) === 'up'
+  return !onlyGives(record) && serverStateOf(record, tick) === 'up'
+}
+
+/** How many servers the pool is divided among: all but those that were removed. */
+export function membersIn({ servers }: LedgerState): number {
+  let members = 0
+  for (const { role } of servers.values()) if (role !== 'removed') members += 1
+  return members
 }
 
 /** The same of the run of that number. */
@@ -89,6 +103,9 @@ export function applyHello(
   const { state, changes } = context
   const record = state.servers.get(server)
   if (record === undefined) return refuse('LICD_UNKNOWN_SERVER')
+  if (record.role === 'removed') return refuse('LICD_SERVER_REMOVED')
+  // Whoever served now could grant what is in use by seats that this ledger knows nothing of (R11).
+  if (state.tick < state.heldUntil) return refuse('LICD_POOL_HELD')
   if (bootId.length < 1 || bootId.length > 64) return refuse('LICD_BAD_REQUEST', '`bootId`.')
   const { incarnation, relearnUntil, downAt } = record
   const down = downAt <= state.tick

@@ -27,7 +27,7 @@ export function applyGenesis(context: Context, body: Genesis): Outcome {
   state.calendar = Math.trunc(body.wallMs)
   for (const name of [...body.servers].sort()) {
     changes.server(name)
-    state.servers.set(name, newServer(name))
+    state.servers.set(name, newServer(name, 'voter', 0))
   }
   for (const vendor of body.vendors) putVendor(context, vendor)
   return done

@@ -18,6 +18,8 @@ export interface PoolRow {
   readonly calendar: number
   readonly tokensUntil: number
   readonly revision: number
+  readonly heldUntil: number
+  readonly incarnationFloor: number
 }
 
 export interface FeatureRow {
@@ -73,6 +75,7 @@ const byKey = (a: readonly [string, ...unknown[]], b: readonly [string, ...unkno
 
 export function poolRow(state: LedgerState): PoolRow {
   const { pool, fingerprint, settings, tick, calendar, tokensUntil, revision } = state
+  const { heldUntil, incarnationFloor } = state
   const { tickMs, leaseTicks, seatTicks } = settings
   return {
     kind: 'pool',
@@ -84,6 +87,8 @@ export function poolRow(state: LedgerState): PoolRow {
     calendar,
     tokensUntil,
     revision,
+    heldUntil,
+    incarnationFloor,
   }
 }
 
@@ -91,6 +96,7 @@ export function serverRow(record: ServerRecord): ServerRow {
   return {
     kind: 'server',
     name: record.name,
+    role: record.role,
     incarnation: record.incarnation,
     bootId: record.bootId,
     endedIncarnation: record.endedIncarnation,
@@ -183,6 +189,8 @@ export function emptyState(): LedgerState {
     calendar: 0,
     tokensUntil: 0,
     revision: 0,
+    heldUntil: 0,
+    incarnationFloor: 0,
     servers: new Map(),
     vendors: new Map(),
     features: new Map(),

@@ -7,8 +7,13 @@
  */
 import type { CodeContent, Result, Settings, VendorKey } from './command.ts'
 
+/** What operators want of a server: to vote, to follow without a vote, or to be gone. All own shares (R3). */
+export type ServerRole = 'voter' | 'learner' | 'removed'
+
 export interface ServerRecord {
   readonly name: string
+  /** `removed`: it gives, is given nothing, and is forgotten once it is down (R3). */
+  role: ServerRole
   /** The run of the server, numbered from 1; 0 before its first `hello` (R7). */
   incarnation: number
   bootId: string
@@ -113,6 +118,13 @@ export interface LedgerState {
    * none lived longer than the present settings allow. A change of settings rules for new listings and tokens only (R2).
    */
   tokensUntil: number
+  /**
+   * A pool that was restored or recovered serves from this tick on: until then allocations may be in use that it
+   * knows nothing of (R11). 0 for a pool that never was.
+   */
+  heldUntil: number
+  /** No incarnation of a server that was forgotten is above it: a later server of that name starts above. */
+  incarnationFloor: number
   /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */
   revision: number
   readonly servers: Map<string, ServerRecord>

@@ -8,10 +8,11 @@
 import { bounds } from './command.ts'
 import type { CommandBody, Listing, Usage } from './command.ts'
 import { turnCodes } from './code.ts'
+import { forgetRemoved } from './membership.ts'
 import { forgetMoves } from './move.ts'
 import { done, isTime, isWhole, refuse } from './outcome.ts'
 import type { Context, Outcome } from './outcome.ts'
-import { dropDemand, serverStateOf } from './server.ts'
+import { dropDemand, membersIn, serverStateOf } from './server.ts'
 import { settle, standingOf } from './settle.ts'
 import type { LedgerState, ServerRecord } from './state.ts'
 
@@ -25,6 +26,7 @@ export function applyTick(
   state.tick = tick
   const walls = list(context, listings)
   endRuns(context)
+  forgetRemoved(context)
   moveCalendar(state, walls)
   turnCodes(context)
   forgetMoves(context)
@@ -126,7 +128,7 @@ function endRuns(context: Context): void {
  * more than half of the servers: a tick that lists one alone would believe whatever it says.
  */
 function moveCalendar(state: LedgerState, walls: readonly number[]): void {
-  if (2 * walls.length <= state.servers.size) return
+  if (2 * walls.length <= membersIn(state)) return
   const sorted = [...walls].sort((a, b) => a - b)
   const median = sorted[Math.floor((sorted.length - 1) / 2)]
   if (median === undefined || median <= state.calendar) return

@@ -45,6 +45,17 @@ export interface CtlRequests {
   'vendor-add': Change & { readonly vendor: VendorKey }
   'settings-set': Change & { readonly settings: Settings }
   'transfer-leader': { readonly to?: string; readonly timeoutMs: number }
+  /** Who belongs to the pool. Any server answers; only the leader knows who lags. */
+  servers: Record<string, never>
+  /** Takes a server in, as a voter as soon as it has caught up, or as a learner. */
+  'servers-add': Change & { readonly server: string; readonly role?: MemberRole }
+  'servers-promote': Change & { readonly server: string }
+  'servers-demote': Change & { readonly server: string }
+  'servers-remove': Change & { readonly server: string }
+  /** Begins a snapshot of the ledger as it is once everything committed before is applied. */
+  'snapshot-open': Record<string, never>
+  /** Of the server that opened it. `chunk` is 0, or the one read last, or the next. */
+  'snapshot-read': { readonly session: string; readonly chunk: number }
 }
 
 export type CtlOperation = keyof CtlRequests
@@ -68,6 +79,48 @@ export interface ServerStatus {
   readonly listedTicksAgo: number
   /** Ticks until it is down if it is listed no more; 0 when down. */
   readonly downInTicks: number
+}
+
+export type MemberRole = 'voter' | 'learner'
+
+/** One server of the pool: what the pool wants of it, and what it is by now. */
+export interface Member {
+  readonly name: string
+  /** What operators decided; `removed` until its share has gone to the free pool. */
+  readonly role: MemberRole | 'removed'
+  /** In Raft's configuration now; `leaving` votes until the change is over. */
+  readonly member: MemberRole | 'leaving' | 'none'
+  readonly state: 'up' | 'silent' | 'down'
+  readonly leader: boolean
+  readonly incarnation: number
+  readonly listedTicksAgo: number
+  readonly downInTicks: number
+  /** Allocations it owns, over all features. */
+  readonly share: number
+  /** As of its last listing. */
+  readonly inUse: number
+  /** The leader's word alone: log entries that it is known to have, how many it lacks, whether it answers. */
+  readonly matchIndex?: number
+  readonly lag?: number
+  readonly reachable?: boolean
+  /** Of a server that lost its log: it is counted in no majority until it is well again. */
+  readonly trust?: 'full' | 'relearning' | 'unknown'
+}
+
+/** What a snapshot file says of itself. */
+export interface SnapshotHeader {
+  readonly pool: string
+  readonly fingerprint: string
+  readonly clusterId: string
+  readonly epoch: number
+  /** Of the last entry in it. */
+  readonly index: number
+  readonly term: number
+  readonly tick: number
+  /** Of the ledger at that index. */
+  readonly hash: string
+  /** Wall time of the server that made it, milliseconds since 1970. */
+  readonly savedAt: number
 }
 
 export interface ShareStatus {
@@ -106,6 +159,8 @@ export interface PoolStatus {
   readonly settings: Settings
   /** Milliseconds since the answering server applied a tick; how old what it says is. */
   readonly tickAgeMs: number
+  /** Ticks until a pool that was restored or recovered serves; absent for one that may. */
+  readonly heldTicks?: number
   /** Milliseconds the answering server may still grant; 0 when it may not. */
   readonly leaseLeftMs: number
   readonly hash: string
@@ -144,6 +199,29 @@ export interface CtlAnswers {
   'vendor-add': Applied
   'settings-set': Applied
   'transfer-leader': { readonly leader?: string }
+  servers: {
+    readonly leader?: string
+    readonly term: number
+    readonly commitIndex: number
+    readonly tickMs: number
+    /** No change is under way, and every server is what it shall be. */
+    readonly settled: boolean
+    /** Ticks until a pool that was restored or recovered serves; 0 for one that may. */
+    readonly heldTicks: number
+    readonly servers: readonly Member[]
+  }
+  'servers-add': MemberChanged
+  'servers-promote': MemberChanged
+  'servers-demote': MemberChanged
+  'servers-remove': MemberChanged
+  'snapshot-open': { readonly session: string; readonly header: SnapshotHeader }
+  /** `data` is base64; absent in the answer after the last chunk. */
+  'snapshot-read': { readonly data?: string }
+}
+
+/** `unchanged`: it was so already; absent where that is not known any more. What was decided is carried out by whoever leads; see `servers`. */
+export interface MemberChanged extends Applied {
+  readonly unchanged?: boolean
 }
 
 export interface Applied {

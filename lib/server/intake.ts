@@ -32,7 +32,7 @@ interface Lowered {
 }
 
 /** What only the leader itself may put into the log. */
-const ownTypes: ReadonlySet<Command['body']['type']> = new Set(['genesis', 'tick'])
+const ownTypes: ReadonlySet<Command['body']['type']> = new Set(['genesis', 'tick', 'recover'])
 
 export class Intake {
   readonly #options: IntakeOptions

@@ -13,6 +13,8 @@ import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Applied } from '../../lib/ledger/ledger.ts'
 import type { Row } from '../../lib/ledger/snapshot.ts'
 import { featureRow } from '../../lib/ledger/snapshot.ts'
+import { onlyGives } from '../../lib/ledger/server.ts'
+import { checkChanged, checkGivers, type Picture } from './picture.ts'
 import { content, epoch, vendor } from './pool.ts'
 
 const runs = Number(process.env['LICD_PROPERTY_RUNS'] ?? 3_000)
@@ -23,6 +25,7 @@ t.setTimeout(60_000 + runs * 100)
 
 const names = ['a', 'b', 'c', 'd'] as const
 const features = ['own', 'cad', 'sim'] as const
+const roles = ['voter', 'learner', 'removed'] as const
 
 /** One step: what to do, and figures that choose how. */
 type Step = readonly [kind: number, x: number, y: number, z: number, odd: number]
@@ -192,7 +195,7 @@ class World {
         }),
       ),
       live: new Set(names.filter(name => this.one.serverState(name) !== 'down')),
-      leaving: new Set(names.filter(name => state.servers.get(name)?.leaving === true)),
+      leaving: new Set([...state.servers.values()].filter(onlyGives).map(({ name }) => name)),
     }
   }
 
@@ -302,64 +305,17 @@ class World {
       const kept = y % 3 === 0 ? 'even' : targets
       return { type: 'change-criteria', feature, targets: kept, thresholds: { a: 0.5 } }
     }
+    if (kind === 97 && odd < 8) {
+      return { type: 'set-role', server: pick(names, x), role: pick(roles, y) }
+    }
+    if (kind === 97 && odd < 16) {
+      return { type: 'add-server', server: pick(names, x), role: y % 2 === 0 ? 'voter' : 'learner' }
+    }
     if (kind < 98) return { type: 'set-threshold', feature, server: pick(names, x), threshold: 0.8 }
     if (kind < 99) return { type: 'add-vendor', vendor: { ...vendor, name: `n${String(x % 3)}` } }
     const leaseTicks = 3 + (y % 5)
     const settings = { tickMs: pick([1_000, 400, 2_000], x), leaseTicks, seatTicks: 2 + (z % 2) }
     return { type: 'change-settings', settings }
-  }
-}
-
-interface Picture {
-  /** Feature -> its distribution as text, and shares. */
-  readonly tables: Map<string, { text: string; shares: Map<string, number> }>
-  readonly live: ReadonlySet<string>
-  readonly leaving: ReadonlySet<string>
-}
-
-/** R1: a live server's share shrinks by its own doing only: what it returned, lent, offered, or a seat moved away. */
-function checkGivers(
-  before: Picture,
-  after: Picture,
-  { body }: Command,
-  { result }: Applied,
-): void {
-  for (const [feature, { shares }] of before.tables) {
-    for (const server of before.leaving) {
-      const gained =
-        (after.tables.get(feature)?.shares.get(server) ?? 0) - (shares.get(server) ?? 0)
-      assert(
-        gained <= 0,
-        `${body.type} gave ${String(gained)} of ${feature} to ${server}, which leaves`,
-      )
-    }
-    for (const [server, share] of shares) {
-      const lost = share - (after.tables.get(feature)?.shares.get(server) ?? 0)
-      if (lost <= 0 || !before.live.has(server) || !after.live.has(server)) continue
-      const own =
-        ((body.type === 'return' || body.type === 'lend') && body.server === server
-          ? body.count
-          : 0) +
-        ('taken' in result && body.type === 'borrow'
-          ? result.taken
-              .filter(taken => taken.server === server)
-              .reduce((sum, { count }) => sum + count, 0)
-          : 0)
-      assert(lost <= own, `${body.type} took ${String(lost)} of ${server}'s ${feature}`)
-    }
-  }
-}
-
-/** The revision counts each change of a distribution, and the answer names the features. */
-function checkChanged(before: Picture, after: Picture, applied: Applied): void {
-  for (const name of new Set([...before.tables.keys(), ...after.tables.keys()])) {
-    if (before.tables.get(name)?.text === after.tables.get(name)?.text) continue
-    assert(applied.changed.includes(name), `${name} changed in silence`)
-  }
-  const grown = applied.changed.length > 0 ? 1 : 0
-  assert.equal(applied.revision, applied.revisionBefore + grown)
-  if (applied.result.ok && !applied.duplicate) {
-    assert.equal(applied.result.revision, applied.revision)
   }
 }
 
@@ -383,6 +339,12 @@ t.test('random command sequences keep I1, I4, I5 and R1', async t => {
     ...['return ok', 'return LICD_NOT_ENOUGH', 'return LICD_NOT_FUNCTIONING', 'demand ok'],
     ...['lend LICD_NO_DEMAND', 'add-code ok', 'remove-code ok', 'hello ok', 'hello again'],
     ...['change-settings ok', 'change-criteria ok', 'change-criteria LICD_TARGETS_TOO_LARGE'],
+    ...[
+      'set-role ok',
+      'set-role LICD_SERVER_REMOVED',
+      'set-role LICD_UNKNOWN_SERVER',
+      'add-server ok',
+    ],
     ...['return LICD_BAD_DEADLINE', 'return LICD_DEADLINE', 'return LICD_BAD_COUNT'],
   ]) {
     t.ok((seen.get(key) ?? 0) > 0, `reached: ${key}`)

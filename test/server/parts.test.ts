@@ -184,7 +184,14 @@ function ticking(rate = 1) {
   const { time, clock } = world(rate)
   const state = emptyState()
   state.servers.set('alpha', {
-    ...{ name: 'alpha', incarnation: 1, bootId: '', endedIncarnation: 0, helloTick: 0 },
+    ...{
+      name: 'alpha',
+      role: 'voter',
+      incarnation: 1,
+      bootId: '',
+      endedIncarnation: 0,
+      helloTick: 0,
+    },
     ...{
       helloPending: false,
       leaving: false,
