@@ -39,7 +39,6 @@ const nothingDropped: DropCounts = {
   foreign: 0,
   unsent: 0,
 }
-
 const nobody: readonly string[] = []
 const nothingLate = new Lateness(0).figures()
 
@@ -100,6 +99,10 @@ class Driver implements RaftNode {
 
   get lateness(): LatenessFigures {
     return this.#parts?.lateness.figures() ?? nothingLate
+  }
+
+  get peers(): RaftNode['peers'] {
+    return this.#parts?.raft.peers ?? []
   }
 
   propose(data: Uint8Array, done: (outcome: ProposeOutcome) => void = () => {}): void {

@@ -16,6 +16,7 @@ export {
   settingsProblem,
   type RaftSettings,
 } from './core/settings.ts'
+export type { Peer } from './core/raft.ts'
 export { startNode } from './driver.ts'
 export { RaftError, raftCodes, type RaftCode } from './error.ts'
 export { condemn, openLevelStorage } from './level-storage.ts'

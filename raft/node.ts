@@ -8,7 +8,7 @@ import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from
 import type { Configuration, ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
 import type { Input } from './core/input.ts'
-import type { Raft } from './core/raft.ts'
+import type { Peer, Raft } from './core/raft.ts'
 import { settingsProblem, type RaftSettings } from './core/settings.ts'
 import { RaftError } from './error.ts'
 import type { LatenessFigures } from './lateness.ts'
@@ -75,6 +75,8 @@ export interface NodeOptions {
 export interface RaftNode {
   readonly id: string
   readonly status: NodeStatus
+  /** Leader: what it knows of the other members, sorted by id; none for whoever does not lead. */
+  readonly peers: readonly Peer[]
   /** How late the node's beats came in the last one to two minutes: heartbeats leave at beats. */
   readonly lateness: LatenessFigures
   /**

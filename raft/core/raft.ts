@@ -19,7 +19,7 @@ import {
   onTimeoutNow,
 } from './election.ts'
 import { onAppendEntries, onHeartbeat } from './follower.ts'
-import { broadcastHeartbeat, forgetAnswers, isQuorate } from './heartbeat.ts'
+import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbeat.ts'
 import type { Input, PersistedState, Trust } from './input.ts'
 import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
@@ -50,6 +50,17 @@ export interface RaftOptions {
   readonly persisted: PersistedState
   /** 32 bits of chance, different at every start. */
   readonly seed: number
+}
+
+/** Another member as the leader knows it. */
+export interface Peer {
+  readonly id: string
+  /** Up to here its log is known to be the leader's, on its disk. */
+  readonly matchIndex: number
+  /** Entries that it is not known to have. */
+  readonly lag: number
+  /** It answered lately. */
+  readonly reachable: boolean
 }
 
 export class Raft {
@@ -269,6 +280,17 @@ export class Raft {
     const { leadership, leader, heardAt, now } = state
     if (leadership !== undefined) return isQuorate(state, leadership)
     return leader !== undefined && now - heardAt < state.settings.electionTimeoutMs
+  }
+
+  /** Leader: what it knows of the other members, sorted by id. Nobody else knows anything. */
+  get peers(): readonly Peer[] {
+    const { leadership, log } = this.state
+    return [...(leadership?.progress.values() ?? [])].map(progress => ({
+      id: progress.id,
+      matchIndex: progress.matchIndex,
+      lag: log.lastIndex - progress.matchIndex,
+      reachable: isHeard(this.state, progress),
+    }))
   }
 
   /** Ids of snapshots on their way to followers, sorted: these and the newest one must not be deleted. */
