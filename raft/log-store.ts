@@ -15,7 +15,7 @@ import type { Database, Disk, Done, Operation } from './database.ts'
 import { RaftError } from './error.ts'
 import { markerText } from './marker.ts'
 import type { Slots } from './slots.ts'
-import type { Batch, Storage } from './storage.ts'
+import type { Batch, Chunk, Storage } from './storage.ts'
 import { readStore, type Store } from './store-check.ts'
 import {
   chunkKey,
@@ -23,6 +23,7 @@ import {
   emptyTail,
   entryKey,
   openChunk,
+  partialKey,
   sealChunk,
   sealEntry,
   sealSnapshot,
@@ -45,6 +46,8 @@ export interface LogStoreParts {
   readonly newestVote: Vote | undefined
   /** Number of the last stored chunk, by snapshot id. */
   readonly chunks: Map<string, number>
+  /** A snapshot of which the first chunks are there. */
+  readonly partial: PersistedState['partial']
 }
 
 export class LogStore implements Storage {
@@ -57,13 +60,15 @@ export class LogStore implements Storage {
   #fresh: { readonly state: PersistedState | undefined } | undefined
   #tail: Tail
   #snapshot: SnapshotMeta | undefined
+  /** Being received. */
+  #partial: SnapshotMeta | undefined
   #crcs: number[]
   #writing = false
   /** A write of the mark is under way, and the one that is to follow it. */
   #marking: { next: Mark | undefined } | undefined
   #failed: RaftError | undefined
 
-  constructor({ disk, database, vote, mark, store, newestVote, chunks }: LogStoreParts) {
+  constructor({ disk, database, vote, mark, store, newestVote, chunks, partial }: LogStoreParts) {
     this.#disk = disk
     this.#database = database
     this.#vote = vote
@@ -72,7 +77,9 @@ export class LogStore implements Storage {
     this.#tail = { ...(store?.tail ?? emptyTail), ...newestVote }
     this.#snapshot = store?.snapshot
     this.#crcs = [...(store?.crcs ?? [])]
-    this.#fresh = { state: this.#stateOf(store) }
+    this.#partial = partial?.snapshot
+    const state = this.#stateOf(store)
+    this.#fresh = { state: state && partial ? { ...state, partial } : state }
   }
 
   get damage(): string | undefined {
@@ -202,17 +209,25 @@ export class LogStore implements Storage {
 
   #stage(batch: Batch): Operation[] {
     const operations: Operation[] = []
-    for (const { snapshotId, chunk, data } of batch.chunks ?? []) {
-      const key = chunkKey(snapshotId, chunk)
-      operations.push({ type: 'put', key, value: sealChunk(key, data) })
-      this.#chunks.set(snapshotId, Math.max(chunk, this.#chunks.get(snapshotId) ?? 0))
-    }
+    for (const chunk of batch.chunks ?? []) this.#stageChunk(chunk, operations)
     for (const persist of batch.persists ?? []) this.#stagePersist(persist, operations)
     if (batch.snapshot !== undefined) this.#stageSnapshot(batch.snapshot, operations)
     for (const id of batch.remove ?? []) this.#stageRemoval(id, operations)
     this.#assertContiguous()
     this.#tail = { ...this.#tail, seq: this.#tail.seq + 1 }
     return operations
+  }
+
+  #stageChunk({ snapshotId, chunk, data, of }: Chunk, operations: Operation[]): void {
+    const key = chunkKey(snapshotId, chunk)
+    if (of !== undefined && of.id !== this.#partial?.id) {
+      // One is received at a time: what there is of another is of no more use.
+      if (this.#partial !== undefined) this.#stageRemoval(this.#partial.id, operations)
+      this.#partial = of
+      operations.push({ type: 'put', key: partialKey, value: sealSnapshot(of) })
+    }
+    operations.push({ type: 'put', key, value: sealChunk(key, data) })
+    this.#chunks.set(snapshotId, Math.max(chunk, this.#chunks.get(snapshotId) ?? 0))
   }
 
   #stagePersist(persist: Persist, operations: Operation[]): void {
@@ -269,6 +284,7 @@ export class LogStore implements Storage {
     assert(meta.lastIncludedIndex >= (this.#snapshot?.lastIncludedIndex ?? 0))
     assert.equal(this.#chunks.get(meta.id), meta.chunks - 1, 'published before it was stored')
     this.#snapshot = meta
+    this.#endPartial(meta.id, operations)
     operations.push({ type: 'put', key: snapshotKey, value: sealSnapshot(meta) })
   }
 
@@ -279,6 +295,13 @@ export class LogStore implements Storage {
       operations.push({ type: 'del', key: chunkKey(id, chunk) })
     }
     this.#chunks.delete(id)
+    this.#endPartial(id, operations)
+  }
+
+  #endPartial(id: string, operations: Operation[]): void {
+    if (this.#partial?.id !== id) return
+    this.#partial = undefined
+    operations.push({ type: 'del', key: partialKey })
   }
 
   #assertContiguous(): void {

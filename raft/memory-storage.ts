@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict'
 import type { Persist } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
-import type { Trust } from './core/input.ts'
+import type { PersistedState, Trust } from './core/input.ts'
 import type { SnapshotMeta } from './core/message.ts'
 import { RaftError } from './error.ts'
 import type { Batch, Storage } from './storage.ts'
@@ -24,6 +24,8 @@ export interface MemoryDisk {
   damage: string | undefined
   condemned: boolean
   snapshot: SnapshotMeta | undefined
+  /** Being received. */
+  partial: SnapshotMeta | undefined
   entries: Entry[]
   chunks: Map<string, Map<number, Uint8Array>>
 }
@@ -37,6 +39,7 @@ export function memoryDisk(): MemoryDisk {
     damage: undefined,
     condemned: false,
     snapshot: undefined,
+    partial: undefined,
     entries: [],
     chunks: new Map(),
   }
@@ -55,14 +58,20 @@ export function memoryStorage(options: MemoryStorageOptions = {}): Storage {
   let failed: RaftError | undefined
   let writing = false
   if (disk.condemned) beginAnew(disk)
-  for (const id of [...disk.chunks.keys()]) if (id !== disk.snapshot?.id) disk.chunks.delete(id)
+  const partial = tidy(disk)
 
   return {
     read(done) {
       schedule(() => {
         const { currentTerm, votedFor, trust, snapshot, entries } = disk
         if (failed !== undefined || !disk.written) done(failed)
-        else done(undefined, { currentTerm, votedFor, trust, snapshot, entries: [...entries] })
+        else {
+          const rest = partial === undefined || disk.partial === undefined ? {} : { partial }
+          done(undefined, {
+            ...{ currentTerm, votedFor, trust, snapshot, ...rest },
+            entries: [...entries],
+          })
+        }
       })
     },
     write(batch, done) {
@@ -110,8 +119,25 @@ function beginAnew(disk: MemoryDisk): void {
   Object.assign(disk, { ...memoryDisk(), written: true, currentTerm, votedFor, trust, damage })
 }
 
+/** Only chunks of the published snapshot stay, and those of the one being received as far as none is missing. */
+function tidy(disk: MemoryDisk): PersistedState['partial'] {
+  const { snapshot, partial, chunks } = disk
+  for (const id of [...chunks.keys()]) {
+    if (id !== snapshot?.id && id !== partial?.id) chunks.delete(id)
+  }
+  const isOf = partial && partial.lastIncludedIndex > (snapshot?.lastIncludedIndex ?? 0)
+  if (isOf !== true) return undefined
+  let stored = 0
+  while (chunks.get(partial.id)?.has(stored) === true) stored++
+  return stored === 0 ? undefined : { snapshot: partial, stored }
+}
+
 function applyBatch(disk: MemoryDisk, batch: Batch): void {
-  for (const { snapshotId, chunk, data } of batch.chunks ?? []) {
+  for (const { snapshotId, chunk, data, of } of batch.chunks ?? []) {
+    if (of !== undefined && of.id !== disk.partial?.id) {
+      if (disk.partial !== undefined) disk.chunks.delete(disk.partial.id)
+      disk.partial = of
+    }
     const chunks = disk.chunks.get(snapshotId) ?? new Map<number, Uint8Array>()
     disk.chunks.set(snapshotId, chunks.set(chunk, data))
   }
@@ -120,6 +146,7 @@ function applyBatch(disk: MemoryDisk, batch: Batch): void {
   for (const id of batch.remove ?? []) {
     assert.notEqual(id, disk.snapshot?.id)
     disk.chunks.delete(id)
+    if (disk.partial?.id === id) disk.partial = undefined
   }
   assertContiguous(disk)
   disk.written = true
@@ -150,6 +177,7 @@ function publish(disk: MemoryDisk, snapshot: SnapshotMeta): void {
   assert(snapshot.lastIncludedIndex >= (disk.snapshot?.lastIncludedIndex ?? 0))
   for (let n = 0; n < snapshot.chunks; n++) assert(chunks?.has(n), 'published before it was stored')
   disk.snapshot = snapshot
+  if (disk.partial?.id === snapshot.id) disk.partial = undefined
 }
 
 function assertContiguous({ entries, snapshot }: MemoryDisk): void {

@@ -7,10 +7,10 @@
  *
  * Invariant: a database that was found damaged is never believed again, by any later start, and never deleted.
  */
-import type { SnapshotMeta } from './core/message.ts'
+import type { PersistedState } from './core/input.ts'
 import type { Database, Disk, Got, Operation } from './database.ts'
 import { RaftError } from './error.ts'
-import { LogStore } from './log-store.ts'
+import { LogStore, type LogStoreParts } from './log-store.ts'
 import { markerText, parseMarker, type Finding, type HandOver } from './marker.ts'
 import { Slots } from './slots.ts'
 import {
@@ -18,10 +18,11 @@ import {
   isVoteKnown,
   judge,
   readChunkOwners,
+  readPartial,
   readStore,
   type Store,
 } from './store-check.ts'
-import { chunkKey, emptyTail, sealTail, tailKey, type Tail } from './store-layout.ts'
+import { chunkKey, emptyTail, partialKey, sealTail, tailKey, type Tail } from './store-layout.ts'
 import { markCodec, voteCodec, type Mark, type Vote } from './vote-file.ts'
 
 /** More damages than that, into which nobody has looked: the disk itself is not to be trusted. */
@@ -194,45 +195,46 @@ class Opening {
     )
   }
 
-  /** Deletes chunks that belong to no published snapshot, of transfers that a stop cut short. */
+  /** Deletes chunks that belong neither to the published snapshot nor to the one that is being received. */
   #tidy(database: Database, store: Store | undefined, newestVote: Vote | undefined): void {
     const snapshot = store?.snapshot
+    const clean = (chunks: Map<string, number>, partial: PersistedState['partial']): void => {
+      const garbage: Operation[] = []
+      for (const [id, last] of chunks) {
+        if (id === snapshot?.id) continue
+        const kept = id === partial?.snapshot.id ? partial.stored : 0
+        for (let chunk = kept; chunk <= last; chunk++) {
+          garbage.push({ type: 'del', key: chunkKey(id, chunk) })
+        }
+        if (kept === 0) chunks.delete(id)
+        else chunks.set(id, kept - 1)
+      }
+      const check = (): void => {
+        const finish = (): void => this.#finish({ database, store, newestVote, chunks, partial })
+        if (snapshot === undefined) finish()
+        else checkChunks(database, snapshot, this.#sound(finish))
+      }
+      if (garbage.length === 0) check()
+      else {
+        if (partial === undefined) garbage.push({ type: 'del', key: partialKey })
+        database.batch(garbage, this.#next(check))
+      }
+    }
     readChunkOwners(
       database,
       this.#sound((chunks = new Map<string, number>()) => {
-        const orphans: Operation[] = []
-        for (const [id, last] of chunks) {
-          if (id === snapshot?.id) continue
-          for (let chunk = 0; chunk <= last; chunk++) {
-            orphans.push({ type: 'del', key: chunkKey(id, chunk) })
-          }
-          chunks.delete(id)
-        }
-        const check = (): void => {
-          this.#checkSnapshot(database, snapshot, () =>
-            this.#finish(database, store, newestVote, chunks),
-          )
-        }
-        if (orphans.length === 0) check()
-        else database.batch(orphans, this.#next(check))
+        readPartial(
+          database,
+          snapshot,
+          this.#sound(partial => clean(chunks, partial)),
+        )
       }),
     )
   }
 
-  #checkSnapshot(database: Database, snapshot: SnapshotMeta | undefined, then: () => void): void {
-    if (snapshot === undefined) then()
-    else checkChunks(database, snapshot, this.#sound(then))
-  }
-
-  #finish(
-    database: Database,
-    store: Store | undefined,
-    newestVote: Vote | undefined,
-    chunks: Map<string, number>,
-  ): void {
+  #finish(found: Omit<LogStoreParts, 'disk' | 'vote' | 'mark'>): void {
     const { disk, vote, mark, done } = this.#parts
-    const parts = { disk, database, vote, mark, store, newestVote, chunks }
-    const opened = (): void => done(undefined, new LogStore(parts))
+    const opened = (): void => done(undefined, new LogStore({ disk, vote, mark, ...found }))
     const aside = this.#finding?.handOver?.aside
     if (aside === undefined) opened()
     else disk.marker.remove(aside, this.#next(opened))

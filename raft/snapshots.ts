@@ -144,7 +144,7 @@ export class Snapshots {
     const { id } = snapshot
     this.#known.add(id)
     this.#receiving = id
-    this.#options.writer.chunk({ snapshotId: id, chunk, data }, () => {
+    this.#options.writer.chunk({ snapshotId: id, chunk, data, of: snapshot }, () => {
       if (!this.#stopped) this.#options.onStored(id, chunk)
     })
   }

@@ -18,6 +18,8 @@ export interface Chunk {
   /** 0 and up. */
   readonly chunk: number
   readonly data: Uint8Array
+  /** The snapshot, when it is being received: after a stop its transfer goes on (`PersistedState.partial`). */
+  readonly of?: SnapshotMeta
 }
 
 /** One atomic, synced write; its parts take effect in the order of the fields. */
@@ -33,8 +35,8 @@ export interface Batch {
 
 export interface Storage {
   /**
-   * All that was written, checked; `undefined` when nothing ever was. Chunks that belong to no published
-   * snapshot are gone after a start. `trust` says what the files cannot vouch for.
+   * All that was written, checked; `undefined` when nothing ever was. Chunks that belong neither to
+   * the published snapshot nor to the one received last are gone after a start. `trust` says what the files cannot vouch for.
    */
   read(done: (error: RaftError | undefined, state?: PersistedState) => void): void
   /** One at a time: the caller waits for `done` before the next `write`. */

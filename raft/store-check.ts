@@ -8,7 +8,7 @@
  * Invariant: `sound` means that nothing acknowledged is missing as far as these files can show; whatever they
  * cannot show is left to the leader (see `core/trust.ts`).
  */
-import type { Database, Got, Pair } from './database.ts'
+import type { Database, Done, Got, Pair } from './database.ts'
 import type { Entry } from './core/entry.ts'
 import type { SnapshotMeta } from './core/message.ts'
 import { RaftError } from './error.ts'
@@ -28,6 +28,7 @@ import {
   openEntry,
   openSnapshot,
   openTail,
+  partialKey,
   snapshotKey,
   tailKey,
   type Tail,
@@ -199,23 +200,47 @@ export function readChunkOwners(database: Database, done: Got<Map<string, number
   })
 }
 
-/** Reads all chunks of the snapshot once, one at a time: a server must not learn in office that one is broken. */
-export function checkChunks(
+/** The snapshot that was being received, as far as it came; a broken record or chunk means that it begins there. */
+export function readPartial(
   database: Database,
-  { id, chunks }: SnapshotMeta,
-  done: Got<undefined>,
+  published: SnapshotMeta | undefined,
+  done: Got<{ readonly snapshot: SnapshotMeta; readonly stored: number }>,
 ): void {
+  database.get(partialKey, (error, value) => {
+    const snapshot = value && openSnapshot(value)
+    const isOf = snapshot && snapshot.lastIncludedIndex > (published?.lastIncludedIndex ?? 0)
+    if (error !== undefined) done(error)
+    else if (isOf !== true) done(undefined)
+    else {
+      countChunks(database, snapshot, (failed, stored = 0) => {
+        if (failed !== undefined || stored === 0) done(failed)
+        else done(undefined, { snapshot, stored })
+      })
+    }
+  })
+}
+
+/** Reads all chunks of the snapshot once, one at a time: a server must not learn in office that one is broken. */
+export function checkChunks(database: Database, snapshot: SnapshotMeta, done: Done): void {
+  countChunks(database, snapshot, (error, count = 0) => {
+    const { id, chunks } = snapshot
+    if (error !== undefined || count === chunks) done(error)
+    else done(damaged(`chunk ${count} of snapshot ${id} is broken or missing`))
+  })
+}
+
+/** How many chunks from the first on are whole. */
+function countChunks(database: Database, { id, chunks }: SnapshotMeta, done: Got<number>): void {
   const check = (chunk: number): void => {
     if (chunk === chunks) {
-      done(undefined)
+      done(undefined, chunk)
       return
     }
     const key = chunkKey(id, chunk)
     database.get(key, (error, value) => {
       if (error !== undefined) done(error)
-      else if (value === undefined || openChunk(key, value) === undefined) {
-        done(damaged(`chunk ${chunk} of snapshot ${id} is broken or missing`))
-      } else check(chunk + 1)
+      else if (value === undefined || openChunk(key, value) === undefined) done(undefined, chunk)
+      else check(chunk + 1)
     })
   }
   check(0)

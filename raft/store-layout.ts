@@ -25,10 +25,12 @@ import {
 /** 1 had no `seq`, `trust` and `damage` in its tail. */
 export const formatVersion = 2
 
-const prefix = { tail: 0, snapshot: 1, entry: 2, chunk: 3 } as const
+const prefix = { tail: 0, snapshot: 1, entry: 2, chunk: 3, partial: 4 } as const
 
 export const tailKey = Buffer.from([prefix.tail])
 export const snapshotKey = Buffer.from([prefix.snapshot])
+/** The description of the snapshot that is being received. */
+export const partialKey = Buffer.from([prefix.partial])
 export const allFrom = Buffer.from([])
 export const allTo = Buffer.from([0xff])
 export const entriesFrom = Buffer.from([prefix.entry])
@@ -100,10 +102,18 @@ export function sealEntry(entry: Entry, previousCrc: number): { value: Buffer; c
   return { value, crc: value.readUInt32BE(0) }
 }
 
-const trustKinds = { full: 0, relearning: 1, unknown: 2 } as const satisfies Record<
-  Trust['kind'],
-  number
->
+/** By number on the disk. */
+const trusts: readonly Trust[] = [
+  { kind: 'full' },
+  { kind: 'relearning' },
+  { kind: 'unknown' },
+  { kind: 'unknown', cleared: true },
+]
+
+function trustNumber(trust: Trust): number {
+  if (trust.kind === 'unknown') return trust.cleared === true ? 3 : 2
+  return trust.kind === 'full' ? 0 : 1
+}
 
 export function openEntry(
   value: Buffer,
@@ -118,7 +128,7 @@ export function sealTail(tail: Tail): Buffer {
   const { firstIndex, baseCrc, lastIndex, lastCrc, currentTerm, votedFor } = tail
   const log = [firstIndex, baseCrc, lastIndex, lastCrc]
   const vote = [currentTerm, votedFor ?? null]
-  const trust = [trustKinds[tail.trust.kind], tail.damage ?? null]
+  const trust = [trustNumber(tail.trust), tail.damage ?? null]
   return seal(pack([formatVersion, ...log, ...vote, tail.seq, ...trust]), prefix.tail)
 }
 
@@ -131,8 +141,8 @@ export function openTail(value: Buffer): Tail | RaftError {
   if (version !== formatVersion && version !== 1) {
     return new RaftError('RAFT_STORE_VERSION', `The store has format ${String(version)}.`)
   }
-  const [seq, kind, damage] = version === 1 ? [0, trustKinds.full, null] : row.slice(7)
-  const trust = trustOf(kind)
+  const [seq, number, damage] = version === 1 ? [0, 0, null] : row.slice(7)
+  const trust = isCount(number) ? trusts[number] : undefined
   if (!isCount(firstIndex) || !isCount(baseCrc) || !isCount(lastIndex) || !isCount(lastCrc)) {
     return broken
   }
@@ -144,19 +154,6 @@ export function openTail(value: Buffer): Tail | RaftError {
   const log = { firstIndex, baseCrc, lastIndex, lastCrc }
   const vote = { currentTerm, votedFor: votedFor ?? undefined }
   return { seq, ...log, ...vote, trust, damage: damage ?? undefined }
-}
-
-function trustOf(kind: unknown): Trust | undefined {
-  switch (kind) {
-    case trustKinds.full:
-      return { kind: 'full' }
-    case trustKinds.relearning:
-      return { kind: 'relearning' }
-    case trustKinds.unknown:
-      return { kind: 'unknown' }
-    default:
-      return undefined
-  }
 }
 
 export function sealSnapshot(meta: SnapshotMeta): Buffer {
