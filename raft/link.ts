@@ -27,6 +27,9 @@ const classes = {
   heartbeatReply: 'h',
   readIndex: 'h',
   readIndexReply: 'h',
+  teach: 'h',
+  teachReply: 'h',
+  distrust: 'h',
   installSnapshot: 's',
   installSnapshotReply: 's',
 } as const satisfies Record<MessageType, string>
