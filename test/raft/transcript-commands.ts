@@ -168,13 +168,15 @@ export const commands: Readonly<Record<string, Command>> = {
   wait(world, args) {
     const id = word(args, 0)
     const t = world.server(id).settings.electionTimeoutMs
-    const times = Array.from({ length: count(args, 1) }, () => waitFor(world, id))
-    const between = times.every(ms => ms >= t && ms <= 2 * t)
-    const differ = new Set(times).size === times.length
-    const where = between ? 'all between T and 2T' : `${times.join(' ')} ms`
-    world.say(
-      `${id} campaigned ${times.length} times, ${where}, ${differ ? 'no two the same' : 'some the same'}`,
-    )
+    const times: number[] = []
+    world.quietly(() => {
+      for (let n = 0; n < count(args, 1); n++) times.push(waitFor(world, id))
+    })
+    const low = Math.min(...times)
+    const high = Math.max(...times)
+    const where = low >= t && high <= 2 * t ? 'each between T and 2T' : `from ${low} to ${high} ms`
+    const spread = high - low > t / 4 ? ', over more than T/4' : ''
+    world.say(`${id} campaigned ${times.length} times, ${where}${spread}`)
   },
   run: (world, args) => run(world, count(args, 0), args.words.slice(1)),
   elect: (world, args) => elect(world, word(args, 0), list(args.options.get('with'))),
@@ -278,7 +280,7 @@ export const commands: Readonly<Record<string, Command>> = {
     }
   },
   queue(world) {
-    some(world, world.queue.length > 0)
+    if (world.queue.length === 0) world.say('nothing is under way')
     for (const message of world.queue) world.show(message)
   },
   hide(world, { words }) {

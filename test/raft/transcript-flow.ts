@@ -62,21 +62,34 @@ export function waitFor(world: World, id: string): number {
   const { raft, settings } = world.server(id)
   assert(raft !== undefined, `${id} is down`)
   const before = asked()
-  const isOver = () =>
-    asked() > before || (raft.role !== 'follower' && raft.role !== 'preCandidate')
-  for (let ms = 0; ms <= 3 * settings.electionTimeoutMs; ms += 10) {
-    if (ms > 0 && isOver()) return ms
+  const { role } = raft
+  for (let ms = 10; ms <= 3 * settings.electionTimeoutMs; ms += 10) {
     world.step(id, { type: 'elapse', ms: 10 })
-    if (raft.role === 'leader') return ms + 10
+    // One that is alone asks nobody.
+    const isAlone = raft.role !== role && (raft.role === 'candidate' || raft.role === 'leader')
+    if (asked() > before || isAlone) return ms
   }
   assert.fail(`${id} does not campaign`)
+}
+
+/** Time for those that still protect a leader, until they do no longer. */
+function age(world: World, id: string, group: readonly string[]): void {
+  for (const { id: other } of world.all) {
+    if (other === id || (group.length > 0 && !group.includes(other))) continue
+    const { raft, settings } = world.server(other)
+    for (let ms = 0; ms <= settings.electionTimeoutMs; ms += 10) {
+      if (raft === undefined || raft.role !== 'follower' || !raft.quorate) break
+      world.step(other, { type: 'elapse', ms: 10 })
+    }
+  }
 }
 
 /** Makes `id` the leader, all in silence but the outcome: time for it alone, messages among `ids` or all. */
 export function elect(world: World, id: string, ids: readonly string[]): void {
   const group = ids.length === 0 ? [] : [id, ...ids]
   world.quietly(() => {
-    for (let ms = 0; ms < 60_000 && world.server(id).raft?.role !== 'leader'; ms += 10) {
+    age(world, id, group)
+    for (let ms = 0; ms < 20_000 && world.server(id).raft?.role !== 'leader'; ms += 10) {
       world.step(id, { type: 'elapse', ms: 10 })
       deliverAll(world, group)
     }

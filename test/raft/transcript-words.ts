@@ -63,9 +63,8 @@ export function persistText(persist: Persist, before: HardState): string {
   const { currentTerm, votedFor, snapshot, truncateFrom, compactTo, entries } = persist
   const parts: string[] = []
   if (currentTerm !== before.currentTerm) parts.push(`currentTerm ${currentTerm}`)
-  if (votedFor !== before.votedFor && (votedFor ?? before.currentTerm === currentTerm)) {
-    parts.push(`votedFor ${votedFor ?? 'nobody'}`)
-  }
+  const isNews = votedFor !== before.votedFor || currentTerm !== before.currentTerm
+  if (votedFor !== undefined && isNews) parts.push(`votedFor ${votedFor}`)
   if (snapshot !== undefined) parts.push(`snapshot ${snapshotText(snapshot)}`)
   if (truncateFrom !== undefined) parts.push(`deletes from ${truncateFrom}`)
   if (compactTo !== undefined) parts.push(`drops the log up to ${compactTo}`)

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { type Configuration, configurationOf } from '../../raft/core/configuration.ts'
 import type { Effects } from '../../raft/core/effect.ts'
 import type { Entry } from '../../raft/core/entry.ts'
-import { blankState, type Input, type PersistedState } from '../../raft/core/input.ts'
+import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message } from '../../raft/core/message.ts'
 import { defaultSettings, type RaftSettings } from '../../raft/core/settings.ts'
 import { Checks } from './transcript-checks.ts'
@@ -58,7 +58,8 @@ export class World implements Surroundings {
     const configuration = configurationOf(voters, learners)
     const first: Entry = { kind: 'configuration', index: 1, term: 1, configuration }
     for (const id of [...voters, ...learners]) {
-      this.add(id, { ...blankState, currentTerm: 1, entries: [first] }, settings)
+      const disk = { currentTerm: 1, votedFor: undefined, snapshot: undefined, entries: [first] }
+      this.add(id, disk, settings)
     }
   }
 

@@ -102,6 +102,9 @@ function parse(text: string): Block[] {
   return blocks
 }
 
+/** Of one block's output. */
+const mostLines = 100
+
 /** The output of one block. */
 function output(world: World, block: Block): string[] {
   for (const line of block.commands) {
@@ -113,7 +116,12 @@ function output(world: World, block: Block): string[] {
       world.lines.push(`VIOLATION of ${error.message}`)
     }
   }
-  return world.lines.splice(0)
+  const lines = world.lines.splice(0)
+  assert(
+    lines.length <= mostLines,
+    `${lines.length} lines that nobody reads: ${block.commands[0] ?? ''}`,
+  )
+  return lines
 }
 
 function perform(world: World, line: string): void {
