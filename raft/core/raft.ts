@@ -23,7 +23,7 @@ import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbe
 import type { Input, PersistedState, Trust } from './input.ts'
 import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
-import type { Message } from './message.ts'
+import type { Message, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
 import {
   advanceCommit,
@@ -40,7 +40,7 @@ import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-re
 import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
 import { State } from './state.ts'
 import { elapseTransfer, handOver, pumpTransfer, transfer } from './transfer.ts'
-import { onDistrust, onTeach, onTeachReply } from './trust.ts'
+import { attend, onDistrust, onTeach, onTeachReply } from './trust.ts'
 import { isSensible } from './validity.ts'
 
 export interface RaftOptions {
@@ -61,6 +61,8 @@ export interface Peer {
   readonly lag: number
   /** It answered lately. */
   readonly reachable: boolean
+  /** Why its word does not count; absent where it counts. */
+  readonly untrusted?: Untrusted
 }
 
 export class Raft {
@@ -190,11 +192,11 @@ export class Raft {
     leadership.sinceHeartbeat = Infinity
   }
 
-  /** Draws the consequences for a leader: commits, ends changes, answers reads, then sends what may be sent. */
+  /** Draws the consequences, for a leader: commits, ends changes, answers reads, then sends what may be sent. */
   private settle(): void {
     const state = this.state
     const { leadership } = state
-    if (leadership === undefined) return
+    if (leadership === undefined) return attend(state)
     advanceCommit(state, leadership)
     if (!settleConfiguration(state, leadership)) return
     pumpTransfer(state, leadership)
