@@ -19,17 +19,21 @@ import { PairTable, RowTable } from './table.ts'
 import { Trie } from './trie.ts'
 
 export interface Result {
+  /** Distinct ones, those left out that another covers. */
   readonly states: number
+  /** Left out: like one that is known, but that less was sent. */
+  readonly covered: number
   /** Whether there are no more. */
   readonly complete: boolean
   /** The longest of the shortest ways to a state. */
   readonly depth: number
   /** Ways from state to state that were looked at. */
   readonly edges: number
-  /** Steps that a core took. */
+  /** Steps that a core took for them. */
   readonly steps: number
   readonly servers: number
   readonly messages: number
+  /** States in which two servers lead, of different terms. */
   readonly twoLeaders: number
   /** States first reached by a step of this kind. */
   readonly seen: Readonly<Record<keyof typeof marks, number>>
@@ -52,13 +56,20 @@ const spent = 5
 export class Explorer {
   private readonly scope: Scope
   private readonly trie = new Trie()
-  private readonly network = new Network()
+  private readonly network: Network
   private readonly moves: Moves
   private readonly histories: History[] = []
   private readonly historyNumbers = new Map<string, number>()
   private readonly continuations = new PairTable()
   private readonly matches = new PairTable()
   private readonly states = new RowTable(6, 1 << 14)
+  /** States that differ in what was sent alone; of each group those that no other covers. */
+  private readonly groups = new RowTable(5)
+  private readonly members: number[][] = []
+  private readonly superseded = new Set<number>()
+  private covered = 0
+  /** States as they were reached, before `saturated`. */
+  private readonly raw = new RowTable(6, 1 << 14)
   /** Of each state: the one it was first reached from, and by which action of which server. */
   private readonly parents: number[] = [-1]
   private readonly ways: number[] = [-1]
@@ -72,8 +83,10 @@ export class Explorer {
     this.scope = scope
     this.order = scope.servers.map(({ id }) => id)
     assert.equal(this.order.length, 3)
-    const { trie, network } = this
-    this.moves = new Moves({ core, trie, network, changes: scope.changes ?? [] })
+    const { trie } = this
+    const network = new Network(this.order)
+    this.network = network
+    this.moves = new Moves({ core, trie, network, changes: scope.changes ?? [], limits: scope.limits ?? {} })
     const servers = scope.servers.map(founder => {
       const entries = freeze(founded(scope, founder))
       const log = entries.reduce((node, entry) => trie.child(node, entry), 0)
@@ -88,10 +101,14 @@ export class Explorer {
   /** Looks at states until there are no more, or `limit` are known. Throws, with the way there, what is wrong. */
   run(limit: number): Result {
     let next = 0
-    for (; next < this.states.size && this.states.size < limit; next++) this.expand(next)
+    for (; next < this.states.size && this.states.size < limit; next++) {
+      if (this.superseded.delete(next)) continue
+      this.expand(next)
+    }
     const count = (mark: number) => this.seen.get(mark) ?? 0
     return {
       states: this.states.size,
+      covered: this.covered,
       complete: next === this.states.size,
       depth: this.depths.at(-1) ?? 0,
       edges: this.edges,
@@ -134,9 +151,10 @@ export class Explorer {
         this.go(state, server, actions.snapshot, costs.snapshots)
       }
     }
-    for (const message of this.network.in(this.states.at(state, network))) {
-      const server = this.order.indexOf(this.network.message(message).to)
-      if (server >= 0) this.go(state, server, actions.message + message)
+    for (let server = 0; server < 3; server++) {
+      for (const message of this.network.for(server, this.states.at(state, network))) {
+        this.go(state, server, actions.message + message)
+      }
     }
   }
 
@@ -171,8 +189,13 @@ export class Explorer {
     row[network] = sent
     row[spent] = states.at(state, spent) + cost
     if (outcome.fact >= 0) row[history] = this.continued(states.at(state, history), outcome.fact)
+    const known = this.raw.size
+    if (this.raw.add(row) < known) return
+    row[network] = this.saturated(row.slice(0, 3), server, outcome.sent, sent)
     const before = states.size
-    if (states.add(row) < before) return
+    if (states.has(row) || this.isCovered(row)) return
+    states.add(row)
+    assert.equal(states.size, before + 1)
     const servers = row.slice(0, 3).map(number => moves.server(number))
     this.check(servers, server, outcome)
     this.parents.push(state)
@@ -183,6 +206,51 @@ export class Explorer {
     for (const mark of Object.values(marks)) {
       if ((outcome.marks & mark) !== 0) this.seen.set(mark, (this.seen.get(mark) ?? 0) + 1)
     }
+  }
+
+  /**
+   * With the answers of servers that nothing changes at: what they may say at any time counts as said.
+   */
+  private saturated(
+    servers: readonly number[],
+    changed: number,
+    fresh: readonly number[],
+    sent: number,
+  ): number {
+    let all = sent
+    const open = [...fresh, ...this.network.for(changed, sent)]
+    for (let message = open.pop(); message !== undefined; message = open.pop()) {
+      const server = servers[this.network.receiver(message)]
+      if (server === undefined) continue
+      const outcome = this.moves.outcome(server, actions.message + message)
+      if (outcome?.next !== server || outcome.fact >= 0 || outcome.fault !== undefined) continue
+      for (const answer of outcome.sent) {
+        if (this.network.has(all, answer)) continue
+        all = this.network.add(all, answer)
+        open.push(answer)
+      }
+    }
+    return all
+  }
+
+  /**
+   * Whether a state is known that differs from this one only in that more was sent: whatever can come of this one can
+   * come of that. If not, this one takes the place of those that it covers.
+   */
+  private isCovered(row: readonly number[]): boolean {
+    const [a = 0, b = 0, c = 0, sent = 0, past = 0, cost = 0] = row
+    const group = this.groups.add([a, b, c, past, cost])
+    const members = (this.members[group] ??= [])
+    for (const state of members) {
+      if (this.network.includes(this.states.at(state, network), sent)) {
+        this.covered += 1
+        return true
+      }
+    }
+    const kept = members.filter(state => !this.network.includes(sent, this.states.at(state, network)))
+    for (const state of members) if (!kept.includes(state)) this.superseded.add(state)
+    this.members[group] = [...kept, this.states.size]
+    return false
   }
 
   private continued(past: number, fact: number): number {

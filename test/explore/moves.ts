@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import type { ConfigurationChange } from '../../raft/core/configuration.ts'
 import { type Fact, isNews, nameOf } from './history.ts'
 import type { Network } from './network.ts'
+import type { Limits } from './scope.ts'
 import { type CoreClass, hashOf, type Server, start, Work } from './server.ts'
 import { waits } from './still.ts'
 import { PairTable } from './table.ts'
@@ -60,6 +61,7 @@ export class Moves {
   private readonly trie: Trie
   private readonly network: Network
   private readonly changes: readonly ConfigurationChange[]
+  private readonly limits: Limits
   private readonly serverNumbers = new PairTable()
   private readonly factNumbers = new Map<string, number>()
   private readonly outcomes: Outcome[] = []
@@ -71,11 +73,13 @@ export class Moves {
     readonly trie: Trie
     readonly network: Network
     readonly changes: readonly ConfigurationChange[]
+    readonly limits: Limits
   }) {
     this.core = options.core
     this.trie = options.trie
     this.network = options.network
     this.changes = options.changes
+    this.limits = options.limits
   }
 
   server(number: number): Server {
@@ -113,7 +117,7 @@ export class Moves {
   private take(number: number, action: number): Outcome {
     const before = this.server(number)
     if (action === actions.crash) return this.crash(before)
-    const work = new Work(before, this.trie)
+    const work = new Work(before, this.trie, this.limits)
     try {
       this.act(work, action)
       const after = work.finish()

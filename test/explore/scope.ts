@@ -18,6 +18,15 @@ export interface Scope {
   readonly budget: Budget
   /** One of these may be asked for, if the budget says so. */
   readonly changes?: readonly ConfigurationChange[]
+  readonly limits?: Limits
+}
+
+/** What is left out, so that the search gets deeper with the same number of states. */
+export interface Limits {
+  /** Everything is on disk at once: of interest without crashes. */
+  readonly quickDisks?: boolean
+  /** Heartbeats that bring no commit index are lost. */
+  readonly quiet?: boolean
 }
 
 export interface Founder {
@@ -66,6 +75,8 @@ export function founded({ voters, learners = [] }: Scope, { log = [] }: Founder)
   ]
 }
 
+const quick: Limits = { quickDisks: true, quiet: true }
+
 const three = ['a', 'b', 'c'] as const
 const fresh = {
   voters: three,
@@ -73,7 +84,7 @@ const fresh = {
   leaders: ['', 'a'],
 } as const
 
-/** Nothing has happened yet. */
+/** Nothing has happened yet. Disks take their time, and one server crashes. */
 const founding: Scope = {
   ...fresh,
   name: 'founding',
@@ -85,12 +96,13 @@ const figure8: Scope = {
   ...fresh,
   name: 'figure 8',
   servers: [
-    { id: 'a', term: 2, votedFor: 'a', log: [2] },
+    { id: 'a', term: 3, log: [2] },
     { id: 'b', term: 3, votedFor: 'c' },
     { id: 'c', term: 3, votedFor: 'c', log: [3] },
   ],
   leaders: ['', 'a', 'a', 'c'],
-  budget: { ...nothing, elections: 2, crashes: 0 },
+  budget: { ...nothing, elections: 2, proposals: 1 },
+  limits: quick,
 }
 
 /** Figure 7: too much of an old term here, too little there. */
@@ -103,26 +115,30 @@ const figure7: Scope = {
     { id: 'c', term: 3, votedFor: 'c', log: [3, 3, 3] },
   ],
   leaders: ['', 'a', 'b', 'c', 'a'],
-  budget: { ...nothing, elections: 2, crashes: 0 },
+  budget: { ...nothing, elections: 2 },
+  limits: quick,
 }
 
-/** Somebody leaves, or somebody who learned becomes a voter. */
+/** A voter leaves, perhaps the leader. */
 const leaving: Scope = {
   ...fresh,
   name: 'leaving',
   budget: { ...nothing, elections: 2, changes: 1 },
+  limits: quick,
   changes: [{ remove: ['c'] }, { remove: ['a'] }],
 }
 
+/** A learner becomes a voter, perhaps in the place of another. */
 const joining: Scope = {
   ...fresh,
   name: 'joining',
   voters: ['a', 'b'],
   learners: ['c'],
-  budget: { ...nothing, elections: 2, changes: 1 },
+  budget: { ...nothing, elections: 2, changes: 1, crashes: 1 },
   changes: [{ voters: ['c'] }, { voters: ['c'], learners: ['a'] }],
 }
 
+/** One that missed everything meets one that compacts. */
 const compacting: Scope = {
   ...fresh,
   name: 'compacting',
@@ -133,6 +149,30 @@ const compacting: Scope = {
   ],
   leaders: ['', 'a', 'a'],
   budget: { ...nothing, elections: 2, snapshots: 1 },
+  limits: quick,
 }
 
-export const scopes = { founding, figure7, figure8, leaving, joining, compacting } as const
+/** A bit of everything, from where an entry of an old term is on one disk alone. */
+const turmoil: Scope = {
+  ...fresh,
+  name: 'turmoil',
+  servers: [
+    { id: 'a', term: 2, votedFor: 'a', log: [2] },
+    { id: 'b', term: 2, votedFor: 'a' },
+    { id: 'c', term: 1 },
+  ],
+  leaders: ['', 'a', 'a'],
+  budget: { elections: 2, crashes: 1, proposals: 1, changes: 1, heartbeats: 1, snapshots: 1 },
+  limits: { quickDisks: true },
+  changes: [{ remove: ['c'] }, { learners: ['b'] }],
+}
+
+export const scopes: readonly Scope[] = [
+  founding,
+  figure7,
+  figure8,
+  leaving,
+  joining,
+  compacting,
+  turmoil,
+]

@@ -12,6 +12,7 @@ import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import { Raft, type RaftOptions } from '../../raft/core/raft.ts'
 import { copyOf, freeze, Hash } from './graph.ts'
 import { settings, still } from './still.ts'
+import type { Limits } from './scope.ts'
 import type { Trie } from './trie.ts'
 
 export type CoreClass = new (options: RaftOptions) => Raft
@@ -69,9 +70,12 @@ export class Work {
   private diskLog: number
   private doneSeq = 0
 
-  constructor(server: Server, trie: Trie) {
+  private readonly limits: Limits
+
+  constructor(server: Server, trie: Trie, limits: Limits) {
     this.raft = copyOf(server.raft)
     this.trie = trie
+    this.limits = limits
     this.disk = server.disk
     this.writes = [...server.writes]
     this.held = [...server.held]
@@ -82,6 +86,7 @@ export class Work {
 
   /** The server as it is now, for good. */
   finish(): Server {
+    if (this.limits.quickDisks === true) while (this.writes.length > 0) this.finishWrites(1)
     const { raft, doneSeq, log } = this
     assert.equal(this.trie.indexOf(log), raft.lastIndex, 'effects tell of every change of the log')
     still(raft)
@@ -136,6 +141,7 @@ export class Work {
     const { type } = send.message
     // Pre-votes are taken as won: see `campaign`.
     if (type === 'preVote' || type === 'preVoteReply') return
+    if (this.limits.quiet === true && isIdle(send.message)) return
     if (send.after !== undefined && send.after > this.doneSeq) this.held.push(send)
     else this.deed.sent.push(send.message)
   }
@@ -224,4 +230,8 @@ export class Work {
       this.step({ type: 'message', message: { type: 'preVoteReply', ...reply } })
     }
   }
+}
+
+function isIdle(message: Message): boolean {
+  return message.type === 'heartbeat' && message.leaderCommit === 0
 }

@@ -85,6 +85,16 @@ export class RowTable {
     return this.rows[row * this.width + column] ?? 0
   }
 
+  has(row: readonly number[]): boolean {
+    let place = this.hash(row) & (this.places.length - 1)
+    for (;;) {
+      const found = this.places[place] ?? 0
+      if (found === 0) return false
+      if (this.equals(found - 1, row)) return true
+      place = (place + 1) & (this.places.length - 1)
+    }
+  }
+
   /** The number of this row. It is new when it equals what `size` was before. */
   add(row: readonly number[]): number {
     assert.equal(row.length, this.width)
