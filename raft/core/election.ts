@@ -6,19 +6,21 @@
  * back with less log, in the same term, could otherwise win by votes given to the log it lost.
  */
 import assert from 'node:assert/strict'
-import { isVoter, membersOf, votersOf } from './configuration.ts'
+import { membersOf, votersOf } from './configuration.ts'
+import { sendHeartbeatReply } from './follower.ts'
 import { isQuorate } from './heartbeat.ts'
 import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow } from './message.ts'
 import { Progress } from './progress.ts'
 import { voteResult } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import type { State } from './state.ts'
+import { hasVote } from './trust.ts'
 
 /** Time went by for a server that does not lead. One that has no vote never campaigns. */
 export function elapseElection(state: State, ms: number): void {
   state.electionElapsed += ms
-  const { configuration, id } = state
-  if (!isVoter(configuration, id)) return
+  const { configuration } = state
+  if (!hasVote(state)) return
   const alone = votersOf(configuration).length === 1 && state.standing.role === 'follower'
   if (alone || state.electionElapsed >= state.electionTimeout) startPreVote(state)
   else if (state.leader !== undefined) watchLeader(state)
@@ -35,17 +37,12 @@ function watchLeader(state: State): void {
 function probeLeader(state: State): void {
   if (state.leader === undefined || state.leader === state.id) return
   state.probedAt = state.now
-  state.send({
-    type: 'heartbeatReply',
-    ...state.envelope(state.leader),
-    round: state.heardRound,
-    lastLogIndex: state.log.lastIndex,
-  })
+  sendHeartbeatReply(state, state.leader, state.heardRound)
 }
 
 /** Nobody listens where the leader should: no need to wait for the whole timeout, nor to protect it. */
 export function onLeaderGone(state: State): void {
-  if (!isVoter(state.configuration, state.id) || state.leaderGone) return
+  if (!hasVote(state) || state.leaderGone) return
   state.leaderGone = true
   hurry(state)
 }
@@ -92,11 +89,11 @@ export function onPreVote(state: State, message: PreVote): void {
 }
 
 /**
- * Whether a log that ends so has all that may be committed, for all this server knows (5.4.1). One with an empty log
- * knows nothing: founders begin with an entry, and nobody becomes a voter before it has caught up.
+ * Whether a log that ends so has all that may be committed, for all this server knows (5.4.1). One whose own log is
+ * not what it was cannot tell (trust.ts); nor one with an empty log: founders begin with an entry.
  */
-function isComplete({ log }: State, lastLogIndex: number, lastLogTerm: number): boolean {
-  return log.lastIndex > 0 && log.isUpToDate(lastLogIndex, lastLogTerm)
+function isComplete({ log, trust }: State, lastLogIndex: number, lastLogTerm: number): boolean {
+  return trust.kind === 'full' && log.lastIndex > 0 && log.isUpToDate(lastLogIndex, lastLogTerm)
 }
 
 /**
@@ -203,7 +200,7 @@ function countVotes(state: State): void {
 /** The leader wants this server to take over, and has made sure that its log is complete (thesis 3.10). */
 export function onTimeoutNow(state: State, { term, from }: TimeoutNow): void {
   if (term !== state.currentTerm || state.leader !== from) return
-  if (isVoter(state.configuration, state.id)) startElection(state, true)
+  if (hasVote(state)) startElection(state, true)
 }
 
 function becomeLeader(state: State): void {

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import type { AppendEntries, Heartbeat, Message } from './message.ts'
 import { hearLeader } from './roles.ts'
 import type { State } from './state.ts'
+import { candour, learn, matchedIndex } from './trust.ts'
 
 export function onAppendEntries(state: State, message: AppendEntries): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
@@ -36,10 +37,12 @@ export function onAppendEntries(state: State, message: AppendEntries): void {
 }
 
 function acknowledge(state: State, { from, round }: AppendEntries, matchIndex: number): void {
+  learn(state, matchIndex)
   state.sendDurably({
     type: 'appendEntriesReply',
     ...state.envelope(from),
     round,
+    ...candour(state.trust),
     result: { success: true, matchIndex },
   })
 }
@@ -50,6 +53,7 @@ function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: Append
     type: 'appendEntriesReply',
     ...state.envelope(from),
     round,
+    ...candour(state.durableTrust),
     result: {
       success: false,
       rejectedIndex: prevLogIndex,
@@ -63,22 +67,19 @@ export function onHeartbeat(state: State, message: Heartbeat): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
   hearLeader(state, message.from, message.term, message.round)
   // The sender knows that this much matches; less may be left of it only on a damaged disk.
-  state.commitTo(Math.min(message.leaderCommit, state.log.lastIndex))
-  if (message.round === 0) return
-  state.send({
-    type: 'heartbeatReply',
-    ...state.envelope(message.from),
-    round: message.round,
-    lastLogIndex: state.log.lastIndex,
-  })
+  state.commitTo(Math.min(message.leaderCommit, state.log.lastIndex, matchedIndex(state)))
+  learn(state, 0)
+  if (message.round > 0) sendHeartbeatReply(state, message.from, message.round)
+}
+
+/** Round 0 answers nothing, but tells of this server and its term. */
+export function sendHeartbeatReply(state: State, to: string, round: number): void {
+  const { log, durableTrust } = state
+  const answer = { round, ...candour(durableTrust), lastLogIndex: log.lastIndex }
+  state.send({ type: 'heartbeatReply', ...state.envelope(to), ...answer })
 }
 
 /** A leader of an earlier term learns of this one, and steps down. */
 export function rejectOldTerm(state: State, { from }: Message): void {
-  state.send({
-    type: 'heartbeatReply',
-    ...state.envelope(from),
-    round: 0,
-    lastLogIndex: state.log.lastIndex,
-  })
+  sendHeartbeatReply(state, from, 0)
 }

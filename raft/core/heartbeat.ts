@@ -40,20 +40,18 @@ function beginRound({ now, settings }: State, leadership: Leadership): void {
   while (times[0] !== undefined && times[0].at < horizon) times.shift()
 }
 
-/** A member answered `round`. @returns false when it cannot have. */
+/** A member answered `round`. It confirms that round where its word counts. */
 export function noteAnswer(
-  state: State,
-  leadership: Leadership,
+  { now }: State,
+  { roundTimes }: Leadership,
   progress: Progress,
   round: number,
-): boolean {
-  if (round > leadership.round) return false
-  progress.heardAt = state.now
-  if (round <= progress.ackedRound) return true
+): void {
+  progress.heardAt = now
+  if (round <= progress.ackedRound || progress.untrusted !== undefined) return
   progress.ackedRound = round
-  const begun = leadership.roundTimes.findLast(time => time.round <= round)
+  const begun = roundTimes.findLast(time => time.round <= round)
   if (begun !== undefined) progress.ackedAt = Math.max(progress.ackedAt, begun.at)
-  return true
 }
 
 /** The newest round that a quorum has answered. */

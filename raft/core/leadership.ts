@@ -31,10 +31,10 @@ export interface RoundTime {
   readonly at: number
 }
 
-/** Own caller's, or a follower's. */
+/** Own caller's, or a follower's; a pupil wants the end of the log, not of what is committed (trust.ts). */
 export type ReadRequest =
   | { readonly from: 'self'; readonly id: number }
-  | { readonly from: 'peer'; readonly peer: string; readonly key: number }
+  | { readonly from: 'peer' | 'pupil'; readonly peer: string; readonly key: number }
 
 export interface ReadBatch {
   /** Any round at or above it, answered by a quorum, confirms the batch. */

@@ -45,7 +45,10 @@ function refusal(state: State): ChangeRefusal | undefined {
   return isJoint(history.latest) || history.latestIndex > commitIndex ? 'in-progress' : undefined
 }
 
-/** A new voter has to be a learner at most a message behind, or the cluster could stand still for it (thesis 4.2.1). */
+/**
+ * A new voter has to be a learner at most a message behind, or the cluster could stand still for it (thesis 4.2.1);
+ * and one whose word counts as soon as it is a voter.
+ */
 function areCaughtUp(state: State, { progress }: Leadership, next: Configuration): boolean {
   const { configuration, commitIndex, settings } = state
   return next.voters
@@ -53,7 +56,9 @@ function areCaughtUp(state: State, { progress }: Leadership, next: Configuration
     .every(id => {
       const peer = progress.get(id)
       const enough = commitIndex - settings.maxEntriesPerMessage
-      return peer !== undefined && isHeard(state, peer) && peer.matchIndex >= Math.max(1, enough)
+      if (peer === undefined || !isHeard(state, peer)) return false
+      if (!peer.isTrusted && peer.untrusted !== 'cleared') return false
+      return peer.matchIndex >= Math.max(1, enough)
     })
 }
 

@@ -6,10 +6,10 @@
  *   snapshot   the entries needed are compacted: sends chunks, up to the credit
  *
  * Invariant: matchIndex < nextIndex; matchIndex never falls within a term, for a server that acknowledged an entry
- * has it on its disk.
+ * has it on its disk, unless that was damaged.
  */
 import assert from 'node:assert/strict'
-import type { SnapshotMeta } from './message.ts'
+import type { SnapshotMeta, Untrusted } from './message.ts'
 
 export interface Inflight {
   readonly lastIndex: number
@@ -55,12 +55,40 @@ export class Progress {
   heardAt: number
   /** The commit index it was last told. */
   toldCommit = 0
+  /** Why its word does not count, as it last said (trust.ts). */
+  untrusted: Untrusted | undefined
+  /** It lost something and has not admitted it yet. */
+  isAccused = false
+  teachKey: number | undefined
+  /** Answers to earlier rounds were given before it lost its log. */
+  since = 0
+  /** Answers to this round and later ones must show a log up to this index. */
+  proven: { readonly round: number; readonly index: number } = { round: 0, index: 0 }
 
   constructor(id: string, nextIndex: number, heardAt: number) {
     this.id = id
     this.nextIndex = nextIndex
     this.ackedAt = heardAt
     this.heardAt = heardAt
+  }
+
+  get isTrusted(): boolean {
+    return this.untrusted === undefined && !this.isAccused
+  }
+
+  /** What counts in a quorum. */
+  get countedIndex(): number {
+    return this.isTrusted ? this.matchIndex : 0
+  }
+
+  /** It lost what it had: nothing is known of it but what it answers to round `since` and later. */
+  startOver(nextIndex: number, since: number): void {
+    this.matchIndex = 0
+    this.ackedRound = 0
+    this.ackedAt = -Infinity
+    this.since = since
+    this.proven = { round: since, index: 0 }
+    this.probe(nextIndex)
   }
 
   /** Start over from what is known for certain, or from `nextIndex`. */

@@ -35,7 +35,7 @@ export function onReadIndex(state: State, { from, key, term }: ReadIndex): void 
   readAtLeader(state, leadership, request)
 }
 
-function readAtLeader(state: State, leadership: Leadership, request: ReadRequest): void {
+export function readAtLeader(state: State, leadership: Leadership, request: ReadRequest): void {
   const waiting = leadership.readWaiting.length + (leadership.readBatch?.reads.length ?? 0)
   if (leadership.transfer !== undefined) return refuse(state, request, 'transferring')
   if (!isQuorate(state, leadership)) return refuse(state, request, 'no-quorum')
@@ -67,15 +67,17 @@ function answer(state: State, request: ReadRequest, index: number): void {
   if (request.from === 'self') {
     state.outbox.reads.push({ id: request.id, outcome: 'ready', index })
   } else {
-    const { peer, key } = request
-    state.send({ type: 'readIndexReply', ...state.envelope(peer), key, index })
+    const { from, peer, key } = request
+    const envelope = state.envelope(peer)
+    if (from === 'peer') state.send({ type: 'readIndexReply', ...envelope, key, index })
+    else state.send({ type: 'teachReply', ...envelope, key, lastIndex: state.log.lastIndex })
   }
 }
 
 function refuse(state: State, request: ReadRequest, reason: ReadRefusal): void {
   if (request.from === 'self') {
     state.outbox.reads.push({ id: request.id, outcome: 'refused', reason })
-  } else {
+  } else if (request.from === 'peer') {
     const { peer, key } = request
     state.send({ type: 'readIndexReply', ...state.envelope(peer), key })
   }
@@ -93,8 +95,7 @@ export function refuseLeaderReads(state: State, leadership: Leadership): void {
 function forwardReads(state: State): void {
   const { forward, leader } = state
   if (forward.sent !== undefined || forward.waiting.length === 0 || leader === undefined) return
-  const key = state.nextKey
-  state.nextKey += 1
+  const key = state.newKey()
   forward.sent = { key, reads: forward.waiting, at: state.now }
   forward.waiting = []
   state.send({ type: 'readIndex', ...state.envelope(leader), key })

@@ -10,12 +10,13 @@ import { type CommandEntry, sizeOf } from './entry.ts'
 import type { ProposeRefusal } from './effect.ts'
 import { hasLostQuorum, isHeard, isQuorate, noteAnswer, sendHeartbeat } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
-import type { AppendEntriesReply, HeartbeatReply } from './message.ts'
+import type { AppendEntriesReply, HeartbeatReply, InstallSnapshotReply } from './message.ts'
 import type { Progress, Replicate } from './progress.ts'
 import { quorumValue } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import { flushSnapshot } from './snapshot-sender.ts'
 import type { State } from './state.ts'
+import { isCounted, showsLoss } from './trust.ts'
 
 /** Takes or refuses each proposal; what is taken gets its term here and now, never a later one. */
 export function propose(state: State, proposals: readonly Proposal[]): void {
@@ -53,7 +54,7 @@ function refusal(state: State, size: number, before: number): ProposeRefusal | u
 export function onAppendEntriesReply(state: State, message: AppendEntriesReply): void {
   const progress = answered(state, message)
   if (progress === undefined) return
-  const { result } = message
+  const { result, round } = message
   if (result.success) {
     // Within a term a leader never truncates, so an old acknowledgement is still true; one beyond the log never was.
     if (result.matchIndex > state.log.lastIndex) state.ignored += 1
@@ -61,6 +62,10 @@ export function onAppendEntriesReply(state: State, message: AppendEntriesReply):
       progress.matchIndex = Math.max(progress.matchIndex, result.matchIndex)
     } else progress.matched(result.matchIndex)
     return
+  }
+  if (result.rejectedIndex <= progress.proven.index) {
+    const lastLogIndex = result.rejectedIndex - 1
+    if (showsLoss(state, progress, { round, lastLogIndex })) return
   }
   const { mode } = progress
   const isNews =
@@ -73,7 +78,8 @@ export function onAppendEntriesReply(state: State, message: AppendEntriesReply):
 
 export function onHeartbeatReply(state: State, message: HeartbeatReply): void {
   const progress = answered(state, message)
-  if (progress === undefined || progress.mode.kind !== 'replicate') return
+  if (progress === undefined || showsLoss(state, progress, message)) return
+  if (progress.mode.kind !== 'replicate') return
   const oldest = progress.mode.inflight[0]
   if (oldest === undefined) return
   // It answered a later round but does not have what was sent before: that was lost on the way.
@@ -84,7 +90,7 @@ export function onHeartbeatReply(state: State, message: HeartbeatReply): void {
 /** Common to answers: a higher term ends this one, another term or a stranger counts for nothing. */
 export function answered(
   state: State,
-  message: { readonly from: string; readonly term: number; readonly round: number },
+  message: AppendEntriesReply | HeartbeatReply | InstallSnapshotReply,
 ): Progress | undefined {
   if (message.term > state.currentTerm) {
     becomeFollower(state, message.term, undefined)
@@ -93,14 +99,16 @@ export function answered(
   const { leadership } = state
   if (leadership === undefined || message.term < state.currentTerm) return undefined
   const progress = leadership.progress.get(message.from)
-  if (progress === undefined) return undefined
-  return noteAnswer(state, leadership, progress, message.round) ? progress : undefined
+  if (progress === undefined || message.round > leadership.round) return undefined
+  if (!isCounted(state, progress, message)) return undefined
+  noteAnswer(state, leadership, progress, message.round)
+  return progress
 }
 
 /** Commits what a quorum has on disk, if it is of this term: earlier entries only along with one (5.4.2, Figure 8). */
 export function advanceCommit(state: State, { progress }: Leadership): void {
   const index = quorumValue(state.configuration, id =>
-    id === state.id ? state.persistedIndex : (progress.get(id)?.matchIndex ?? 0),
+    id === state.id ? state.persistedIndex : (progress.get(id)?.countedIndex ?? 0),
   )
   if (state.log.termAt(index) === state.currentTerm) state.commitTo(index)
 }

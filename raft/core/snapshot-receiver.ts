@@ -10,7 +10,9 @@ import { rejectOldTerm } from './follower.ts'
 import { snapshotsBeingSent } from './leadership.ts'
 import type { InstallSnapshot, SnapshotMeta } from './message.ts'
 import { hearLeader } from './roles.ts'
-import type { Incoming, State } from './state.ts'
+import type { Incoming } from './following.ts'
+import type { State } from './state.ts'
+import { candour, learn } from './trust.ts'
 
 export function onInstallSnapshot(state: State, message: InstallSnapshot): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
@@ -38,9 +40,15 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
 }
 
 function begin(state: State, snapshot: SnapshotMeta): Incoming {
-  const session = state.nextKey
-  state.nextKey += 1
-  return { snapshot, term: 0, session, received: 0, stored: 0, ahead: new Set(), round: 0 }
+  return {
+    snapshot,
+    term: 0,
+    session: state.newKey(),
+    received: 0,
+    stored: 0,
+    ahead: new Set(),
+    round: 0,
+  }
 }
 
 export function onChunkStored(state: State, snapshotId: string, chunk: number): void {
@@ -69,8 +77,9 @@ function report(
   const { leader } = state
   if (leader === undefined) return
   const message = { type: 'installSnapshotReply', ...state.envelope(leader), ...progress } as const
-  if (isDone) state.sendDurably({ ...message, matchIndex: state.commitIndex })
-  else state.send(message)
+  if (!isDone) return state.send({ ...message, ...candour(state.durableTrust) })
+  learn(state, state.commitIndex)
+  state.sendDurably({ ...message, ...candour(state.trust), matchIndex: state.commitIndex })
 }
 
 /** The own state machine is on disk up to an applied index: drop the log behind it, but for what others need soon. */

@@ -12,6 +12,7 @@ import { type Configuration, isMember } from './configuration.ts'
 import type { Effects, Persist, Send, Status } from './effect.ts'
 import type { Entry } from './entry.ts'
 import { ProposalFate } from './fate.ts'
+import type { Forward, Incoming, Lesson } from './following.ts'
 import { ConfigurationHistory } from './history.ts'
 import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
@@ -31,25 +32,6 @@ export type Standing =
       readonly ownVoteSeq: number
     }
   | { readonly role: 'leader'; readonly leadership: Leadership }
-
-/** A snapshot being received. */
-export interface Incoming {
-  readonly snapshot: SnapshotMeta
-  /** Of the leader that sends it now. */
-  term: number
-  readonly session: number
-  /** The next chunk to take. */
-  received: number
-  /** All chunks below are stored; of those above, these. */
-  stored: number
-  readonly ahead: Set<number>
-  round: number
-}
-
-export interface ForwardedRead {
-  readonly id: number
-  readonly at: number
-}
 
 export class State {
   readonly id: string
@@ -81,16 +63,16 @@ export class State {
 
   readonly fate = new ProposalFate()
   incoming: Incoming | undefined
-  readonly forward: {
-    waiting: ForwardedRead[]
-    sent: { readonly key: number; readonly reads: ForwardedRead[]; readonly at: number } | undefined
-  } = { waiting: [], sent: undefined }
-  nextKey: number
+  readonly forward: Forward = { waiting: [], sent: undefined }
+  lesson: Lesson | undefined
+  private nextKey: number
   ignored = 0
 
   private issuedSeq = 0
   private persistedSeq = 0
-  private writes: { readonly seq: number; lastIndex: number }[] = []
+  private writes: { readonly seq: number; readonly trust: Trust; lastIndex: number }[] = []
+  /** As it is on the own disk. */
+  durableTrust: Trust
   private belonged = false
   private shown: Status
 
@@ -110,6 +92,7 @@ export class State {
       votedFor: persisted.votedFor,
       trust: persisted.trust ?? { kind: 'full' },
     }
+    this.durableTrust = this.hard.trust
     this.snapshot = persisted.snapshot
     const at = persisted.snapshot?.lastIncludedIndex ?? 0
     this.log = restoredLog(persisted)
@@ -177,7 +160,6 @@ export class State {
   }
 
   setTrust(trust: Trust): void {
-    assert(this.standing.role !== 'leader', 'a leader was elected by those who trust')
     this.hard.trust = trust
     this.outbox.trust = trust
     this.outbox.dirt.hardState = true
@@ -276,7 +258,9 @@ export class State {
     this.persistedSeq = seq
     const done = this.writes.filter(write => write.seq <= seq)
     this.writes = this.writes.filter(write => write.seq > seq)
-    this.reached.persisted = done[done.length - 1]?.lastIndex ?? this.reached.persisted
+    const last = done[done.length - 1]
+    this.reached.persisted = last?.lastIndex ?? this.reached.persisted
+    this.durableTrust = last?.trust ?? this.durableTrust
     return true
   }
 
@@ -305,6 +289,12 @@ export class State {
   /** For what promises something: leaves when all that was changed so far is on disk. */
   sendDurably(message: Send['message']): void {
     this.outbox.send(message, true)
+  }
+
+  /** Never the same twice, in earlier runs neither (chance). */
+  newKey(): number {
+    this.nextKey += 1
+    return this.nextKey
   }
 
   /** A new random timeout in [T, 2T), counted from now (5.2, 9.3). */
@@ -337,7 +327,7 @@ export class State {
     const { snapshot, truncateFrom, compactTo, stagedFrom } = this.outbox.dirt
     const isNews = this.outbox.trust !== undefined || this.hard.trust.kind !== 'full'
     this.issuedSeq += 1
-    this.writes.push({ seq: this.issuedSeq, lastIndex: this.log.lastIndex })
+    this.writes.push({ seq: this.issuedSeq, trust: this.trust, lastIndex: this.log.lastIndex })
     return {
       seq: this.issuedSeq,
       currentTerm: this.hard.currentTerm,
@@ -380,6 +370,7 @@ export class State {
       assert.equal(this.leader, this.id)
       assert.equal(this.hard.votedFor, this.id)
     }
+    assert(this.trust.kind === 'full' || this.standing.role === 'follower')
   }
 }
 

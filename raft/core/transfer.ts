@@ -32,7 +32,8 @@ export function transfer(state: State, id: number, to: string | undefined): void
 
 function isTarget(state: State, { progress }: Leadership, id: string): boolean {
   const peer = progress.get(id)
-  return peer !== undefined && isVoter(state.configuration, id) && isHeard(state, peer)
+  if (peer === undefined || !peer.isTrusted) return false
+  return isVoter(state.configuration, id) && isHeard(state, peer)
 }
 
 /** The voter that is furthest; of several the first by id. */
@@ -52,7 +53,7 @@ export function pumpTransfer(state: State, leadership: Leadership): void {
   const { transfer: under } = leadership
   if (under === undefined || under.sent) return
   const peer = leadership.progress.get(under.target)
-  if (peer?.matchIndex !== state.log.lastIndex) return
+  if (peer?.countedIndex !== state.log.lastIndex) return
   under.sent = true
   state.send({ type: 'timeoutNow', ...state.envelope(under.target) })
 }

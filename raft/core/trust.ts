@@ -1,9 +1,194 @@
-/** Not done yet: what an untrusted server may do. */
-import type { Distrust, Teach, TeachReply } from './message.ts'
+/**
+ * What a server may do that lost what it had promised, or does not know what that was.
+ *
+ * It neither votes, campaigns nor counts in any quorum until its log is again at least what it can have
+ * acknowledged. It asks the leader for its *target*: where the leader's log ends after it was asked.
+ *
+ * Why that is enough. Let s be the damaged server, T* the term of the leader l that answers; an entry is at risk if
+ * s acknowledged it before, and it is or becomes committed by that acknowledgement, however late it arrives.
+ *
+ *   - Acknowledged to l itself: l had the entry before it sent it, so before s lost it: at or below the target.
+ *     (Its commitIndex would not do: the acknowledgement may still be on its way.)
+ *   - Acknowledged in an earlier term: the entry's quorum and l's share a server that acknowledged first and voted
+ *     then, s before its loss or another one; so l has it (5.4.3).
+ *   - In a later term: not by a `relearning` server, which knows its term. An `unknown` one may have been in any,
+ *     so it is answered like a read: after a round, begun after the question, that a quorum without s confirms, with
+ *     an entry of T* committed. No leader of a later term was elected before the loss then.
+ *
+ * A quorum with an old vote or acknowledgement of s and one formed later thus share a server that is not s, or s
+ * with everything it ever acknowledged. What `unknown` cannot be taught is whom it voted for, in terms above T*. So
+ * it counts again only when a quorum without it, first as one that does not count, has made it no voter (`cleared`:
+ * in a configuration committed at or above the target) and then a voter again. Whoever could still win by an old
+ * vote of s needs a server that agreed to one of these changes, and has not got that change in its log. In the term
+ * in which it comes to count its vote is spent.
+ *
+ * Messages of before the loss are told by their round: the leader begins a new one when it learns of the loss.
+ */
+import { isVoter } from './configuration.ts'
+import type { Lesson } from './following.ts'
+import type { Trust } from './input.ts'
+import type { Candour, Distrust, Teach, TeachReply } from './message.ts'
+import type { Progress } from './progress.ts'
+import { readAtLeader } from './reads.ts'
+import { hearLeader } from './roles.ts'
 import type { State } from './state.ts'
 
-export function onTeach(_state: State, _message: Teach): void {}
+// The untrusted server's side
 
-export function onTeachReply(_state: State, _message: TeachReply): void {}
+/** What goes into every answer. What was not written yet may be told only by messages that wait for the disk. */
+export function candour(trust: Trust): Candour {
+  if (trust.kind === 'full') return {}
+  return { untrusted: trust.kind === 'unknown' && trust.cleared ? 'cleared' : trust.kind }
+}
 
-export function onDistrust(_state: State, _message: Distrust): void {}
+/** Whether this server may campaign. */
+export function hasVote({ configuration, id, trust }: State): boolean {
+  return isVoter(configuration, id) && trust.kind === 'full'
+}
+
+function lessonOf(state: State): Lesson {
+  const { lesson, currentTerm } = state
+  if (lesson?.term === currentTerm) return lesson
+  const key = state.newKey()
+  state.lesson = { term: currentTerm, key, askedAt: -Infinity, target: undefined, matched: 0 }
+  return state.lesson
+}
+
+/** Up to where the log matches the leader's, for what a heartbeat says: that leader may still mean the log that was. */
+export function matchedIndex(state: State): number {
+  return state.trust.kind === 'full' ? state.log.lastIndex : lessonOf(state).matched
+}
+
+/** Asks the leader for the target, and again every T/2 until it answers. */
+export function attend(state: State): void {
+  const { trust, leader, now, settings, log } = state
+  if (trust.kind === 'full' || leader === undefined) return
+  const { untrusted } = candour(state.durableTrust)
+  const lesson = lessonOf(state)
+  const isAsked = now - lesson.askedAt < settings.electionTimeoutMs / 2
+  if (lesson.target !== undefined || isAsked || untrusted === undefined) return
+  lesson.askedAt = now
+  const { key } = lesson
+  state.send({
+    type: 'teach',
+    ...state.envelope(leader),
+    key,
+    untrusted,
+    lastLogIndex: log.lastIndex,
+  })
+}
+
+export function onTeachReply(state: State, { term, key, lastIndex }: TeachReply): void {
+  if (state.trust.kind === 'full' || term !== state.currentTerm) return
+  const lesson = lessonOf(state)
+  if (lesson.key !== key) return
+  lesson.target = lastIndex
+  learn(state, 0)
+}
+
+/** The log matches the leader's up to `matchIndex`, once it is on disk; or the commit index rose. */
+export function learn(state: State, matchIndex: number): void {
+  const { trust, history, id } = state
+  if (trust.kind === 'full') return
+  const lesson = lessonOf(state)
+  lesson.matched = Math.max(lesson.matched, matchIndex)
+  const { target = Infinity, matched } = lesson
+  if (trust.kind === 'relearning') {
+    if (matched >= target) state.setTrust({ kind: 'full' })
+  } else if (trust.cleared) {
+    if (isVoter(state.configuration, id)) startAfresh(state)
+  } else if (state.commitIndex >= target && !isVoter(history.at(state.commitIndex), id)) {
+    state.setTrust({ kind: 'unknown', cleared: true })
+    learn(state, 0)
+  }
+}
+
+function startAfresh(state: State): void {
+  if (state.votedFor === undefined) state.setTerm(state.currentTerm, state.id)
+  state.setTrust({ kind: 'full' })
+}
+
+/** The leader knows better what this server once had. Its term and vote are kept apart from the log, and believed. */
+export function onDistrust(state: State, { term, from }: Distrust): void {
+  if (term < state.currentTerm) return
+  hearLeader(state, from, term, 0)
+  if (state.trust.kind !== 'full') return
+  state.lesson = undefined
+  state.setTrust({ kind: 'relearning' })
+}
+
+// The leader's side
+
+/** A member asks what it has to learn. With a new key it is new itself: what it had before says nothing now. */
+export function onTeach(state: State, message: Teach): void {
+  const { leadership, log } = state
+  const { from: peer, term, key, untrusted, lastLogIndex } = message
+  const progress = leadership?.progress.get(peer)
+  if (leadership === undefined || progress === undefined || term !== state.currentTerm) return
+  progress.untrusted = untrusted
+  if (progress.teachKey !== key) {
+    progress.teachKey = key
+    startOver(state, progress, lastLogIndex)
+  }
+  if (untrusted === 'relearning') {
+    state.send({ type: 'teachReply', ...state.envelope(peer), key, lastIndex: log.lastIndex })
+  } else readAtLeader(state, leadership, { from: 'pupil', peer, key })
+}
+
+/** Whether an answer to the leader counts; notes what it says of its sender's word. */
+export function isCounted(
+  state: State,
+  progress: Progress,
+  message: Candour & { readonly round: number },
+): boolean {
+  const { untrusted, round } = message
+  if (round < progress.since) return false
+  if (progress.isAccused && untrusted === undefined) {
+    // It has not heard yet that it lost something.
+    accuse(state, progress)
+    return false
+  }
+  const isNews = progress.untrusted === undefined && untrusted !== undefined
+  progress.untrusted = untrusted
+  progress.isAccused = false
+  if (isNews) startOver(state, progress, progress.matchIndex)
+  return !isNews
+}
+
+/**
+ * Durability regression: the answer to a round that began after an acknowledgement had arrived shows a log without
+ * what was acknowledged. Within a term a leader never truncates, so it was lost, and perhaps nobody noticed.
+ */
+export function showsLoss(
+  state: State,
+  progress: Progress,
+  answer: { readonly round: number; readonly lastLogIndex: number },
+): boolean {
+  const { proven } = progress
+  if (answer.round < proven.round) return false
+  if (answer.lastLogIndex >= proven.index) {
+    progress.proven = { round: nextRound(state), index: progress.matchIndex }
+    return false
+  }
+  startOver(state, progress, answer.lastLogIndex)
+  if (progress.untrusted === undefined) {
+    progress.isAccused = true
+    state.outbox.regressed.push(progress.id)
+    accuse(state, progress)
+  }
+  return true
+}
+
+function accuse(state: State, { id }: Progress): void {
+  state.send({ type: 'distrust', ...state.envelope(id) })
+}
+
+/** What a member has, and had, is open again. A new round tells its answers from those of before. */
+function startOver(state: State, progress: Progress, lastLogIndex: number): void {
+  progress.startOver(Math.min(lastLogIndex, state.log.lastIndex) + 1, nextRound(state))
+  if (state.leadership !== undefined) state.leadership.sinceHeartbeat = Infinity
+}
+
+function nextRound({ leadership }: State): number {
+  return (leadership?.round ?? 0) + 1
+}
