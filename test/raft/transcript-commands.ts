@@ -11,7 +11,7 @@ import type { RaftSettings } from '../../raft/core/settings.ts'
 import { forge } from './transcript-forge.ts'
 import { choose, deliverAll, elect, run, waitFor } from './transcript-flow.ts'
 import { held, type Held } from './transcript-server.ts'
-import { configurationText, changeText, entriesText, trustOf } from './transcript-words.ts'
+import { configurationText, changeText, entryText, trustOf } from './transcript-words.ts'
 import type { World } from './transcript-world.ts'
 
 /** `name=value` words by name, and the others in order. */
@@ -92,8 +92,9 @@ function logCommand(world: World, args: Arguments): void {
       const { memory, disk, raft } = world.server(id)
       const entries = raft === undefined ? disk.entries : memory
       const more = raft === undefined ? 'down' : `commitIndex ${raft.commitIndex}`
-      const base = disk.snapshot === undefined ? '' : ` snapshot ${disk.snapshot.id},`
-      world.say(`${id}:${base} ${entriesText(entries)} (${more})`)
+      const base = disk.snapshot === undefined ? [] : [`snapshot ${disk.snapshot.id}`]
+      const text = [...base, ...entries.map(entryText)].join(', ')
+      world.say(`${id}: ${text === '' ? 'nothing' : text} (${more})`)
     }
     return
   }

@@ -69,7 +69,8 @@ export function persistText(persist: Persist, before: HardState): string {
   if (truncateFrom !== undefined) parts.push(`deletes from ${truncateFrom}`)
   if (compactTo !== undefined) parts.push(`drops the log up to ${compactTo}`)
   if (entries.length > 0) parts.push(`appends ${entriesText(entries)}`)
-  parts.push(...trustOf(persist))
+  const [trust] = trustOf(persist)
+  if (trust !== undefined && trust !== trustOf(before)[0]) parts.push(trust)
   return parts.length === 0 ? 'nothing new' : parts.join('; ')
 }
 
