@@ -23,6 +23,9 @@ export class VirtualTime {
   #now = 0
   #order = 0
   readonly #heap: Event[] = []
+  /** Due at once, in the order in which they were set: most of what a process defers. */
+  #soon: Event[] = []
+  #soonFrom = 0
 
   get now(): number {
     return this.#now
@@ -30,12 +33,13 @@ export class VirtualTime {
 
   /** Events set and not fired, cancelled ones that still stand in the queue included. */
   get pending(): number {
-    return this.#heap.length
+    return this.#heap.length + this.#soon.length - this.#soonFrom
   }
 
   at(time: number, fire: () => void): Timer {
     const event: Event = { at: Math.max(time, this.#now), order: this.#order++, fire }
-    this.#push(event)
+    if (event.at > this.#now) this.#push(event)
+    else this.#soon.push(event)
     return {
       cancel() {
         event.fire = undefined
@@ -50,8 +54,10 @@ export class VirtualTime {
   /** Fires the next event; false when there is none. */
   step(): boolean {
     for (;;) {
-      const event = this.#pop()
+      const event = this.#next()
       if (event === undefined) return false
+      if (event === this.#soon[this.#soonFrom]) this.#shift()
+      else this.#pop()
       if (event.fire === undefined) continue
       this.#now = event.at
       const { fire } = event
@@ -93,10 +99,25 @@ export class VirtualTime {
 
   #peek(): Event | undefined {
     for (;;) {
-      const event = this.#heap[0]
+      const event = this.#next()
       if (event === undefined || event.fire !== undefined) return event
-      this.#pop()
+      if (event === this.#soon[this.#soonFrom]) this.#shift()
+      else this.#pop()
     }
+  }
+
+  #next(): Event | undefined {
+    const soon = this.#soon[this.#soonFrom]
+    const top = this.#heap[0]
+    if (soon === undefined) return top
+    return top !== undefined && isBefore(top, soon) ? top : soon
+  }
+
+  #shift(): void {
+    this.#soonFrom++
+    if (this.#soonFrom < this.#soon.length) return
+    this.#soon = []
+    this.#soonFrom = 0
   }
 
   #push(event: Event): void {

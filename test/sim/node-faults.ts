@@ -1,0 +1,277 @@
+/**
+ * What may befall simulated nodes: each kind at its own times, from a stream of its own, so that taking one kind or one
+ * fault away leaves all others where they are.
+ *
+ * Everything that begins ends by itself after a while; the end of the faults ends it all at once.
+ */
+import { RaftError } from '../../raft/error.ts'
+import { quiet } from './node-network.ts'
+import type { NodeServer } from './node-server.ts'
+import type { FaultKind } from './node-options.ts'
+import type { NodeWorld } from './node-world.ts'
+import { SeededRandom } from './seeded-random.ts'
+
+type Befall = (faults: NodeFaults, random: SeededRandom) => void
+
+export class NodeFaults {
+  readonly world: NodeWorld
+  readonly counts = new Map<FaultKind, number>()
+  /** All that happened, as `kind#n`. */
+  readonly happened: string[] = []
+  #ended = false
+
+  constructor(world: NodeWorld) {
+    this.world = world
+  }
+
+  start(): void {
+    const { kinds, seed } = this.world.options
+    for (const [kind, meanMs] of kinds) {
+      const random = new SeededRandom(`${kind} ${seed}`)
+      this.#next(kind, meanMs, random, 1)
+    }
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+
+  #next(kind: FaultKind, meanMs: number, random: SeededRandom, n: number): void {
+    const ms = -Math.log(1 - random.next()) * meanMs
+    this.world.time.after(ms, () => {
+      if (this.#ended) return
+      const name = `${kind}#${n}`
+      // Its own stream, so that skipping it moves nothing.
+      const own = random.split(name)
+      if (!this.world.options.skip.has(name)) {
+        this.world.count('fault')
+        this.happened.push(name)
+        this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+        this.world.tell(name)
+        befall[kind](this, own)
+      }
+      this.#next(kind, meanMs, random, n + 1)
+    })
+  }
+
+  /** `end` is called after a while, unless all faults have ended before. */
+  later(ms: number, end: () => void): void {
+    this.world.time.after(ms, () => {
+      if (!this.#ended) end()
+    })
+  }
+
+  /** A server that runs, often the leader. */
+  victim(random: SeededRandom): NodeServer | undefined {
+    const running = this.world.servers.filter(server => server.running !== undefined)
+    if (running.length === 0) return undefined
+    const leader = running.find(({ leads }) => leads)
+    return leader !== undefined && random.chance(0.45) ? leader : random.pick(running)
+  }
+
+  crash(server: NodeServer, random: SeededRandom): void {
+    server.crash()
+    this.world.bootLater(server, downMs(this.world, random))
+  }
+
+  cut(pairs: readonly (readonly [string, string])[], ms: number): void {
+    const { network } = this.world
+    for (const [from, to] of pairs) network.cut(from, to)
+    this.later(ms, () => {
+      for (const [from, to] of pairs) network.heal(from, to)
+    })
+  }
+
+  get ids(): string[] {
+    return this.world.servers.map(({ id }) => id)
+  }
+}
+
+/** Mostly a few election timeouts, now and then nearly nothing or long. */
+function lastingMs({ options }: NodeWorld, random: SeededRandom): number {
+  const { electionTimeoutMs } = options.settings
+  return electionTimeoutMs * random.pick([0.3, 1, 2, 3, 5, 10]) * (0.5 + random.next())
+}
+
+function downMs(world: NodeWorld, random: SeededRandom): number {
+  return random.chance(0.3) ? random.next() * 5 : lastingMs(world, random)
+}
+
+const befall: Readonly<Record<FaultKind, Befall>> = {
+  noise(faults, random) {
+    const { network } = faults.world
+    const rate = (most: number): number => (random.chance(0.5) ? 0 : random.next() * most)
+    const noise = {
+      loss: rate(0.3),
+      repeat: rate(0.3),
+      reorder: rate(0.5),
+      late: rate(0.15),
+      lateMs: lastingMs(faults.world, random),
+      garble: rate(0.02),
+      spurious: rate(0.05),
+    }
+    network.noise = noise
+    faults.later(lastingMs(faults.world, random) * 2, () => {
+      if (network.noise === noise) network.noise = quiet
+    })
+  },
+  cut(faults, random) {
+    const victim = faults.victim(random)?.id ?? 'a'
+    const other = random.pick(faults.ids)
+    const pair = random.chance(0.5) ? ([victim, other] as const) : ([other, victim] as const)
+    faults.cut([pair], lastingMs(faults.world, random))
+  },
+  part(faults, random) {
+    const victim = faults.victim(random)?.id
+    const inside = faults.ids.filter(id => id === victim || random.chance(0.35))
+    const pairs = inside.flatMap(from =>
+      faults.ids
+        .filter(to => !inside.includes(to))
+        .flatMap(to => [[from, to] as const, [to, from] as const]),
+    )
+    faults.cut(pairs, lastingMs(faults.world, random))
+    if (random.chance(0.3)) faults.world.network.accuse(inside)
+  },
+  deaf(faults, random) {
+    const victim = faults.victim(random)?.id ?? 'a'
+    const pairs = faults.ids.map(id => [id, victim] as const)
+    faults.cut(pairs, lastingMs(faults.world, random))
+  },
+  bridge(faults, random) {
+    // All talk to one, and not to one another.
+    const middle = faults.victim(random)?.id ?? 'a'
+    const others = faults.ids.filter(id => id !== middle)
+    const pairs = others.flatMap(from =>
+      others.filter(to => to !== from).map(to => [from, to] as const),
+    )
+    faults.cut(pairs, lastingMs(faults.world, random))
+  },
+  swizzle(faults, random) {
+    // Links of some are stopped one by one, and released in another order.
+    const { network } = faults.world
+    const some = faults.ids.filter(() => random.chance(0.6))
+    const pairs = some.flatMap(from => faults.ids.map(to => [from, to] as const))
+    const ms = lastingMs(faults.world, random)
+    for (const [from, to] of pairs) {
+      faults.later(random.next() * ms, () => {
+        network.clog(from, to)
+        faults.later(random.next() * ms, () => network.unclog(from, to))
+      })
+    }
+  },
+  freeze(faults, random) {
+    const { network } = faults.world
+    network.freeze()
+    faults.later(lastingMs(faults.world, random), () => network.thaw())
+  },
+  reconnect(faults, random) {
+    const bus = faults.victim(random)?.running?.bus
+    if (bus === undefined) return
+    const half = random.next() * lastingMs(faults.world, random)
+    const down = lastingMs(faults.world, random)
+    bus.setLink('half')
+    faults.later(half, () => bus.setLink('down'))
+    faults.later(half + down, () => bus.setLink('up'))
+  },
+  replay(faults, random) {
+    faults.world.network.replay(random.between(1, 60))
+  },
+  accuse(faults, random) {
+    const victim = faults.victim(random)?.id
+    if (victim !== undefined) faults.world.network.accuse([victim])
+  },
+  small(faults, random) {
+    const { network } = faults.world
+    network.maxPayload = random.pick([90, 200, 1000])
+    faults.later(lastingMs(faults.world, random), () => {
+      network.maxPayload = Infinity
+    })
+  },
+  crash(faults, random) {
+    const victim = faults.victim(random)
+    if (victim !== undefined) faults.crash(victim, random)
+  },
+  fuse(faults, random) {
+    const victim = faults.victim(random)
+    victim?.process?.light(random.between(1, 25))
+    if (victim !== undefined) faults.world.bootLater(victim, downMs(faults.world, random))
+  },
+  bounce(faults, random) {
+    const victim = faults.victim(random)
+    victim?.crash()
+    victim?.boot()
+    if (victim !== undefined && random.chance(0.5)) faults.world.network.accuse([victim.id])
+  },
+  power(faults, random) {
+    for (const server of faults.world.servers) faults.crash(server, random)
+  },
+  pause(faults, random) {
+    const process = faults.victim(random)?.process
+    process?.pause(false)
+    faults.later(lastingMs(faults.world, random), () => process?.resume())
+  },
+  suspend(faults, random) {
+    const process = faults.victim(random)?.process
+    process?.pause(true)
+    faults.later(lastingMs(faults.world, random), () => process?.resume())
+  },
+  slow(faults, random) {
+    const process = faults.victim(random)?.process
+    if (process === undefined) return
+    process.slowMs = random.pick([0.5, 2, 10])
+    faults.later(lastingMs(faults.world, random), () => {
+      process.slowMs = 0
+    })
+  },
+  jump(faults, random) {
+    const ms = random.pick([10, 300, 3_000, 60_000])
+    const wallMs = random.pick([-86_400_000, -1_000, 1_000, 86_400_000])
+    faults.victim(random)?.process?.jump(random.chance(0.7) ? ms : 0, wallMs)
+  },
+  stop(faults, random) {
+    const victim = faults.victim(random)
+    victim?.stop()
+    if (victim !== undefined) {
+      faults.later(lastingMs(faults.world, random), () => {
+        // A clean stop may hang on a disk that does; whoever waits for it loses patience.
+        victim.crash()
+        victim.boot()
+      })
+    }
+  },
+  lag(faults, random) {
+    const disk = faults.victim(random)?.disk
+    if (disk === undefined) return
+    disk.slowness = random.pick([5, 20, 100])
+    faults.later(lastingMs(faults.world, random), () => {
+      disk.slowness = 1
+    })
+  },
+  stall(faults, random) {
+    const disk = faults.victim(random)?.disk
+    if (disk === undefined) return
+    disk.stalled = true
+    faults.later(lastingMs(faults.world, random) * 2, () => disk.resume())
+  },
+  full(faults, random) {
+    failDisk(faults, random, 'No space left on device.')
+  },
+  error(faults, random) {
+    failDisk(faults, random, 'Input/output error.')
+  },
+  transfer(faults, random) {
+    faults.world.operators.transfer(random)
+  },
+  members(faults, random) {
+    faults.world.operators.change(random)
+  },
+}
+
+function failDisk(faults: NodeFaults, random: SeededRandom, text: string): void {
+  const disk = faults.victim(random)?.disk
+  if (disk === undefined) return
+  disk.error = new RaftError('RAFT_STORAGE', text)
+  faults.later(lastingMs(faults.world, random), () => {
+    disk.error = undefined
+  })
+}

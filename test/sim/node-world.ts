@@ -1,0 +1,340 @@
+/**
+ * A seeded world of whole nodes: the real core, driver, codec, store and ledger over simulated time, network, disks and
+ * processes. One seed, one run.
+ *
+ * First everything goes wrong, and only safety is asked for. Then the faults end; a random majority that is connected,
+ * while the rest stays broken, must elect, serve and agree within a bound, and after it all servers.
+ */
+import assert from 'node:assert/strict'
+import { commandCodec } from '../../lib/command-codec.ts'
+import { bootstrap } from '../../raft/bootstrap.ts'
+import { configurationOf } from '../../raft/core/configuration.ts'
+import type { Effects } from '../../raft/core/effect.ts'
+import type { Input } from '../../raft/core/input.ts'
+import { NodeChecks } from './node-checks.ts'
+import { firstCommands, NodeClients } from './node-clients.ts'
+import { chooseCore, type Core } from './node-core.ts'
+import { NodeFaults } from './node-faults.ts'
+import { checkFeature } from './node-history.ts'
+import { SimNetwork } from './node-network.ts'
+import { NodeOperators } from './node-operators.ts'
+import { drawOptions, type NodeRunOptions, type RunRequest } from './node-options.ts'
+import type { EventKind } from './node-process.ts'
+import { NodeServer, type Running } from './node-server.ts'
+import { SeededRandom } from './seeded-random.ts'
+import { VirtualTime } from './virtual-clock.ts'
+
+export interface RunResult {
+  readonly events: number
+  readonly messages: number
+  readonly disk: number
+  readonly timers: number
+  readonly faults: number
+  readonly idle: number
+  readonly commands: number
+  readonly reads: number
+  readonly unknown: number
+  readonly undecided: number
+  readonly elections: number
+  readonly truncations: number
+  readonly snapshots: number
+  readonly changes: number
+  readonly transfers: number
+  readonly terms: number
+  readonly virtualMs: number
+  readonly kinds: ReadonlyMap<string, number>
+}
+
+const ids = 'abcdefghijkl'
+
+export class NodeWorld {
+  readonly time = new VirtualTime()
+  readonly tickMs = 500
+  readonly options: NodeRunOptions
+  readonly random: SeededRandom
+  readonly checks = new NodeChecks()
+  readonly network: SimNetwork
+  readonly servers: NodeServer[] = []
+  readonly clients: NodeClients
+  readonly operators: NodeOperators
+  readonly faults: NodeFaults
+  readonly counts: Record<EventKind, number> = { message: 0, disk: 0, timer: 0, fault: 0 }
+  /** What happened, newest last. */
+  readonly story: string[] = []
+  idle = 0
+  restores = 0
+  calm = false
+  undecided = 0
+  #violation: Error | undefined
+
+  /** `changed`: what is not as the seed says. */
+  constructor(request: RunRequest, changed: Partial<NodeRunOptions> = {}) {
+    this.options = { ...drawOptions(request), ...changed }
+    const random = new SeededRandom(`world ${request.seed}`)
+    this.random = random
+    this.network = new SimNetwork({
+      time: this.time,
+      random: random.split('network'),
+      latencyMs: this.options.latencyMs,
+      onDelivered: () => void this.counts.message++,
+    })
+    this.clients = new NodeClients(this, random.split('clients'))
+    this.operators = new NodeOperators(this)
+    this.faults = new NodeFaults(this)
+    for (let n = 0; n < this.options.size; n++) this.addServer()
+  }
+
+  // What its parts need
+
+  addServer(): NodeServer {
+    const id = ids[this.servers.length]
+    assert(id !== undefined)
+    const server = new NodeServer(this, id, this.random.split(id))
+    this.servers.push(server)
+    return server
+  }
+
+  count(kind: EventKind): void {
+    this.counts[kind]++
+  }
+
+  get events(): number {
+    const { message, disk, timer, fault } = this.counts
+    return message + disk + timer + fault
+  }
+
+  /** Runs what is not the node's own code: what it throws ends the run. */
+  guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#violation ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  tell(text: string): void {
+    this.story.push(`${this.time.now.toFixed(1)} ${text}`)
+    if (this.story.length > 400) this.story.splice(0, 200)
+  }
+
+  /** A beat or heartbeat that led to nothing but more of them is idle. */
+  noteStep(input: Input, effects: Effects): void {
+    const { type } = input
+    const isBeat = type === 'elapse' || (type === 'message' && isHeartbeat(input.message.type))
+    if (!isBeat) return
+    const { persist, send, apply, reads, proposals, status } = effects
+    if (persist !== undefined || status !== undefined || apply.length > 0) return
+    if (reads.length > 0 || proposals.length > 0 || effects.sendChunks.length > 0) return
+    for (const { message } of send) if (!isHeartbeat(message.type)) return
+    this.idle++
+  }
+
+  serverFor(hint: string | undefined, random: SeededRandom): NodeServer | undefined {
+    const hinted = hint === undefined ? undefined : this.servers.find(({ id }) => id === hint)
+    if (hinted?.running !== undefined && random.chance(0.9)) return hinted
+    const leader = this.servers.find(({ leads }) => leads)
+    if (leader !== undefined && random.chance(0.6)) return leader
+    return random.pick(this.servers)
+  }
+
+  bootLater(server: NodeServer, ms: number): void {
+    this.time.after(ms, () => server.boot())
+  }
+
+  /** Removed for good: it goes, and does not come back. */
+  retireLater(server: NodeServer): void {
+    this.time.after(2 * this.options.settings.electionTimeoutMs, () => {
+      if (server.running?.node.status.removed !== true) return
+      server.retired = true
+      server.crash()
+    })
+  }
+
+  proposeTick({ node, machine }: Running): void {
+    const tick = machine.ledger.state.tick + 1
+    const command = { id: '', deadline: 0, by: 'sim', body: { type: 'tick', tick, listings: [] } }
+    node.propose(commandCodec.encode(command as Parameters<typeof commandCodec.encode>[0]))
+  }
+
+  // The run
+
+  run(): RunResult {
+    this.start()
+    this.runTo(this.options.faultsMs)
+    this.#heal()
+    return this.#result()
+  }
+
+  start(): void {
+    this.#found()
+    this.clients.start()
+    this.faults.start()
+  }
+
+  #found(): void {
+    const founders = this.servers.map(({ id }) => id)
+    const configuration = configurationOf(founders)
+    const commands = firstCommands(founders)
+    for (const server of this.servers) {
+      bootstrap(server.disk.prepare(), { configuration, commands }, error => {
+        if (error !== undefined) this.fail(error)
+        server.boot()
+      })
+    }
+    this.runTo(1)
+  }
+
+  runTo(time: number): void {
+    this.time.runTo(time, () => this.#assertSound())
+  }
+
+  #assertSound(): void {
+    if (this.#violation !== undefined) throw this.#violation
+  }
+
+  /** Looks now and then, so that looking costs nothing. */
+  #until(what: string, done: () => boolean): void {
+    const { electionTimeoutMs } = this.options.settings
+    const end = this.time.now + boundOf(electionTimeoutMs)
+    while (!done()) {
+      assert(this.time.now < end, `liveness: ${what}: ${this.describe()}`)
+      this.runTo(this.time.now + electionTimeoutMs / 10)
+    }
+  }
+
+  #heal(): void {
+    this.faults.end()
+    this.calm = true
+    const core = chooseCore(this, this.random)
+    this.tell(`the faults end; core ${core.members.join(' ')}`)
+    this.#calmDown(core)
+    const { commands, reads } = this.clients
+    this.#until('a majority does not serve', () => {
+      return this.clients.commands >= commands + 5 && this.clients.reads >= reads + 2
+    })
+    this.clients.rest()
+    this.#until('a majority does not agree', () => {
+      return this.clients.open === 0 && this.#agrees(core.members)
+    })
+    for (const server of this.servers) {
+      server.broken = false
+      server.process?.resume()
+      server.disk.calm()
+      server.boot()
+    }
+    this.network.healAll()
+    this.#until('not all come back', () => this.#agrees(this.servers.map(({ id }) => id)))
+    this.#checkHistory()
+  }
+
+  #calmDown({ members, breakage }: Core): void {
+    this.network.healAll()
+    for (const server of this.servers) {
+      const { process, disk, id } = server
+      if (process !== undefined) process.slowMs = 0
+      if (members.includes(id)) {
+        process?.light(Infinity)
+        process?.resume()
+        disk.calm()
+        server.boot()
+        continue
+      }
+      if (breakage === 'down') {
+        server.crash()
+        server.broken = true
+      } else if (breakage === 'paused') process?.pause(false)
+      else if (breakage === 'stalled') disk.stalled = true
+      for (const one of members) {
+        if (breakage !== 'mute') this.network.cut(one, id)
+        if (breakage !== 'deaf') this.network.cut(id, one)
+      }
+    }
+  }
+
+  /** All of these that are members have applied all that their leader has. */
+  #agrees(members: readonly string[]): boolean {
+    const leader = this.servers.find(({ raft, id }) => raft?.ready === true && members.includes(id))
+    const raft = leader?.raft
+    if (raft === undefined) return false
+    const { voters, outgoing, learners } = raft.configuration
+    if (outgoing.length > 0 || raft.commitIndex < raft.lastIndex) return false
+    return this.servers.every(server => {
+      if (!members.includes(server.id) || server.retired) return true
+      if (!voters.includes(server.id) && !learners.includes(server.id)) return true
+      return server.running?.node.status.lastApplied === raft.lastIndex
+    })
+  }
+
+  #checkHistory(): void {
+    for (const [feature, history] of this.clients.history) {
+      const verdict = checkFeature(history)
+      if (verdict === 'undecided') this.undecided++
+      assert(verdict !== 'not-linearizable', `the history of ${feature} is not linearizable`)
+    }
+    const leader = this.servers.find(({ raft }) => raft?.ready === true)
+    const results = leader?.running?.machine.ledger.state.results
+    assert(results !== undefined)
+    for (const [id, index] of this.clients.acknowledged) {
+      assert(results.get(id)?.result.ok, `durability: ${id}, acknowledged at ${index}, is gone`)
+    }
+  }
+
+  describe(): string {
+    return this.servers.map(server => server.describe()).join('; ')
+  }
+
+  #result(): RunResult {
+    const { message, disk, timer, fault } = this.counts
+    const { checks, clients, operators } = this
+    return {
+      events: this.events,
+      ...{ messages: message, disk, timers: timer, faults: fault, idle: this.idle },
+      ...{ commands: clients.commands, reads: clients.reads, unknown: clients.unknown },
+      undecided: this.undecided,
+      ...{ elections: checks.elections, truncations: checks.truncations },
+      snapshots: this.restores,
+      ...{ changes: operators.changes, transfers: operators.transfers },
+      terms: checks.maxTerm,
+      virtualMs: this.time.now,
+      kinds: this.faults.counts,
+    }
+  }
+}
+
+/** Within so many virtual ms after the last fault a healthy majority must have done what is asked of it. */
+function boundOf(electionTimeoutMs: number): number {
+  return 60 * electionTimeoutMs + 3_000
+}
+
+function isHeartbeat(type: string): boolean {
+  return type === 'heartbeat' || type === 'heartbeatReply'
+}
+
+/** One whole run. Throws, with what led to it, when anything that must hold does not. */
+export function runNodes(request: RunRequest): RunResult {
+  const world = new NodeWorld(request)
+  try {
+    return world.run()
+  } catch (error) {
+    throw new NodeFailure(world, error)
+  }
+}
+
+export class NodeFailure extends Error {
+  /** Virtual ms at which it was noticed. */
+  readonly at: number
+  /** The faults until then, as `kind#n`. */
+  readonly happened: readonly string[]
+  readonly story: readonly string[]
+
+  constructor(world: NodeWorld, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.at = world.time.now
+    this.happened = world.faults.happened
+    this.story = world.story
+  }
+}
