@@ -69,6 +69,8 @@ class Opening {
   readonly #parts: OpeningParts
   /** What was decided, until the marker is gone. */
   #finding: Finding | undefined
+  /** Open, and not set aside. */
+  #database: Database | undefined
 
   constructor(parts: OpeningParts) {
     this.#parts = parts
@@ -95,10 +97,15 @@ class Opening {
   }
 
   #open(): void {
+    if (this.#database !== undefined) {
+      this.#read(this.#database)
+      return
+    }
     this.#parts.disk.open(
       this.#next(opened => {
         const { database, evidence = [] } = opened ?? {}
         const [first] = evidence
+        this.#database = database
         if (database !== undefined && first === undefined) this.#read(database)
         else this.#decide(first ?? 'the database cannot be opened')
       }),
@@ -186,6 +193,7 @@ class Opening {
         report('raft-damaged', reason)
         if (isMoved) this.#open()
         else {
+          this.#database = undefined
           disk.setAside(
             aside,
             this.#next(() => this.#open()),

@@ -5,8 +5,8 @@ import { execFile } from 'node:child_process'
 import { appendFile, cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import t from 'tap'
-import { openLevelStorage } from '../../raft/index.ts'
+import t, { type Test } from 'tap'
+import { condemn, openLevelStorage, silentLogger } from '../../raft/index.ts'
 import { close, meta, persist, plain, range, read, readChunk, write } from './stored.ts'
 
 t.test('level: damage', async t => {
@@ -16,7 +16,9 @@ t.test('level: damage', async t => {
     const storage = await openLevelStorage(source)
     for (let index = 1; index <= 60; index += 4) {
       const entries = range(index, index + 3)
-      await write(storage, { persists: [persist({ currentTerm: 3, votedFor: 'c', entries })] })
+      const vote = { currentTerm: 3, votedFor: 'c' }
+      const trust = { kind: 'full' } as const
+      await write(storage, { persists: [persist({ ...vote, trust, entries })] })
     }
     await write(storage, {
       chunks: [{ snapshotId: 'snap', chunk: 0, data: Buffer.from('state at twenty') }],
@@ -55,22 +57,40 @@ t.test('level: damage', async t => {
     await close(storage)
   })
 
+  /** What a start makes of a folder whose database is damaged: it is set aside, and nothing of it is believed. */
+  async function beginsAnew(t: Test, folder: string, found: RegExp): Promise<void> {
+    const storage = await openLevelStorage(folder)
+    t.match(storage.damage, found)
+    const anew = { currentTerm: 3, votedFor: 'c', entries: [], trust: { kind: 'relearning' } }
+    t.match(await read(storage), { ...anew, snapshot: undefined })
+    await close(storage)
+    const names = await readdir(folder)
+    t.ok(names.includes('damaged-1') && !names.includes('damaged-2'), 'kept once')
+    t.notOk(names.includes('DAMAGED'), 'dealt with')
+    t.match(await readFile(join(folder, 'damaged-1', 'FOUND'), 'utf8'), found)
+    const again = await openLevelStorage(folder)
+    t.match(await read(again), anew, 'a second start too')
+    t.match(again.damage, found)
+    await close(again)
+  }
+
   for (const [where, part] of [
     ['at the start', 0.02],
     ['in the middle', 0.5],
     ['near the end', 0.97],
   ] as const) {
-    t.test(`a flipped bit ${where} of the log is RAFT_DAMAGED, and stays so`, async t => {
+    t.test(`a flipped bit ${where} of the log`, async t => {
       const folder = await crashed(t.testdir())
       await flip(await logOf(folder), bytes => Math.floor(bytes.length * part))
-      await t.rejects(openLevelStorage(folder), { code: 'RAFT_DAMAGED' })
-      await t.rejects(openLevelStorage(folder), { code: 'RAFT_DAMAGED' }, 'a second start too')
-      await rm(join(folder, 'DAMAGED'))
-      await t.rejects(openLevelStorage(folder), { code: 'RAFT_DAMAGED' }, 'even unmarked')
+      const told: unknown[] = []
+      const log = { ...silentLogger, error: (...line: unknown[]) => void told.push(line) }
+      await close(await openLevelStorage(folder, { log }))
+      t.match(told, [['raft-damaged', { code: 'RAFT_DAMAGED', found: /dropping/ }]])
+      await beginsAnew(t, folder, /dropping \d+ bytes/)
     })
   }
 
-  t.test('zeros in the log are RAFT_DAMAGED, wherever they begin', async t => {
+  t.test('zeros in the log, wherever they begin', async t => {
     const source = await crashed(t.testdir())
     const whole = await readFile(await logOf(source))
     // Among them are headers of records, which LevelDB takes for the end of what was written.
@@ -79,7 +99,7 @@ t.test('level: damage', async t => {
       const folder = join(t.testdirName, `at ${start}`)
       await cp(source, folder, { recursive: true })
       await writeFile(await logOf(folder), Buffer.from(whole).fill(0, start, start + 600))
-      await t.rejects(openLevelStorage(folder), { code: 'RAFT_DAMAGED' }, `from ${start}`)
+      await beginsAnew(t, folder, /dropping|hole/)
     }
   })
 
@@ -91,11 +111,19 @@ t.test('level: damage', async t => {
     await close(storage)
   })
 
-  t.test('a tail cut to a shorter, consistent log cannot be told; the vote is kept', async t => {
+  t.test('a tail cut to a shorter, consistent log is told by the mark', async t => {
+    const folder = await crashed(t.testdir())
+    const log = await logOf(folder)
+    await truncate(log, (await readFile(log)).length - 10)
+    await beginsAnew(t, folder, /the last 1 batches of the database are missing/i)
+  })
+
+  t.test('without the mark it is not, but the vote is kept', async t => {
     const folder = t.testdir()
     const source = join(folder, 'source')
     const storage = await openLevelStorage(source)
-    const first = { currentTerm: 1, votedFor: undefined }
+    const trust = { kind: 'full' } as const
+    const first = { currentTerm: 1, votedFor: undefined, trust }
     await write(storage, { persists: [persist({ ...first, entries: range(1, 2) })] })
     await write(storage, { persists: [persist({ currentTerm: 7, votedFor: 'a' })] })
     const copy = join(folder, 'copy')
@@ -103,8 +131,9 @@ t.test('level: damage', async t => {
     await close(storage)
     const log = await logOf(copy)
     await truncate(log, (await readFile(log)).length - 10)
+    await rm(join(copy, 'mark'))
     const cut = await openLevelStorage(copy)
-    t.match(await read(cut), { currentTerm: 7, votedFor: 'a' }, 'no second vote in term 7')
+    t.match(await read(cut), { currentTerm: 7, votedFor: 'a', trust }, 'no second vote in term 7')
     t.equal((await read(cut))?.currentTerm, 7, 'read again')
     await write(cut, { persists: [persist({ currentTerm: 8, votedFor: 'b' })] })
     await close(cut)
@@ -113,7 +142,7 @@ t.test('level: damage', async t => {
     await close(again)
   })
 
-  t.test('a flipped bit in a table is found by our own checksum', async t => {
+  t.test('a flipped bit in a table', async t => {
     const folder = await crashed(t.testdir())
     // Opening moves what is in the log into a table; nothing is dropped.
     await close(await openLevelStorage(folder))
@@ -121,35 +150,47 @@ t.test('level: damage', async t => {
     const table = names.find(name => name.endsWith('.ldb'))
     if (table === undefined) throw new Error('no table was made')
     await flip(join(folder, 'db', table), bytes => bytes.indexOf('at twenty'))
-    const failure = await openLevelStorage(folder).then(
-      async storage => {
-        const failed = await readChunk(storage, 'snap', 0).then(
-          () => undefined,
-          (error: unknown) => error,
-        )
-        await close(storage)
-        return failed
-      },
-      (error: unknown) => error,
-    )
-    t.match(failure, { code: 'RAFT_DAMAGED' })
+    await beginsAnew(t, folder, /chunk 0 of snapshot snap is broken/i)
   })
 
-  t.test('both slots of the vote file broken, or the database gone', async t => {
+  for (const name of ['CURRENT', 'MANIFEST', '.ldb', '.log'] as const) {
+    t.test(`a file of the database is missing: ${name}`, async t => {
+      const folder = await crashed(t.testdir())
+      if (name !== '.log') await close(await openLevelStorage(folder))
+      const names = await readdir(join(folder, 'db'))
+      const file = names.find(one => one.includes(name))
+      if (file === undefined) throw new Error(`no ${name}`)
+      await rm(join(folder, 'db', file))
+      if (name === '.log') {
+        const storage = await openLevelStorage(folder)
+        // All there was lay in it: what is left is an empty database, of which nothing is kept.
+        t.match(await read(storage), { trust: { kind: 'relearning' }, currentTerm: 3 })
+        await close(storage)
+      } else await beginsAnew(t, folder, /missing/)
+    })
+  }
+
+  t.test('both slots of the vote file broken, or the whole database gone', async t => {
     const folder = await crashed(t.testdir())
     await writeFile(join(folder, 'vote'), Buffer.alloc(1024, 7))
-    await t.rejects(openLevelStorage(folder), { code: 'RAFT_DAMAGED' })
+    const mended = await openLevelStorage(folder)
+    t.match(await read(mended), { currentTerm: 3, votedFor: 'c' }, 'the database has the vote')
+    await close(mended)
 
-    const other = await crashed(t.testdir({ other: {} }))
-    await rm(join(other, 'DAMAGED'), { force: true })
-    await rm(join(other, 'db'), { recursive: true })
-    const storage = await openLevelStorage(other)
-    // One vote was ever written: that is also what a stop in the very first write leaves.
-    t.match(await read(storage), { currentTerm: 3, votedFor: 'c', entries: [] })
-    await write(storage, { persists: [persist({ currentTerm: 4 })] })
+    await rm(join(folder, 'db'), { recursive: true })
+    const storage = await openLevelStorage(folder)
+    t.match(storage.damage, /missing/)
+    t.match(await read(storage), { trust: { kind: 'relearning' }, currentTerm: 3, votedFor: 'c' })
     await close(storage)
-    await rm(join(other, 'db'), { recursive: true })
-    await t.rejects(openLevelStorage(other), { code: 'RAFT_DAMAGED' })
+  })
+
+  t.test('condemned from outside', async t => {
+    const folder = await crashed(t.testdir())
+    const storage = await openLevelStorage(folder)
+    await t.rejects(condemn(folder, 'its ledger is another'), { code: 'RAFT_LOCKED' })
+    await close(storage)
+    await condemn(folder, 'its ledger is another')
+    await beginsAnew(t, folder, /its ledger is another/)
   })
 
   t.test('a foreign file in the place of the database', async t => {
