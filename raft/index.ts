@@ -19,6 +19,7 @@ export {
 export type { Peer } from './core/raft.ts'
 export { startNode } from './driver.ts'
 export { RaftError, raftCodes, type RaftCode } from './error.ts'
+export type { LatenessFigures } from './lateness.ts'
 export { condemn, openLevelStorage } from './level-storage.ts'
 export { memoryDisk, memoryStorage, type MemoryDisk } from './memory-storage.ts'
 export { connectNats, type NatsBus, type NatsOptions } from './nats-bus.ts'

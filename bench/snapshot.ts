@@ -1,0 +1,96 @@
+/**
+ * A large state on real processes, `npm run bench:snapshot -- [MiB]` (100 unless said): three servers over NATS and
+ * LevelDB take snapshots of it, and send one to a server that is far behind and to one that is new, while commands
+ * go through. Told of each part: elections, how late heartbeats leave, the longest stretches of work on the loop.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startNatsServer } from '../test/nats-server.ts'
+import { PaddedPool } from '../test/raft/padded-pool.ts'
+
+const mebibytes = Number(process.argv[2] ?? 100)
+const rows = mebibytes * 1024
+const perSecond = 400
+const snapshotEveryEntries = 4_000
+
+const folder = await mkdtemp(join(tmpdir(), 'licd-bench-'))
+await using broker = await startNatsServer()
+await using pool = new PaddedPool({
+  ...{ url: broker.url, folder, name: 'bench', snapshotEveryEntries },
+  settings: { trailingEntries: 256 },
+})
+const figures: Record<string, string | number>[] = []
+const stretches: Record<string, string | number>[] = []
+
+/** Runs a part of the bench and notes what the servers measured meanwhile. */
+async function part(name: string, run: () => Promise<unknown>): Promise<void> {
+  await pool.all({ kind: 'reset' })
+  const before = (await pool.report(await pool.leader())).status.term
+  const from = performance.now()
+  await run()
+  const seconds = (performance.now() - from) / 1000
+  for (const id of pool.ids) {
+    const report = await pool.report(id)
+    const { lateness, loop, status } = report
+    figures.push({
+      ...{ part: name, server: id, role: status.role, elections: status.term - before },
+      seconds: round(seconds),
+      'late p50': round(lateness.p50Ms),
+      'late p99': round(lateness.p99Ms),
+      'late max': round(lateness.maxMs),
+      'loop p99': round(loop.p99Ms - 2),
+      'loop max': round(loop.maxMs - 2),
+      'rss MiB': Math.round(report.rssMiB),
+      committed: report.committed,
+      'not committed': report.notCommitted,
+      'slowest ms': Math.round(report.slowestMs),
+    })
+    for (const [kind, { count, maxMs, maxCpuMs, long }] of Object.entries(report.stretches)) {
+      if (maxCpuMs < 2) continue
+      const longest = { 'worked max': round(maxCpuMs), 'worked > 5 ms': long }
+      stretches.push({ part: name, server: id, kind, count, ...longest, 'took max': round(maxMs) })
+    }
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100
+}
+
+const founders = ['a', 'b', 'c']
+await Promise.all(founders.map(id => pool.start(id, founders)))
+const leader = await pool.leader()
+const behind = founders.find(id => id !== leader) ?? ''
+await part('fill', async () => {
+  await pool.ask(leader, { kind: 'fill', rows })
+  for (const id of pool.ids) await pool.until(id, report => report.rows === rows)
+})
+await part('quiet', () => new Promise(resolve => setTimeout(resolve, 3_000)))
+await pool.kill(behind)
+await part('taken', async () => {
+  const index = (await pool.report(leader)).status.snapshotIndex
+  await pool.all({ kind: 'traffic', perSecond })
+  for (const id of pool.ids) await pool.until(id, ({ status }) => status.snapshotIndex > index)
+})
+await part('sent to one far behind', async () => {
+  await pool.start(behind, founders)
+  await pool.until(behind, ({ restores }) => restores > 0)
+})
+await part('sent to a new one', async () => {
+  await pool.start('n')
+  await pool.change({ learners: ['n'] })
+  await pool.until('n', ({ restores }) => restores > 0)
+})
+await pool.all({ kind: 'traffic', perSecond: 0 })
+const { status, digest } = await pool.until(
+  await pool.leader(),
+  one => one.status.lastApplied === one.status.lastIndex,
+)
+for (const id of pool.ids) {
+  const report = await pool.until(id, one => one.status.lastApplied >= status.lastApplied)
+  if (report.digest !== digest) throw new Error(`${id} differs`)
+}
+console.table(figures)
+console.table(stretches)
+await rm(folder, { recursive: true })

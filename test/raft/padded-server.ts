@@ -1,0 +1,194 @@
+/**
+ * One server of a padded pool, a process of its own: real NATS, LevelDB, and a state machine of any size.
+ *
+ * Its parent says what it is to do and asks what it measured, over the channel of `fork`.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import {
+  bootstrap,
+  configurationOf,
+  connectNats,
+  openLevelStorage,
+  startNode,
+  systemClock,
+  systemRandom,
+  type ConfigurationChange,
+  type LatenessFigures,
+  type NodeStatus,
+  type RaftNode,
+  type RaftSettings,
+} from '../../raft/index.ts'
+import { fill, Padded, put } from './padded.ts'
+import { Stretches, type Stretch } from './stretches.ts'
+
+export interface PaddedServerOptions {
+  readonly id: string
+  readonly url: string
+  readonly folder: string
+  readonly cluster: string
+  /** Founds the pool with these, when its folder is new. */
+  readonly found: readonly string[] | undefined
+  readonly settings: RaftSettings
+  readonly snapshotEveryEntries: number
+}
+
+export type Order =
+  | { readonly kind: 'report' }
+  /** Measures from here on. */
+  | { readonly kind: 'reset' }
+  | { readonly kind: 'fill'; readonly rows: number }
+  /** While it leads it proposes so many commands a second, 0 for none. */
+  | { readonly kind: 'traffic'; readonly perSecond: number }
+  | { readonly kind: 'change'; readonly change: ConfigurationChange }
+  | { readonly kind: 'stop' }
+
+export interface Report {
+  readonly status: NodeStatus
+  readonly lateness: LatenessFigures
+  /** Longest delay of a timer of 2 ms, and its percentiles. */
+  readonly loop: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number }
+  readonly stretches: Readonly<Record<string, Stretch>>
+  readonly rssMiB: number
+  readonly rows: number
+  readonly digest: string
+  readonly restores: number
+  readonly committed: number
+  readonly notCommitted: number
+  readonly slowestMs: number
+  readonly snapshots: readonly string[]
+  readonly fatal: string | undefined
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as PaddedServerOptions
+const machine = new Padded()
+const stretches = new Stretches()
+const loop = monitorEventLoopDelay({ resolution: 2 })
+const snapshots: string[] = []
+let committed = 0
+let notCommitted = 0
+let slowestMs = 0
+let rssMiB = 0
+let perSecond = 0
+let fatal: string | undefined
+
+async function open(): Promise<RaftNode> {
+  const { id, url, folder, cluster, settings, snapshotEveryEntries } = options
+  if (options.found !== undefined) await found(options.found)
+  const bus = await connectNats({ servers: url, name: id, waitMs: 10_000 })
+  const storage = await openLevelStorage(folder)
+  const node = startNode({
+    ...{ id, cluster, settings, machine, snapshotEveryEntries, random: systemRandom },
+    bus: stretches.bus(bus),
+    clock: stretches.clock(systemClock),
+    storage: stretches.storage(storage),
+    log: {
+      debug() {},
+      info: note,
+      warn: note,
+      error: note,
+    },
+  })
+  node.onFatal(error => {
+    fatal = error.message
+  })
+  return node
+}
+
+function note(event: string, fields?: Readonly<Record<string, unknown>>): void {
+  if (event === 'raft-snapshot') snapshots.push(JSON.stringify(fields))
+  if (process.env['RAFT_TEST_LOG'] === undefined) return
+  const time = performance.now().toFixed(0)
+  process.stderr.write(`${time} ${options.id} ${event} ${JSON.stringify(fields ?? {})}\n`)
+}
+
+async function found(ids: readonly string[]): Promise<void> {
+  const storage = await openLevelStorage(options.folder)
+  await new Promise<void>((resolve, reject) => {
+    storage.read((error, state) => {
+      if (error !== undefined) reject(error)
+      else if (state !== undefined) resolve()
+      else {
+        bootstrap(storage, { configuration: configurationOf(ids), commands: [] }, failed =>
+          failed === undefined ? resolve() : reject(failed),
+        )
+      }
+    })
+  })
+  await new Promise<void>(resolve => {
+    storage.close(() => resolve())
+  })
+}
+
+function report(node: RaftNode): Report {
+  return {
+    ...{ status: node.status, lateness: node.lateness, stretches: stretches.figures },
+    loop: {
+      p50Ms: loop.percentile(50) / 1e6,
+      p99Ms: loop.percentile(99) / 1e6,
+      maxMs: loop.max / 1e6,
+    },
+    ...{ rssMiB, rows: machine.rows, digest: machine.digest(), restores: machine.restores },
+    ...{ committed, notCommitted, slowestMs, snapshots, fatal },
+  }
+}
+
+function propose(node: RaftNode, data: Uint8Array, done?: () => void): void {
+  const from = performance.now()
+  node.propose(data, ({ outcome }) => {
+    if (outcome === 'committed') committed++
+    else notCommitted++
+    slowestMs = Math.max(slowestMs, performance.now() - from)
+    done?.()
+  })
+}
+
+function obey(node: RaftNode, order: Order): Promise<unknown> {
+  switch (order.kind) {
+    case 'report':
+      return Promise.resolve(report(node))
+    case 'reset':
+      loop.reset()
+      stretches.reset()
+      committed = notCommitted = slowestMs = rssMiB = 0
+      return Promise.resolve(undefined)
+    case 'fill':
+      return new Promise(resolve => {
+        let left = 0
+        const done = (): void => {
+          if (--left === 0) resolve(undefined)
+        }
+        for (let rows = order.rows; rows > 0; rows -= 256, left++) {
+          propose(node, fill(Math.min(rows, 256)), done)
+        }
+      })
+    case 'traffic':
+      perSecond = order.perSecond
+      return Promise.resolve(undefined)
+    case 'change':
+      return new Promise(resolve => {
+        node.changeConfiguration(order.change, resolve)
+      })
+    case 'stop':
+      return new Promise(resolve => {
+        node.stop(() => resolve(undefined))
+      })
+  }
+}
+
+loop.enable()
+const node = await open()
+let sent = 0
+setInterval(() => {
+  rssMiB = Math.max(rssMiB, process.memoryUsage.rss() / 2 ** 20)
+  if (perSecond === 0 || node.status.role !== 'leader') return
+  for (let n = 0; n < perSecond / 50; n++) propose(node, put(sent++ % machine.rows, `row ${sent}`))
+}, 20)
+process.on('message', ({ order, number }: { order: Order; number: number }) => {
+  void obey(node, order).then(answer => {
+    process.send?.({ number, answer }, () => {
+      if (order.kind === 'stop') process.exit()
+    })
+  })
+})
+process.on('disconnect', () => process.exit())
+process.send?.({ number: 0 })
