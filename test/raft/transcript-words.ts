@@ -82,10 +82,7 @@ export interface HardState {
 export function trustOf(holder: object): string[] {
   const trust: unknown = 'trust' in holder ? holder.trust : undefined
   if (typeof trust !== 'object' || trust === null || !('kind' in trust)) return []
-  const more = Object.entries(trust)
-    .filter(([name]) => name !== 'kind')
-    .map(([name, value]) => ` ${name} ${String(value)}`)
-  return [`trust ${String(trust.kind)}${more.join('')}`]
+  return [`trust ${String(trust.kind)}${'cleared' in trust ? ', cleared' : ''}`]
 }
 
 function snapshotText({ lastIncludedIndex, lastIncludedTerm, id }: SnapshotMeta): string {
@@ -116,6 +113,11 @@ export function rpcName(type: string): string {
 
 /** One message, in one line; without who to whom. */
 export function messageText(message: Message, chances: Chances, rounds: boolean): string {
+  const untrusted = 'untrusted' in message && message.untrusted ? ` (${message.untrusted})` : ''
+  return bodyText(message, chances, rounds) + untrusted
+}
+
+function bodyText(message: Message, chances: Chances, rounds: boolean): string {
   const round = (value: number) => (rounds ? ` round ${value}` : '')
   const head = `${rpcName(message.type)} term ${message.term}`
   switch (message.type) {
@@ -166,7 +168,7 @@ export function messageText(message: Message, chances: Chances, rounds: boolean)
 
 /** Messages that need no words of their own: their fields by name. */
 function otherText(message: object, chances: Chances): string {
-  const envelope = ['type', 'from', 'to', 'term', 'round']
+  const envelope = ['type', 'from', 'to', 'term', 'round', 'untrusted']
   return Object.entries(message)
     .filter(([name, value]) => !envelope.includes(name) && value !== undefined)
     .map(([name, value]) =>

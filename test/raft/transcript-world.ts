@@ -161,6 +161,7 @@ export class World implements Surroundings {
     for (const result of effects.transfers) this.tellResult(server, 'transfer', result)
     for (const result of effects.changes) this.tellResult(server, 'change', result)
     if (effects.removed) this.say(`${id} is removed`)
+    for (const peer of effects.regressed) this.say(`${id} sees that ${peer} lost what it had`)
     for (const text of trustOf(effects)) this.say(`${id} ${text}`)
   }
 
