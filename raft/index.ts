@@ -5,6 +5,7 @@ export { bootstrap, type Genesis } from './bootstrap.ts'
 export type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './calls.ts'
 export {
   configurationOf,
+  isMember,
   isVoter,
   membersOf,
   type Configuration,
