@@ -47,6 +47,7 @@ const costs = {
   changes: 1 << 12,
   heartbeats: 1 << 16,
   snapshots: 1 << 20,
+  damages: 1 << 24,
 } as const satisfies Record<keyof Budget, number>
 
 const network = 3
@@ -86,13 +87,19 @@ export class Explorer {
     const { trie } = this
     const network = new Network(this.order)
     this.network = network
-    this.moves = new Moves({ core, trie, network, changes: scope.changes ?? [], limits: scope.limits ?? {} })
+    this.moves = new Moves({
+      core,
+      trie,
+      network,
+      changes: scope.changes ?? [],
+      limits: scope.limits ?? {},
+    })
     const servers = scope.servers.map(founder => {
       const entries = freeze(founded(scope, founder))
       const log = entries.reduce((node, entry) => trie.child(node, entry), 0)
       const { term, votedFor } = founder
       const disk: PersistedState = { currentTerm: term, votedFor, snapshot: undefined, entries }
-      return this.moves.number(start(core, founder.id, freeze(disk), log))
+      return this.moves.number(start(core, { id: founder.id, disk: freeze(disk), log, run: 1 }))
     })
     const past = this.past({ leaders: scope.leaders, committed: [], lost: [] })
     this.states.add([...servers, 0, past, 0])
@@ -129,6 +136,10 @@ export class Explorer {
       if (writes.length > 0) this.go(state, server, actions.write)
       if (writes.length > 1) this.go(state, server, actions.writeAll)
       if (this.affords(state, 'crashes')) this.go(state, server, actions.crash, costs.crashes)
+      if (this.affords(state, 'damages')) {
+        this.go(state, server, actions.loseTail, costs.damages)
+        this.go(state, server, actions.loseAll, costs.damages)
+      }
       if (raft.role !== 'leader') {
         if (!this.affords(state, 'elections')) continue
         this.go(state, server, actions.campaign, costs.elections)
@@ -166,7 +177,16 @@ export class Explorer {
     return this.spentOf(state, name) < this.scope.budget[name]
   }
 
+  /** Takes a step, and where it may be, the same step broken off. */
   private go(state: number, server: number, action: number, cost = 0): void {
+    this.try(state, server, action, cost)
+    const isQuick = this.scope.limits?.quickDisks === true
+    const isStep = action >= actions.propose || action < actions.crash || action > actions.loseAll
+    if (!isQuick || !isStep || !this.affords(state, 'crashes')) return
+    this.try(state, server, action + actions.brokenOff, cost + costs.crashes)
+  }
+
+  private try(state: number, server: number, action: number, cost: number): void {
     this.edges += 1
     const outcome = this.moves.outcome(this.states.at(state, server), action)
     if (outcome === undefined) return
@@ -175,11 +195,19 @@ export class Explorer {
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
       const way = [...this.way(state), this.describe(server, action)].join('\n  ')
-      throw new assert.AssertionError({ message: `${text.split('\n')[0]}\n${this.scope.name}:\n  ${way}` })
+      throw new assert.AssertionError({
+        message: `${text.split('\n')[0]}\n${this.scope.name}:\n  ${way}`,
+      })
     }
   }
 
-  private reach(state: number, server: number, action: number, outcome: Outcome, cost: number): void {
+  private reach(
+    state: number,
+    server: number,
+    action: number,
+    outcome: Outcome,
+    cost: number,
+  ): void {
     if (outcome.fault !== undefined) throw outcome.fault
     const { states, moves } = this
     const row = [0, 1, 2, network, history, spent].map(column => states.at(state, column))
@@ -199,7 +227,7 @@ export class Explorer {
     const servers = row.slice(0, 3).map(number => moves.server(number))
     this.check(servers, server, outcome)
     this.parents.push(state)
-    this.ways.push(action * 4 + server)
+    this.ways.push(4 * action + server)
     this.depths.push((this.depths[state] ?? 0) + 1)
     const leaders = row.slice(0, 3).filter(number => (moves.leads[number] ?? 0) > 0).length
     if (leaders > 1) this.twoLeaders += 1
@@ -247,7 +275,9 @@ export class Explorer {
         return true
       }
     }
-    const kept = members.filter(state => !this.network.includes(sent, this.states.at(state, network)))
+    const kept = members.filter(
+      state => !this.network.includes(sent, this.states.at(state, network)),
+    )
     for (const state of members) if (!kept.includes(state)) this.superseded.add(state)
     this.members[group] = [...kept, this.states.size]
     return false
@@ -277,7 +307,10 @@ export class Explorer {
     const server = servers[changed]
     assert(server !== undefined)
     for (const other of servers) {
-      assert(this.match(server.log, other.log) && this.match(server.log, other.diskLog), 'log matching')
+      assert(
+        this.match(server.log, other.log) && this.match(server.log, other.diskLog),
+        'log matching',
+      )
     }
     const news = this.moves.facts[fact]
     if (news === undefined || !news.leads || news.to === news.from) return
@@ -286,11 +319,12 @@ export class Explorer {
     const { voters, outgoing } = server.raft.configuration
     for (const half of [voters, outgoing]) {
       if (half.length === 0) continue
+      // One whose disk was damaged once had what it acknowledged, and has no vote now.
       const have = servers.filter(
-        ({ raft, diskLog }) =>
+        ({ raft, disk, diskLog }) =>
           half.includes(raft.id) &&
-          trie.indexOf(diskLog) >= news.to &&
-          trie.ancestor(diskLog, news.to) === node,
+          ((disk.trust !== undefined && disk.trust.kind !== 'full') ||
+            (trie.indexOf(diskLog) >= news.to && trie.ancestor(diskLog, news.to) === node)),
       )
       assert(
         have.length >= majority(half.length),
@@ -318,6 +352,9 @@ export class Explorer {
   }
 
   private describe(server: number, action: number): string {
+    if (action >= actions.brokenOff) {
+      return `${this.describe(server, action - actions.brokenOff)}, and crashes before that is on disk`
+    }
     const id = this.order[server] ?? '?'
     if (action >= actions.message) {
       return `${id} gets ${JSON.stringify(this.network.message(action - actions.message))}`

@@ -20,7 +20,10 @@ function copied(value: unknown): unknown {
   }
   if (value instanceof Set) return new Set([...value].map(copied))
   if (value instanceof Uint8Array) return value
-  const copy = Object.create(Object.getPrototypeOf(value) as object | null) as Record<string, unknown>
+  const copy = Object.create(Object.getPrototypeOf(value) as object | null) as Record<
+    string,
+    unknown
+  >
   for (const [key, item] of Object.entries(value)) copy[key] = copied(item)
   return copy
 }

@@ -13,19 +13,19 @@ export function scopeOf(seed: number): Scope {
   const random = new SeededRandom(`explore ${seed}`)
   const scope = scopes[seed % scopes.length]
   if (scope === undefined || seed < scopes.length) return scopes[seed] ?? random.pick(scopes)
-  const crashes = random.between(0, 1)
   return {
     ...scope,
     name: `${scope.name}, seed ${seed}`,
     budget: {
       elections: random.between(1, 3),
-      crashes,
+      crashes: random.between(0, 1),
       proposals: random.between(0, 2),
       changes: scope.changes === undefined ? 0 : 1,
       heartbeats: random.between(0, 1),
       snapshots: random.between(0, 1),
+      damages: random.chance(0.2) ? 1 : 0,
     },
-    limits: { quickDisks: crashes === 0 || random.chance(0.3), quiet: random.chance(0.7) },
+    limits: { quickDisks: random.chance(0.7), quiet: random.chance(0.7) },
   }
 }
 

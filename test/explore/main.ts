@@ -20,7 +20,9 @@ function show(name: string, result: Result, seconds: number): void {
   const { states, complete, depth, edges, covered, steps, servers, messages, seen } = result
   console.log(`${name}: ${states} states${complete ? ', all there are' : ''}, ${depth} steps deep`)
   const rate = Math.round(states / seconds)
-  console.log(`  ${seconds.toFixed(1)} s, ${rate} states/s, ${edges} ways, ${covered} covered by others`)
+  console.log(
+    `  ${seconds.toFixed(1)} s, ${rate} states/s, ${edges} ways, ${covered} covered by others`,
+  )
   console.log(`  ${servers} servers, ${messages} messages, ${steps} steps of the core`)
   const counts = Object.entries({ twoLeaders: result.twoLeaders, ...seen })
   console.log(`  ${counts.map(([what, count]) => `${what} ${count}`).join(', ')}`)

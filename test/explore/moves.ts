@@ -6,6 +6,8 @@
  */
 import assert from 'node:assert/strict'
 import type { ConfigurationChange } from '../../raft/core/configuration.ts'
+import { blankState, type PersistedState } from '../../raft/core/input.ts'
+import { freeze } from './graph.ts'
 import { type Fact, isNews, nameOf } from './history.ts'
 import type { Network } from './network.ts'
 import type { Limits } from './scope.ts'
@@ -23,9 +25,13 @@ export const actions = {
   heartbeat: 4,
   resign: 5,
   snapshot: 6,
-  propose: 8,
-  change: 16,
+  loseTail: 7,
+  loseAll: 8,
+  propose: 16,
+  change: 24,
   message: 32,
+  /** Added to any of the others: the server crashes after that step, before anything of it is on disk. */
+  brokenOff: 1 << 24,
 } as const
 
 /** What is worth counting of a step. */
@@ -116,8 +122,24 @@ export class Moves {
 
   private take(number: number, action: number): Outcome {
     const before = this.server(number)
-    if (action === actions.crash) return this.crash(before)
-    const work = new Work(before, this.trie, this.limits)
+    if (action === actions.crash) return this.restart(before, before.disk, before.diskLog)
+    if (action === actions.loseTail) return this.loseTail(before)
+    if (action === actions.loseAll) return this.restart(before, blankState, 0)
+    if (action >= actions.brokenOff) return this.breakOff(before, action - actions.brokenOff)
+    return this.play(before, action, this.limits)
+  }
+
+  /** Quick disks are too slow for once. A step that writes nothing is none that could be broken off. */
+  private breakOff(before: Server, action: number): Outcome {
+    const played = this.play(before, action, { ...this.limits, quickDisks: false })
+    const { writes } = this.server(played.next)
+    const { next } = this.restart(before, before.disk, before.diskLog)
+    if (writes.length > 0) return { ...played, next, marks: played.marks | marks.unsyncedLost }
+    return { next: this.number(before), sent: [], fact: -1, marks: 0 }
+  }
+
+  private play(before: Server, action: number, limits: Limits): Outcome {
+    const work = new Work(before, this.trie, limits)
     try {
       this.act(work, action)
       const after = work.finish()
@@ -127,17 +149,31 @@ export class Moves {
         next: this.number(after),
         sent: sent.sort((a, b) => a - b),
         fact: this.fact(before, after, deed.lost),
-        marks: this.marks(before, after, work) | (action === actions.writeAll ? marks.writesMerged : 0),
+        marks:
+          this.marks(before, after, work) | (action === actions.writeAll ? marks.writesMerged : 0),
       }
     } catch (error) {
       const fault = error instanceof Error ? error : new Error(String(error))
-      return { next: number, sent: [], fact: -1, marks: 0, fault }
+      return { next: this.number(before), sent: [], fact: -1, marks: 0, fault }
     }
   }
 
-  private crash({ raft, disk, diskLog, writes }: Server): Outcome {
-    const next = this.number(start(this.core, raft.id, disk, diskLog))
+  /** Starts anew with what is on the disk, all else is gone. */
+  private restart({ raft, writes, run }: Server, disk: PersistedState, log: number): Outcome {
+    const next = this.number(start(this.core, { id: raft.id, disk, log, run: run + 1 }))
     return { next, sent: [], fact: -1, marks: writes.length > 0 ? marks.unsyncedLost : 0 }
+  }
+
+  /** Term and vote are kept apart from the log, and survive. */
+  private loseTail(server: Server): Outcome {
+    const { disk, diskLog } = server
+    const cut = freeze<PersistedState>({
+      ...disk,
+      entries: disk.entries.slice(0, -1),
+      trust: disk.trust?.kind === 'unknown' ? disk.trust : { kind: 'relearning' },
+    })
+    const last = cut.entries.at(-1)?.index ?? disk.snapshot?.lastIncludedIndex ?? 0
+    return this.restart(server, cut, this.trie.ancestor(diskLog, last))
   }
 
   private act(work: Work, action: number): void {
@@ -205,13 +241,15 @@ export class Moves {
     const { raft } = after
     let sum = 0
     if (deed.truncatedFrom !== undefined) sum |= marks.truncated
-    const configurations = JSON.stringify(raft.configuration) !== JSON.stringify(before.raft.configuration)
+    const configurations =
+      JSON.stringify(raft.configuration) !== JSON.stringify(before.raft.configuration)
     if (deed.truncatedFrom !== undefined && configurations) sum |= marks.configurationRolledBack
     if (deed.installed) sum |= marks.snapshotInstalled
     if (deed.lost.length > 0) sum |= marks.proposalLost
     if (raft.role === 'leader' && raft.commitIndex > before.raft.commitIndex) {
       const first = trie.ancestor(after.log, before.raft.commitIndex + 1)
-      if (trie.termOf(first) > 1 && trie.termOf(first) < raft.currentTerm) sum |= marks.olderTermCommitted
+      if (trie.termOf(first) > 1 && trie.termOf(first) < raft.currentTerm)
+        sum |= marks.olderTermCommitted
       if (before.raft.configuration.outgoing.length > 0) sum |= marks.jointCommitted
     }
     return sum

@@ -74,7 +74,7 @@ export class Network {
   /** The messages of a set for one server, the last one first. */
   for(server: number, set: number): number[] {
     const found: number[] = []
-    for (let at = set; at !== 0; ) {
+    for (let at = set; at !== 0;) {
       const { parent, last } = this.at(at)
       if (this.posts[last]?.to === server) found.push(last)
       at = parent
@@ -89,7 +89,7 @@ export class Network {
   }
 
   has(set: number, message: number): boolean {
-    for (let at = set; at !== 0; ) {
+    for (let at = set; at !== 0;) {
       const { parent, last } = this.at(at)
       if (last === message) return true
       at = parent
@@ -101,14 +101,14 @@ export class Network {
   includes(whole: number, part: number): boolean {
     if (this.at(part).size > this.at(whole).size) return false
     if (this.stamped !== whole) {
-      for (let at = whole; at !== 0; ) {
+      for (let at = whole; at !== 0;) {
         const { parent, last } = this.at(at)
         this.stamps[last] = whole
         at = parent
       }
       this.stamped = whole
     }
-    for (let at = part; at !== 0; ) {
+    for (let at = part; at !== 0;) {
       const { parent, last } = this.at(at)
       if (this.stamps[last] !== whole) return false
       at = parent

@@ -45,6 +45,8 @@ export interface Budget {
   readonly changes: number
   readonly heartbeats: number
   readonly snapshots: number
+  /** A disk loses the end of the log, and knows it; or everything. */
+  readonly damages: number
 }
 
 const nothing: Budget = {
@@ -54,6 +56,7 @@ const nothing: Budget = {
   changes: 0,
   heartbeats: 0,
   snapshots: 0,
+  damages: 0,
 }
 
 /** The log of a founder: a configuration, then entries that say no more than their terms. */
@@ -84,11 +87,19 @@ const fresh = {
   leaders: ['', 'a'],
 } as const
 
-/** Nothing has happened yet. Disks take their time, and one server crashes. */
+/** Nothing has happened yet. Disks take their time, and one server crashes at any moment. */
 const founding: Scope = {
   ...fresh,
   name: 'founding',
   budget: { ...nothing, elections: 2, crashes: 1, proposals: 1 },
+}
+
+/** One server crashes, if need be before a step is on disk. */
+const crashing: Scope = {
+  ...fresh,
+  name: 'crashing',
+  budget: { ...nothing, elections: 3, crashes: 1, proposals: 1 },
+  limits: quick,
 }
 
 /** Figure 8 (b): a led term 2, c led term 3 by the vote of b, and neither got an entry across. */
@@ -135,6 +146,7 @@ const joining: Scope = {
   voters: ['a', 'b'],
   learners: ['c'],
   budget: { ...nothing, elections: 2, changes: 1, crashes: 1 },
+  limits: quick,
   changes: [{ voters: ['c'] }, { voters: ['c'], learners: ['a'] }],
 }
 
@@ -162,17 +174,33 @@ const turmoil: Scope = {
     { id: 'c', term: 1 },
   ],
   leaders: ['', 'a', 'a'],
-  budget: { elections: 2, crashes: 1, proposals: 1, changes: 1, heartbeats: 1, snapshots: 1 },
+  budget: { ...nothing, elections: 2, crashes: 1, changes: 1, heartbeats: 1, snapshots: 1 },
   limits: { quickDisks: true },
   changes: [{ remove: ['c'] }, { learners: ['b'] }],
 }
 
+/** A disk is damaged after an entry was acknowledged: it has to be taught again before its word counts. */
+const damaged: Scope = {
+  ...fresh,
+  name: 'damaged',
+  servers: [
+    { id: 'a', term: 2, votedFor: 'a', log: [2] },
+    { id: 'b', term: 2, votedFor: 'a', log: [2] },
+    { id: 'c', term: 2 },
+  ],
+  leaders: ['', 'a', 'a'],
+  budget: { ...nothing, elections: 2, damages: 1 },
+  limits: quick,
+}
+
 export const scopes: readonly Scope[] = [
   founding,
+  crashing,
   figure7,
   figure8,
   leaving,
   joining,
   compacting,
   turmoil,
+  damaged,
 ]

@@ -30,6 +30,7 @@ export interface Server {
   readonly writes: readonly Persist[]
   readonly held: readonly Send[]
   readonly taken: readonly Taken[]
+  readonly run: number
   /** The log in memory and the one on disk, as the effects tell. */
   readonly log: number
   readonly diskLog: number
@@ -44,16 +45,25 @@ export interface Deed {
   installed: boolean
 }
 
-/** Starts a server from its disk. */
-export function start(core: CoreClass, id: string, disk: PersistedState, log: number): Server {
-  const raft = new core({ id, settings, persisted: disk, seed: 1 })
+/** Starts a server from its disk; `run` numbers its starts, so that no two draw the same chances. */
+export function start(
+  core: CoreClass,
+  options: {
+    readonly id: string
+    readonly disk: PersistedState
+    readonly log: number
+    readonly run: number
+  },
+): Server {
+  const { id, disk, log, run } = options
+  const raft = new core({ id, settings, persisted: disk, seed: run })
   still(raft)
-  return { raft, disk, writes: [], held: [], taken: [], log, diskLog: log }
+  return { raft, disk, writes: [], held: [], taken: [], run, log, diskLog: log }
 }
 
-export function hashOf({ raft, disk, writes, held, taken }: Server): Hash {
+export function hashOf({ raft, disk, writes, held, taken, run }: Server): Hash {
   const hash = new Hash()
-  for (const part of [raft, disk, writes, held, taken]) hash.value(part)
+  for (const part of [raft, disk, writes, held, taken, run]) hash.value(part)
   return hash
 }
 
@@ -68,6 +78,7 @@ export class Work {
   private taken: readonly Taken[]
   private log: number
   private diskLog: number
+  private readonly run: number
   private doneSeq = 0
 
   private readonly limits: Limits
@@ -80,6 +91,7 @@ export class Work {
     this.writes = [...server.writes]
     this.held = [...server.held]
     this.taken = server.taken
+    this.run = server.run
     this.log = server.log
     this.diskLog = server.diskLog
   }
@@ -96,6 +108,7 @@ export class Work {
       writes: this.writes.map(write => freeze({ ...write, seq: write.seq - doneSeq })),
       held: this.held.map(({ message, after = 0 }) => freeze({ message, after: after - doneSeq })),
       taken: this.taken,
+      run: this.run,
       log,
       diskLog: this.diskLog,
     }

@@ -54,14 +54,16 @@ export function still(raft: Raft): void {
   } satisfies Partial<State>)
   field<number>(state.random, 'state', 'number')
   Reflect.set(state.random, 'state', 1)
-  const { leadership } = state
+  const { leadership, lesson } = state
+  if (lesson !== undefined && lesson.askedAt > 0) lesson.askedAt = 0
   if (leadership !== undefined) {
     Object.assign(leadership, { since: 0, sinceHeartbeat: 0, graceFrom: 0 })
     leadership.roundTimes = [{ round: leadership.round, at: 0 }]
     for (const progress of leadership.progress.values()) {
       Object.assign(progress, { ackedAt: 0, heardAt: 0 })
       const { mode } = progress
-      if (mode.kind === 'replicate') for (const sent of mode.inflight) Object.assign(sent, { sentAt: 0 })
+      if (mode.kind === 'replicate')
+        for (const sent of mode.inflight) Object.assign(sent, { sentAt: 0 })
       if (mode.kind === 'snapshot') mode.movedAt = 0
     }
   }
