@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict'
 import type { Raft } from '../../raft/core/raft.ts'
 import { defaultSettings, type RaftSettings } from '../../raft/core/settings.ts'
-import { State } from '../../raft/core/state.ts'
+import type { State } from '../../raft/core/state.ts'
 import { freeze } from './graph.ts'
 
 /** One entry a message, so that logs can be partly replicated; a small window, so that messages can be overtaken. */
