@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import type { Effects, Persist, Send } from '../../raft/core/effect.ts'
 import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
-import type { Raft} from '../../raft/core/raft.ts';
+import type { Raft } from '../../raft/core/raft.ts'
 import { type RaftOptions } from '../../raft/core/raft.ts'
 import { copyOf, freeze, Hash } from './graph.ts'
 import { settings, still } from './still.ts'
