@@ -72,16 +72,18 @@ export function waitFor(world: World, id: string): number {
   assert.fail(`${id} does not campaign`)
 }
 
-/** Time for those that still protect a leader, until they do no longer. */
+/** Time for those that still protect a leader, the leader too, until they do no longer; what they send is lost. */
 function age(world: World, id: string, group: readonly string[]): void {
+  const before = [...world.queue]
   for (const { id: other } of world.all) {
     if (other === id || (group.length > 0 && !group.includes(other))) continue
     const { raft, settings } = world.server(other)
     for (let ms = 0; ms <= settings.electionTimeoutMs; ms += 10) {
-      if (raft === undefined || raft.role !== 'follower' || !raft.quorate) break
+      if (raft === undefined || !raft.quorate) break
       world.step(other, { type: 'elapse', ms: 10 })
     }
   }
+  world.queue = before
 }
 
 /** Makes `id` the leader, all in silence but the outcome: time for it alone, messages among `ids` or all. */

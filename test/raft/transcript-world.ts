@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { type Configuration, configurationOf } from '../../raft/core/configuration.ts'
-import type { Effects } from '../../raft/core/effect.ts'
+import type { Effects, ProposalResult } from '../../raft/core/effect.ts'
 import type { Entry } from '../../raft/core/entry.ts'
 import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message } from '../../raft/core/message.ts'
@@ -142,10 +142,7 @@ export class World implements Surroundings {
     const { id, raft } = server
     assert(raft !== undefined)
     if (effects.status) this.say(`${id} ${statusText(effects.status)}`)
-    for (const result of effects.proposals) {
-      const place = result.outcome === 'accepted' ? ` at ${result.index}t${result.term}` : ''
-      this.tellResult(server, 'proposal', result, place)
-    }
+    for (const result of effects.proposals) this.tellProposal(server, result)
     if (effects.configuration && effects.configuration !== this.goneBy.get(id)) {
       this.goneBy.set(id, effects.configuration)
       this.say(`${id} goes by ${configurationText(effects.configuration)}`)
@@ -163,6 +160,16 @@ export class World implements Surroundings {
     if (effects.removed) this.say(`${id} is removed`)
     for (const peer of effects.regressed) this.say(`${id} sees that ${peer} lost what it had`)
     for (const text of trustOf(effects)) this.say(`${id} ${text}`)
+  }
+
+  private tellProposal(server: Server, result: ProposalResult): void {
+    const { outcome } = result
+    let more = outcome === 'accepted' ? ` at ${result.index}t${result.term}` : ''
+    if (outcome === 'refused') {
+      const isElsewhere = result.leader !== undefined && result.leader !== server.id
+      more = ` ${result.reason}${isElsewhere ? `, ${result.leader} leads` : ''}`
+    }
+    this.tellResult(server, 'proposal', { id: result.id, outcome }, more)
   }
 
   private tellResult(
