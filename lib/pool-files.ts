@@ -7,23 +7,28 @@
  * All folders of a pool are made at once and hold the same first log: the pool exists from then on. An empty
  * folder never forms a pool; `server.json` is written last, so a folder that was not finished is none.
  */
-import { createHash, generateKeyPairSync } from 'node:crypto'
-import { chmod, mkdir, open, readFile, readdir, stat, type FileHandle } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { configurationOf } from '../raft/core/configuration.ts'
-import { bootstrap, openLevelStorage, RaftError, type Storage } from '../raft/index.ts'
+import { bootstrap, configurationOf, openLevelStorage, type Storage } from '../raft/index.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
 import { bounds, type Command, type Settings, type VendorKey } from './ledger/command.ts'
+import { readJson, refuseUsed, storageCall, syncFolder, writeSynced } from './folder.ts'
+import {
+  generatePoolKey,
+  keyFileContent,
+  macKeyBytes,
+  publicContent,
+  readPoolKey,
+  type PoolIdentity,
+  type PoolKeyFile,
+} from './pool-key.ts'
 import { isName, isServerName } from './protocol/subject.ts'
 import { fileBookStore, type BookStore } from './server/book-file.ts'
-import { ed25519Thumbprint, isFields, settingsRefusal } from './server/ctl-request.ts'
-import { asLicdError } from './server/fatal.ts'
+import { ed25519Thumbprint, settingsRefusal } from './server/ctl-request.ts'
 
 const format = 1
-const macKeyBytes = 32
-/** More voters make every commit slower and no pool safer; clients do not count. */
-const serversMax = 7
 
 export const defaultPoolSettings: Settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 }
 
@@ -48,13 +53,11 @@ export interface InitialisedPool {
 }
 
 /** Who a data folder belongs to. */
-export interface ServerFile {
+export interface ServerFile extends PoolIdentity {
   readonly format: typeof format
-  readonly pool: string
   readonly server: string
+  /** Those that founded the pool, or its present beginning; none for a server that joined. */
   readonly servers: readonly string[]
-  readonly fingerprint: string
-  readonly clusterId: string
 }
 
 export interface DataFolder extends ServerFile {
@@ -65,24 +68,6 @@ export interface DataFolder extends ServerFile {
   /** Opened, and thereby locked. Closing it gives the folder free. */
   readonly storage: Storage
   readonly books: BookStore
-}
-
-/** An Ed25519 key pair as a private JWK, with the thumbprint of its public half. */
-export interface PoolKey {
-  readonly jwk: {
-    readonly kty: 'OKP'
-    readonly crv: 'Ed25519'
-    readonly x: string
-    readonly d: string
-  }
-  readonly fingerprint: string
-}
-
-export function generatePoolKey(): PoolKey {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const { x, d } = privateKey.export({ format: 'jwk' })
-  if (x === undefined || d === undefined) throw new LicdError('LICD_INTERNAL', 'No key was made.')
-  return { jwk: { kty: 'OKP', crv: 'Ed25519', x, d }, fingerprint: ed25519Thumbprint(x) }
 }
 
 /**
@@ -96,26 +81,70 @@ export async function initPool(options: InitOptions): Promise<InitialisedPool> {
   const folders = Object.fromEntries(servers.map(server => [server, join(folder, server)]))
   for (const path of Object.values(folders)) await refuseUsed(path)
 
-  const key = generatePoolKey()
-  const genesis = genesisOf({ ...options, servers }, key.fingerprint)
+  const { jwk, fingerprint } = generatePoolKey()
+  const genesis = genesisOf({ ...options, servers }, fingerprint)
   const encoded = commandCodec.encode(genesis)
-  const { fingerprint } = key
   const clusterId = createHash('sha256').update(pool).update(encoded).digest('base64url')
-  const macKey = Buffer.from(randomBytes(macKeyBytes)).toString('base64url')
+  const macKey = randomBytes(macKeyBytes)
+  const key = { pool, fingerprint, clusterId, epoch: Math.trunc(options.wall()), macKey, jwk }
   for (const [server, path] of Object.entries(folders)) {
-    const file: ServerFile = { format, pool, server, servers, fingerprint, clusterId }
-    await storageCall(path, async () => {
-      await mkdir(path, { recursive: true, mode: 0o700 })
-      await writeSynced(join(path, 'pool.key'), 0o600, { format, macKey, jwk: key.jwk })
-      const { d: _private, ...jwk } = key.jwk
-      await writeSynced(join(path, 'pool.pub.json'), 0o644, { format, pool, fingerprint, jwk })
+    await makeFolder(path, { server, servers, key }, async () => {
       await writeFirstLog(join(path, 'raft'), servers, encoded)
-      await writeSynced(join(path, 'server.json'), 0o644, file)
-      await syncFolder(path)
     })
   }
   await storageCall(folder, () => syncFolder(folder))
   return { pool, fingerprint, clusterId, folders }
+}
+
+/** Writes one data folder, `server.json` last: a folder that was not finished is none. */
+export async function makeFolder(
+  path: string,
+  of: {
+    readonly server: string
+    readonly servers: readonly string[]
+    readonly key: PoolKeyFile
+  },
+  writeLog: () => Promise<void>,
+): Promise<void> {
+  await storageCall(path, async () => {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await writeSynced(join(path, 'pool.key'), 0o600, keyFileContent(of.key))
+    await writeSynced(join(path, 'pool.pub.json'), 0o644, publicContent(of.key))
+    await writeLog()
+    await writeSynced(join(path, 'server.json'), 0o644, serverFile(of))
+    await syncFolder(path)
+  })
+}
+
+export function serverFile({ server, servers, key }: Parameters<typeof makeFolder>[1]): ServerFile {
+  const { pool, fingerprint, clusterId, epoch } = key
+  return { format, pool, server, servers, fingerprint, clusterId, epoch }
+}
+
+export interface JoinOptions {
+  /** Becomes the new server's data folder. */
+  readonly folder: string
+  readonly server: string
+  /** `pool.key` of any server of the pool. */
+  readonly keyFile: string
+}
+
+/**
+ * Makes the data folder of a server that is to join a pool. Its log is empty: it waits until an operator adds it.
+ *
+ * @throws LicdError LICD_BAD_CONFIG (name), LICD_BAD_KEY, LICD_ALREADY_INITIALISED, LICD_STORAGE
+ */
+export async function joinPool({ folder, server, keyFile }: JoinOptions): Promise<ServerFile> {
+  if (!isServerName(server)) throw new LicdError('LICD_BAD_CONFIG', badServerName(server))
+  const key = await readPoolKey(keyFile)
+  await refuseUsed(folder)
+  const of = { server, servers: [], key }
+  await makeFolder(folder, of, () => Promise.resolve())
+  return serverFile(of)
+}
+
+function badServerName(server: string): string {
+  return `Server name ${JSON.stringify(server)}: 1 to 32 of A-Z a-z 0-9 _ -, and not "any".`
 }
 
 function checkedServers({ pool, servers, settings, vendors }: InitOptions): string[] {
@@ -124,12 +153,11 @@ function checkedServers({ pool, servers, settings, vendors }: InitOptions): stri
   }
   if (!isName(pool)) wrong(`Pool name ${JSON.stringify(pool)}: 1 to 32 of A-Z a-z 0-9 _ -.`)
   for (const server of servers) {
-    if (!isServerName(server)) {
-      wrong(`Server name ${JSON.stringify(server)}: 1 to 32 of A-Z a-z 0-9 _ -, and not "any".`)
-    }
+    if (!isServerName(server)) wrong(badServerName(server))
   }
   if (new Set(servers).size !== servers.length) wrong('A server is named twice.')
-  if (servers.length < 1 || servers.length > serversMax) wrong(`1 to ${serversMax} servers.`)
+  // More voters make every commit slower and no pool safer; others may join as learners.
+  if (servers.length < 1 || servers.length > bounds.voters) wrong(`1 to ${bounds.voters} servers.`)
   if ((vendors?.length ?? 0) > bounds.vendors) wrong(`At most ${bounds.vendors} vendors.`)
   for (const { kid, publicKey, name } of vendors ?? []) {
     if (kid !== ed25519Thumbprint(publicKey)) wrong(`The key of vendor ${name} is not its own.`)
@@ -194,16 +222,21 @@ export async function openDataFolder(
   if (pool !== file.pool || server !== file.server) {
     throw new LicdError('LICD_WRONG_POOL', `${folder} is ${file.server} of pool ${file.pool}.`)
   }
-  const { macKey, poolKey } = await readPoolKey(join(folder, 'pool.key'), file.fingerprint)
+  const key = await readPoolKey(join(folder, 'pool.key'))
+  if (key.fingerprint !== file.fingerprint || key.clusterId !== file.clusterId) {
+    throw new LicdError('LICD_WRONG_POOL', `${folder}/pool.key is another pool's key.`)
+  }
+  const { macKey, jwk: poolKey } = key
   const storage = await storageCall(folder, () => openLevelStorage(join(folder, 'raft')))
   const books = fileBookStore(join(folder, 'seats.book'))
   return { ...file, folder, macKey, poolKey, storage, books }
 }
 
-async function readServerFile(folder: string): Promise<ServerFile> {
+/** Who a data folder belongs to. Throws LICD_NOT_INITIALISED, LICD_DATA_DAMAGED, LICD_STORAGE. */
+export async function readServerFile(folder: string): Promise<ServerFile> {
   const file = await readJson(join(folder, 'server.json'))
   if (file === undefined) throw new LicdError('LICD_NOT_INITIALISED', `Folder ${folder}.`)
-  const { pool, server, servers, fingerprint, clusterId } = file
+  const { pool, server, servers, fingerprint, clusterId, epoch } = file
   if (
     file.format !== format ||
     typeof pool !== 'string' ||
@@ -211,92 +244,10 @@ async function readServerFile(folder: string): Promise<ServerFile> {
     !Array.isArray(servers) ||
     !servers.every(name => typeof name === 'string') ||
     typeof fingerprint !== 'string' ||
-    typeof clusterId !== 'string'
+    typeof clusterId !== 'string' ||
+    typeof epoch !== 'number'
   ) {
     throw new LicdError('LICD_DATA_DAMAGED', `${folder}/server.json is not of format ${format}.`)
   }
-  return { format, pool, server, servers, fingerprint, clusterId }
-}
-
-async function readPoolKey(
-  path: string,
-  fingerprint: string,
-): Promise<{ macKey: Uint8Array; poolKey: Readonly<Record<string, unknown>> }> {
-  const bad = (why: string): LicdError => new LicdError('LICD_BAD_KEY', `${path}: ${why}.`)
-  const file = await readJson(path)
-  if (file === undefined) throw bad('it is missing')
-  const { mode } = await stat(path)
-  // Whoever can read it can make seats out of nothing.
-  if ((mode & 0o077) !== 0) throw bad('others may read it; chmod 600 it')
-  const { macKey: text, jwk } = file
-  if (file.format !== format || typeof text !== 'string' || !isFields(jwk)) {
-    throw bad(`it is not of format ${format}`)
-  }
-  const macKey = new Uint8Array(Buffer.from(text, 'base64url'))
-  if (macKey.length !== macKeyBytes) throw bad('its MAC key is damaged')
-  if (typeof jwk.x !== 'string' || ed25519Thumbprint(jwk.x) !== fingerprint) {
-    throw new LicdError('LICD_WRONG_POOL', `${path} is another pool's key.`)
-  }
-  return { macKey, poolKey: jwk }
-}
-
-async function readJson(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    if (isErrno(cause, 'ENOENT') || isErrno(cause, 'ENOTDIR')) return undefined
-    throw new LicdError('LICD_STORAGE', `${path}.`, { cause })
-  }
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isFields(value)) return value
-  } catch {
-    // Said below.
-  }
-  throw new LicdError('LICD_DATA_DAMAGED', `${path} is no JSON object.`)
-}
-
-async function refuseUsed(path: string): Promise<void> {
-  let names: string[]
-  try {
-    names = await readdir(path)
-  } catch (cause) {
-    if (isErrno(cause, 'ENOENT')) return
-    throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`, { cause })
-  }
-  if (names.length > 0) throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`)
-}
-
-async function writeSynced(path: string, mode: number, content: object): Promise<void> {
-  const file: FileHandle = await open(path, 'wx', mode)
-  try {
-    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await chmod(path, mode) // whatever the umask says
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}
-
-async function storageCall<T>(path: string, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (cause) {
-    if (cause instanceof RaftError || cause instanceof LicdError) throw asLicdError(cause)
-    throw new LicdError('LICD_STORAGE', `${path}.`, { cause })
-  }
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
+  return { format, pool, server, servers, fingerprint, clusterId, epoch }
 }

@@ -104,6 +104,34 @@ export function readBody(operation: ChangeOperation, fields: Fields): Read<Comma
   }
 }
 
+/** Decisions on who belongs to the pool: commands once the leader has looked whether they are wise. */
+export type MemberOperation =
+  'servers-add' | 'servers-promote' | 'servers-demote' | 'servers-remove'
+
+const rolesOf = {
+  'servers-promote': 'voter',
+  'servers-demote': 'learner',
+  'servers-remove': 'removed',
+} as const
+
+export function isMemberOperation(operation: string): operation is MemberOperation {
+  return operation === 'servers-add' || Object.hasOwn(rolesOf, operation)
+}
+
+export function readMember(
+  operation: MemberOperation,
+  { server, role = 'voter' }: Fields,
+): Read<Extract<CommandBody, { type: 'add-server' | 'set-role' }>> {
+  if (typeof server !== 'string' || !isServerName(server)) {
+    return malformed('server', 'a name of 1 to 32 of A-Z a-z 0-9 _ -, and not "any"')
+  }
+  if (operation !== 'servers-add') {
+    return take({ type: 'set-role', server, role: rolesOf[operation] })
+  }
+  if (role !== 'voter' && role !== 'learner') return malformed('role', 'voter or learner')
+  return take({ type: 'add-server', server, role })
+}
+
 function readFeature({ feature }: Fields): Read<string> {
   if (typeof feature === 'string' && isFeatureName(feature)) return take(feature)
   return malformed('feature', 'a feature id such as cad or cad@2026')

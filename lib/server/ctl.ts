@@ -9,26 +9,30 @@
  * Nothing a request holds can take the server down or change anything but by a command: each ends in an answer,
  * a coded one when it is wrong.
  */
-import { Packr } from 'msgpackr'
 import type { Bus, BusMessage, Clock, Logger, Subscription } from '../../raft/ports.ts'
-import type { Code } from '../error.ts'
 import type { CodeContent, CommandBody, VendorKey } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change, type CtlAnswers, type PoolStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
+import type { Backups } from './backup.ts'
 import {
   codeTextMax,
   isChangeOperation,
   isCommandId,
-  isFields,
+  isMemberOperation,
   isWhole,
   readBody,
   readChange,
+  readMember,
   readTimeout,
   refuse,
   type Fields,
+  type MemberOperation,
   type Refusal,
 } from './ctl-request.ts'
+import { answerTo, answerWith, decodeRequest, encodeAnswer, type Answer } from './ctl-wire.ts'
+import type { Membership } from './membership.ts'
 import type { Outcome, SeatService } from './parts.ts'
 
 /** Requests being answered at a time. Beyond it one is answered LICD_TOO_BUSY. */
@@ -73,9 +77,11 @@ export interface CtlOptions {
   readonly withdraw: (id: string) => boolean
   readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
   readonly verifyCode: VerifyCode
+  readonly membership: Pick<Membership, 'refusal'>
+  readonly members: () => CtlAnswers['servers']
+  readonly backups: Pick<Backups, 'open' | 'read'>
 }
 
-type Answer = (Refusal & { readonly ok: false }) | { readonly ok: true; readonly data: object }
 type Done = (answer: Answer) => void
 
 interface Request {
@@ -84,16 +90,8 @@ interface Request {
   readonly message: BusMessage
 }
 
-function answerWith<Operation extends keyof CtlAnswers>(
-  _operation: Operation,
-  data: CtlAnswers[Operation],
-): Answer {
-  return { ok: true, data }
-}
-
 export class Ctl {
   readonly #options: CtlOptions
-  readonly #packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
   #subscriptions: Subscription[] = []
   #underWay = 0
   #verifying = 0
@@ -129,7 +127,7 @@ export class Ctl {
       answer(refuse('LICD_TOO_LARGE', `${message.data.length} bytes.`))
       return
     }
-    const fields = this.#decode(message.data, isJson)
+    const fields = decodeRequest(message.data, isJson)
     if (fields === undefined) {
       answer(refuse('LICD_BAD_REQUEST', `The request is no ${isJson ? 'JSON' : 'msgpack'} object.`))
       return
@@ -150,6 +148,7 @@ export class Ctl {
   }
 
   #dispatch({ operation, fields, message }: Request, done: Done): void {
+    if (isMemberOperation(operation)) return this.#decide(operation, fields, message, done)
     if (isChangeOperation(operation)) {
       const change = readChange(fields)
       if (!change.ok) return done(change)
@@ -174,6 +173,12 @@ export class Ctl {
         return this.#addCode(fields, done)
       case 'transfer-leader':
         return this.#transfer(fields, message, done)
+      case 'servers':
+        return this.#afterBarrier(() => done(answerWith('servers', this.#options.members())))
+      case 'snapshot-open':
+        return this.#afterBarrier(caughtUp => this.#options.backups.open(caughtUp, done))
+      case 'snapshot-read':
+        return this.#options.backups.read(fields, done)
       default:
         return done(
           refuse('LICD_BAD_REQUEST', `There is no operation ${JSON.stringify(operation)}.`),
@@ -205,6 +210,42 @@ export class Ctl {
         done(answerTo(outcome, extra))
       })
     })
+  }
+
+  /** Who belongs to the pool. The leader alone can tell whether a change is wise now (`Membership.refusal`). */
+  #decide(operation: MemberOperation, fields: Fields, message: BusMessage, done: Done): void {
+    const { leader, server, ledger, membership } = this.#options
+    const change = readChange(fields)
+    if (!change.ok) return done(change)
+    const body = readMember(operation, fields)
+    if (!body.ok) return done(body)
+    const current = leader()
+    if (current === undefined) return done(noMajority)
+    if (current !== server) return this.#passOn(operation, current, message, done)
+    const { state } = ledger()
+    // A repeated command is told what it was told before, whatever would be wise now.
+    const isKnown = state.results.has(change.value.id)
+    const refusal = isKnown ? undefined : membership.refusal(body.value)
+    if (refusal !== undefined) return done({ ok: false, ...refusal })
+    const role = state.servers.get(body.value.server)?.role
+    const unchanged = body.value.type === 'add-server' ? isMember(role) : role === body.value.role
+    return this.#commit(change.value, body.value, done, isKnown ? {} : { unchanged })
+  }
+
+  /** Only the leader can do it: it gets the request as it came, and answers it. */
+  #passOn(operation: string, leader: string, message: BusMessage, done: Done): void {
+    const { bus, subjects, server } = this.#options
+    const { reply } = message
+    if (reply === undefined || message.header(forwardedHeader) !== undefined) {
+      return done(refuse('LICD_NO_LEADER', 'The leader is just changing.'))
+    }
+    const type = message.header('Content-Type')
+    const headers = {
+      [forwardedHeader]: server,
+      ...(type === undefined ? {} : { 'Content-Type': type }),
+    }
+    bus.publish(subjects.ctlAt(operation, leader), message.data, { reply, headers })
+    return done(passedOn)
   }
 
   #addCode(fields: Fields, done: Done): void {
@@ -279,7 +320,7 @@ export class Ctl {
   }
 
   #transfer(fields: Fields, message: BusMessage, done: Done): void {
-    const { bus, subjects, server, leader, ledger } = this.#options
+    const { server, leader, ledger } = this.#options
     const timeout = readTimeout(fields)
     if (!timeout.ok) return done(timeout)
     const { to } = fields
@@ -288,23 +329,10 @@ export class Ctl {
     }
     const current = leader()
     if (current === undefined) return done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
-    if (current !== server) {
-      // Only the leader can give its office away: it gets the request as it came, and answers it.
-      const { reply } = message
-      if (reply === undefined || message.header(forwardedHeader) !== undefined) {
-        return done(refuse('LICD_NO_LEADER', 'The leader is just changing.'))
-      }
-      const type = message.header('Content-Type')
-      const headers = {
-        [forwardedHeader]: server,
-        ...(type === undefined ? {} : { 'Content-Type': type }),
-      }
-      bus.publish(subjects.ctlAt('transfer-leader', current), message.data, { reply, headers })
-      return done(passedOn)
-    }
+    if (current !== server) return this.#passOn('transfer-leader', current, message, done)
     if (to === server) return done(answerWith('transfer-leader', { leader: server }))
     return this.#options.transfer(to, problem => {
-      if (problem !== undefined) done(refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`))
+      if (problem !== undefined) done(transferRefusal(problem))
       else this.#awaitLeader(timeout.value, done)
     })
   }
@@ -334,25 +362,10 @@ export class Ctl {
     return barrier(finish)
   }
 
-  #decode(data: Uint8Array, isJson: boolean): Fields | undefined {
-    if (data.length === 0) return {}
-    try {
-      const value: unknown = isJson
-        ? JSON.parse(new TextDecoder().decode(data))
-        : this.#packr.unpack(data)
-      return isFields(value) ? value : undefined
-    } catch {
-      return undefined
-    }
-  }
-
   #reply(reply: string, isJson: boolean, answer: Answer): void {
     if (answer === passedOn) return
     const { bus, server } = this.#options
-    const encode = (given: Answer): Uint8Array => {
-      const body = given.ok ? { ok: true, server, ...given.data } : { ...given, server }
-      return isJson ? new TextEncoder().encode(JSON.stringify(body)) : this.#packr.pack(body)
-    }
+    const encode = (given: Answer) => encodeAnswer(given, server, isJson)
     const headers = isJson ? { headers: { 'Content-Type': 'application/json' } } : {}
     const data = encode(answer)
     const fits = data.length <= bus.maxPayload
@@ -364,16 +377,18 @@ export class Ctl {
 /** The answer comes from another server. */
 const passedOn: Answer = { ok: true, data: {} }
 
-function answerTo(outcome: Outcome, extra: object): Answer {
-  switch (outcome.type) {
-    case 'applied': {
-      const { result, duplicate } = outcome
-      if (!result.ok) return refuse(result.code, result.detail ?? '')
-      return { ok: true, data: { revision: result.revision, duplicate, ...extra } }
-    }
-    case 'expired':
-      return refuse('LICD_DEADLINE' satisfies Code, 'Nothing was changed.')
-    case 'rejected':
-      return refuse('LICD_TOO_BUSY', 'The server has as many commands under way as it may.')
-  }
+const noMajority = refuse(
+  'LICD_NO_LEADER',
+  'Nothing was changed: that takes a majority of the voters. If it is lost for good, see `licd recover`.',
+)
+
+function isMember(role: ServerRole | undefined): boolean {
+  return role !== undefined && role !== 'removed'
+}
+
+function transferRefusal(problem: string): Answer {
+  if (problem === 'no-target') return refuse('LICD_NO_TARGET', 'The leader stays.')
+  if (problem === 'busy') return refuse('LICD_TOO_BUSY', 'The office is being handed over already.')
+  if (problem === 'not-leader') return refuse('LICD_NO_LEADER', 'The leader is just changing.')
+  return refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`)
 }

@@ -73,9 +73,16 @@ export class Hello {
     if (!this.#isCurrent(bootId)) return
     this.#options.barrier(caughtUp => {
       if (!this.#isCurrent(bootId)) return
-      if (caughtUp && this.#options.state().pool !== '') this.#sayHello(bootId)
+      if (caughtUp && this.#isAwaited()) this.#sayHello(bootId)
       else this.#later(() => this.#catchUp(bootId))
     })
+  }
+
+  /** A pool that is held serves nobody yet (R11); a server that was removed, or is not added yet, waits. */
+  #isAwaited(): boolean {
+    const { servers, tick, heldUntil } = this.#options.state()
+    const role = servers.get(this.#options.server)?.role
+    return tick >= heldUntil && role !== undefined && role !== 'removed'
   }
 
   #sayHello(bootId: string): void {

@@ -70,6 +70,11 @@ export class LedgerMachine implements StateMachine {
     return slices(this.#ledger.snapshotRows())
   }
 
+  /** The same for an operator, beside one that Raft takes. */
+  backup(): Iterator<Uint8Array> {
+    return slices(this.#ledger.snapshotRows('backup'))
+  }
+
   restore({ index }: { readonly index: number }): Restoration {
     const restoring = Ledger.restoring()
     return {
@@ -104,7 +109,7 @@ function* slices(rows: Iterator<Row>): Generator<Uint8Array, void> {
   }
 }
 
-function* rowsOf(data: Uint8Array): Generator<Row> {
+export function* rowsOf(data: Uint8Array): Generator<Row> {
   const slice: unknown = unpack(data)
   // Raft has checked the bytes; what does not fit here was written by another version.
   assert(isList(slice) && slice[0] === sliceVersion, 'a snapshot of another version')

@@ -9,7 +9,10 @@
 import type { Bus, Clock, Logger, Random, Subscription } from '../../raft/ports.ts'
 import {
   startNode,
+  type ChangeOutcome,
+  type ConfigurationChange,
   type NodeStatus,
+  type Peer,
   type RaftError,
   type RaftNode,
   type RaftSettings,
@@ -37,6 +40,8 @@ export interface ReplicaHooks {
   tellSnapshot(index: number): void
   /** The office was taken or left. */
   officeChanged(isLeader: boolean): void
+  /** Something of the node's status changed. */
+  statusChanged(status: NodeStatus): void
   /** There is a leader: another, or the same in another term. */
   leaderFound(): void
   unreachable(peer: string): void
@@ -189,6 +194,24 @@ export class Replica {
     this.#node?.readIndex(({ ok }) => finish(ok))
   }
 
+  /** Whether the node has read its disk: before that its status tells nothing. */
+  probe(done: (isLoaded: boolean) => void): void {
+    this.#node?.readIndex(outcome => done(outcome.ok || outcome.reason !== 'stopped'))
+  }
+
+  get peers(): readonly Peer[] {
+    return this.#node?.peers ?? []
+  }
+
+  /** The ledger of this moment as slices of a snapshot, while changes go on. */
+  backup(): Iterator<Uint8Array> {
+    return this.#machine.backup()
+  }
+
+  changeConfiguration(change: ConfigurationChange, done: (outcome: ChangeOutcome) => void): void {
+    this.#node?.changeConfiguration(change, done)
+  }
+
   transferLeadership(to: string | undefined, done: (problem: string | undefined) => void): void {
     this.#node?.transferLeadership(to, outcome => done(outcome.ok ? undefined : outcome.reason))
   }
@@ -225,9 +248,10 @@ export class Replica {
     this.#node?.propose(data, ({ outcome }) => done(outcome === 'committed'))
   }
 
-  #statusChanged({ role, term, leader }: NodeStatus): void {
+  #statusChanged(status: NodeStatus): void {
     if (this.#closed) return
     const { server, hooks } = this.#options
+    const { role, term, leader } = status
     const leads = role === 'leader'
     // One that was elected and has not yet applied all of the log cannot take anything on.
     const known = leads ? server : leader === server ? undefined : leader
@@ -245,9 +269,11 @@ export class Replica {
       this.#ticker.takeOffice()
       hooks.officeChanged(true)
     }
-    if (!isNews || known === undefined) return
-    this.#submitter.leaderChanged()
-    hooks.leaderFound()
+    if (isNews && known !== undefined) {
+      this.#submitter.leaderChanged()
+      hooks.leaderFound()
+    }
+    hooks.statusChanged(status)
   }
 
   #applied(index: number, { id, body, by }: Command, applied: Applied): void {

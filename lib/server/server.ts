@@ -15,13 +15,15 @@ import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
+import type { Standing } from './admission.ts'
 import type { BookStore, HandedOver } from './book-file.ts'
-import { Ctl, type VerifyCode } from './ctl.ts'
+import type { VerifyCode } from './ctl.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
 import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
 import type { Incarnation } from './hello.ts'
+import { Operators } from './operators.ts'
 import type { Host, Outcome, SeatService } from './parts.ts'
 import { Replica } from './replica.ts'
 import { poolStatus } from './status.ts'
@@ -34,6 +36,8 @@ export interface ServerIdentity {
   /** Of the pool's key; the ledger must hold the same. */
   readonly fingerprint: string
   readonly clusterId: string
+  /** Grows when the pool is restored or recovered: servers of an earlier one must not serve beside it. */
+  readonly epoch?: number
   /** The pool's MAC key for tokens, 32 bytes. */
   readonly macKey: Uint8Array
 }
@@ -57,6 +61,8 @@ export interface LicenseServerOptions {
   readonly onFatal: (error: LicdError) => void
   /** It may grant: it has a lease, the first one or one after a time without. */
   readonly onServing?: (incarnation: number) => void
+  /** Whether the pool knows it: a new server waits until an operator adds it. */
+  readonly onStanding?: (standing: Standing) => void
 }
 
 /** Giving back may take a commit or two; a pool without a leader must not keep a server from stopping. */
@@ -77,7 +83,7 @@ export class LicenseServer implements Host {
   readonly #replica: Replica
   readonly #tenure: Tenure
   readonly #events: Events
-  readonly #ctl: Ctl
+  readonly #operators: Operators
   readonly #watch: DuplicateWatch
   #book: HandedOver | undefined
   #startedAt = 0
@@ -107,7 +113,7 @@ export class LicenseServer implements Host {
       incarnation: () => this.incarnation,
       inUse: feature => this.service.inUse(feature),
     })
-    this.#ctl = this.#makeCtl()
+    this.#operators = this.#makeOperators()
     this.#watch = new DuplicateWatch({
       bus,
       clock,
@@ -203,7 +209,7 @@ export class LicenseServer implements Host {
     const wasNew = this.#state === 'new'
     this.#state = 'stopping'
     if (!wasNew) this.#events.server('stopping')
-    this.#ctl.stop()
+    this.#operators.stop()
     this.#tenure.retire()
     if (this.incarnation === 0) {
       this.#leave()
@@ -242,7 +248,7 @@ export class LicenseServer implements Host {
       this.#fail(asLicdError(cause))
       return
     }
-    this.#ctl.start()
+    this.#operators.start()
     this.#tenure.start()
   }
 
@@ -273,7 +279,7 @@ export class LicenseServer implements Host {
   #leave(): void {
     if (this.#state === 'leaving' || this.#state === 'stopped') return
     this.#state = 'leaving'
-    this.#ctl.stop()
+    this.#operators.close()
     this.#tenure.close()
     this.#watch.close()
     this.#replica.stop(() =>
@@ -304,6 +310,7 @@ export class LicenseServer implements Host {
           if (this.incarnation > 0) this.service.applied(applied)
         },
         tell: (applied, by) => {
+          this.#operators.applied(applied, by)
           const { changed, duplicate } = applied
           // Before it serves it catches up: what it applies then is old news.
           const isNews = this.incarnation > 0 && !duplicate
@@ -312,11 +319,13 @@ export class LicenseServer implements Host {
         adoptSnapshot: () => {
           this.#tenure.adoptSnapshot()
           if (this.incarnation > 0) this.service.installed()
+          this.#operators.installed()
         },
         tellSnapshot: index => {
           if (this.incarnation > 0) this.#events.installed(index)
         },
         officeChanged: isLeader => this.#events.server(isLeader ? 'leader' : 'follower'),
+        statusChanged: status => this.#operators.statusChanged(status),
         leaderFound: () => this.#tenure.leaderFound(),
         unreachable: peer => this.#events.gone(peer),
         failed: error => this.#fail(asLicdError(error)),
@@ -357,26 +366,24 @@ export class LicenseServer implements Host {
     })
   }
 
-  #makeCtl(): Ctl {
-    const replica = this.#replica
-    return new Ctl({
-      server: this.server,
+  #makeOperators(): Operators {
+    const { onStanding } = this.#options
+    return new Operators({
+      identity: this.#options.identity,
       subjects: this.subjects,
       bus: this.bus,
       clock: this.clock,
+      random: this.random,
       log: this.log,
-      ledger: () => this.ledger,
-      leader: () => this.leader,
+      replica: this.#replica,
+      service: () => this.service,
+      incarnation: () => this.incarnation,
       status: () => this.status(),
-      seats: options => this.service.seats(options),
-      barrier: done => replica.barrier(done),
-      submit: ({ id, by, deadlineTicks }, body, done) => {
-        const deadline = deadlineOf(this.ledger.state, deadlineTicks)
-        replica.submitter.submit({ id, by, deadline, body }, done)
-      },
-      withdraw: id => replica.submitter.withdraw(id),
-      transfer: (to, done) => replica.transferLeadership(to, done),
+      isRunning: () => this.#state === 'running',
       verifyCode: this.#options.verifyCode,
+      beginAnew: () => this.#tenure.beginAnew(),
+      ...(onStanding === undefined ? {} : { onStanding }),
+      removed: () => this.#fail(new LicdError('LICD_SERVER_REMOVED', `Server ${this.server}.`)),
     })
   }
 }

@@ -36,6 +36,7 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     settings: state.settings,
     tickAgeMs: viewer.tickAgeMs,
     leaseLeftMs: viewer.leaseLeftMs,
+    ...(state.heldUntil > state.tick ? { heldTicks: state.heldUntil - state.tick } : {}),
     hash: viewer.hash,
     servers: sortedKeys(state.servers).flatMap(name => {
       const record = state.servers.get(name)

@@ -117,6 +117,11 @@ export class Tenure {
     this.#lease.end()
   }
 
+  /** Gives the present run up for a new one, with an empty book. */
+  beginAnew(): void {
+    if (this.#incarnation > 0) this.#end()
+  }
+
   /** A new leader cannot know this server yet. */
   leaderFound(): void {
     this.#keepalives.now()

@@ -1,0 +1,91 @@
+/**
+ * Files of a data folder, written so that they are there after a crash, and read with errors that say what to do.
+ */
+import { chmod, open, readFile, readdir, rename, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { RaftError } from '../raft/index.ts'
+import { LicdError } from './error.ts'
+import { isFields } from './server/ctl-request.ts'
+import { asLicdError } from './server/fatal.ts'
+
+/** Refuses a folder that holds anything. Throws LICD_ALREADY_INITIALISED. */
+export async function refuseUsed(path: string): Promise<void> {
+  let names: string[]
+  try {
+    names = await readdir(path)
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return
+    throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`, { cause })
+  }
+  if (names.length > 0) throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`)
+}
+
+/** A new file: one that is there already is an error. */
+export async function writeSynced(path: string, mode: number, content: object): Promise<void> {
+  const file: FileHandle = await open(path, 'wx', mode)
+  try {
+    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await chmod(path, mode) // whatever the umask says
+}
+
+/** In the place of what is there: the old content or the new, never a part. */
+export async function replaceSynced(path: string, mode: number, content: object): Promise<void> {
+  const draft = `${path}.new`
+  const file: FileHandle = await open(draft, 'w', mode)
+  try {
+    await file.chmod(mode)
+    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(draft, path)
+  await syncFolder(dirname(path))
+}
+
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** Runs what touches the disk; what it throws becomes a LicdError, LICD_STORAGE where it is nothing better known. */
+export async function storageCall<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (cause) {
+    if (cause instanceof RaftError || cause instanceof LicdError) throw asLicdError(cause)
+    throw new LicdError('LICD_STORAGE', `${path}.`, { cause })
+  }
+}
+
+/** `undefined` when there is no such file. Throws LICD_STORAGE, LICD_DATA_DAMAGED. */
+export async function readJson(
+  path: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT') || isErrno(cause, 'ENOTDIR')) return undefined
+    throw new LicdError('LICD_STORAGE', `${path}.`, { cause })
+  }
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isFields(value)) return value
+  } catch {
+    // Said below.
+  }
+  throw new LicdError('LICD_DATA_DAMAGED', `${path} is no JSON object.`)
+}
+
+export function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

@@ -1,0 +1,84 @@
+/**
+ * The pool's secret: `pool.key`, in each server's folder, and what an operator hands to the host of a new one.
+ *
+ * It holds the MAC key of tokens, the pool's key pair, and what says which pool it is: with it, and nothing else, a
+ * new server can be made. So whoever has it can make seats out of nothing: it is for the owner's eyes alone.
+ */
+import { generateKeyPairSync } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { LicdError } from './error.ts'
+import { readJson } from './folder.ts'
+import { isName } from './protocol/subject.ts'
+import { ed25519Thumbprint, isFields } from './server/ctl-request.ts'
+
+export const keyFormat = 1
+export const macKeyBytes = 32
+
+/** An Ed25519 key pair as a private JWK, with the thumbprint of its public half. */
+export interface PoolKey {
+  readonly jwk: {
+    readonly kty: 'OKP'
+    readonly crv: 'Ed25519'
+    readonly x: string
+    readonly d: string
+  }
+  readonly fingerprint: string
+}
+
+/** Which pool a folder, a key or a snapshot is of, and since when it is that pool. */
+export interface PoolIdentity {
+  readonly pool: string
+  /** Of the pool's key pair: stays for good, license codes are made out to it. */
+  readonly fingerprint: string
+  /** Tells this pool's messages from those of any other, its own past included. */
+  readonly clusterId: string
+  /** Grows whenever the pool begins anew (restored or recovered). */
+  readonly epoch: number
+}
+
+export interface PoolKeyFile extends PoolIdentity {
+  readonly macKey: Uint8Array
+  readonly jwk: Readonly<Record<string, unknown>>
+}
+
+export function generatePoolKey(): PoolKey {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const { x, d } = privateKey.export({ format: 'jwk' })
+  if (x === undefined || d === undefined) throw new LicdError('LICD_INTERNAL', 'No key was made.')
+  return { jwk: { kty: 'OKP', crv: 'Ed25519', x, d }, fingerprint: ed25519Thumbprint(x) }
+}
+
+/** What `pool.key` holds. */
+export function keyFileContent({ macKey, jwk, ...identity }: PoolKeyFile): object {
+  const { pool, fingerprint, clusterId, epoch } = identity
+  const text = Buffer.from(macKey).toString('base64url')
+  return { format: keyFormat, pool, fingerprint, clusterId, epoch, macKey: text, jwk }
+}
+
+/** What `pool.pub.json` holds, for vendors. */
+export function publicContent({ pool, fingerprint, jwk }: PoolKeyFile): object {
+  const { d: _private, ...rest } = jwk
+  return { format: keyFormat, pool, fingerprint, jwk: rest }
+}
+
+/** @throws LicdError LICD_BAD_KEY, LICD_STORAGE */
+export async function readPoolKey(path: string): Promise<PoolKeyFile> {
+  const bad = (why: string): LicdError => new LicdError('LICD_BAD_KEY', `${path}: ${why}.`)
+  const file = await readJson(path)
+  if (file === undefined) throw bad('it is missing')
+  const { mode } = await stat(path)
+  // Whoever can read it can make seats out of nothing.
+  if ((mode & 0o077) !== 0) throw bad('others may read it; chmod 600 it')
+  const { macKey: text, jwk, pool, fingerprint, clusterId, epoch } = file
+  if (file.format !== keyFormat || typeof text !== 'string' || !isFields(jwk)) {
+    throw bad(`it is not of format ${keyFormat}`)
+  }
+  const isOfPool = typeof pool === 'string' && isName(pool) && typeof clusterId === 'string'
+  if (!isOfPool || typeof epoch !== 'number') throw bad('it does not say which pool it is of')
+  const macKey = new Uint8Array(Buffer.from(text, 'base64url'))
+  if (macKey.length !== macKeyBytes) throw bad('its MAC key is damaged')
+  if (typeof jwk.x !== 'string' || ed25519Thumbprint(jwk.x) !== fingerprint) {
+    throw bad('its key pair is damaged')
+  }
+  return { pool, fingerprint: ed25519Thumbprint(jwk.x), clusterId, epoch, macKey, jwk }
+}

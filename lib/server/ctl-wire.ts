@@ -1,0 +1,51 @@
+/**
+ * Operators' requests and answers as bytes: msgpack maps, or JSON where the request says so.
+ */
+import { Packr } from 'msgpackr'
+import type { Code } from '../error.ts'
+import type { CtlAnswers } from '../protocol/ctl.ts'
+import { isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
+import type { Outcome } from './parts.ts'
+
+export type Answer =
+  (Refusal & { readonly ok: false }) | { readonly ok: true; readonly data: object }
+
+const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
+
+/** `undefined` for what is no map. No bytes at all are an empty one. */
+export function decodeRequest(data: Uint8Array, isJson: boolean): Fields | undefined {
+  if (data.length === 0) return {}
+  try {
+    const value: unknown = isJson ? JSON.parse(new TextDecoder().decode(data)) : packr.unpack(data)
+    return isFields(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function encodeAnswer(answer: Answer, server: string, isJson: boolean): Uint8Array {
+  const body = answer.ok ? { ok: true, server, ...answer.data } : { ...answer, server }
+  return isJson ? new TextEncoder().encode(JSON.stringify(body)) : packr.pack(body)
+}
+
+export function answerWith<Operation extends keyof CtlAnswers>(
+  _operation: Operation,
+  data: CtlAnswers[Operation],
+): Answer {
+  return { ok: true, data }
+}
+
+/** What became of a change, and `extra` when it was made. */
+export function answerTo(outcome: Outcome, extra: object): Answer {
+  switch (outcome.type) {
+    case 'applied': {
+      const { result, duplicate } = outcome
+      if (!result.ok) return refuse(result.code, result.detail ?? '')
+      return { ok: true, data: { revision: result.revision, duplicate, ...extra } }
+    }
+    case 'expired':
+      return refuse('LICD_DEADLINE' satisfies Code, 'Nothing was changed.')
+    case 'rejected':
+      return refuse('LICD_TOO_BUSY', 'The server has as many commands under way as it may.')
+  }
+}
