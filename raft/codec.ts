@@ -114,7 +114,7 @@ function fieldsOf(message: Message): readonly unknown[] {
     case 'appendEntriesReply':
       return [message.round, word(message.untrusted), ...resultFields(message.result)]
     case 'heartbeat':
-      return [message.leaderCommit, message.round]
+      return [message.leaderCommit, message.commitTerm, message.round]
     case 'heartbeatReply':
       return [message.round, word(message.untrusted), message.lastLogIndex]
     case 'installSnapshot':
@@ -241,9 +241,10 @@ function appendEntriesReplyOf(
 }
 
 function heartbeatOf(head: Head, fields: readonly unknown[]): Message | undefined {
-  const [leaderCommit, round] = fields
-  if (fields.length !== 2 || !isCount(leaderCommit) || !isCount(round)) return undefined
-  return { type: 'heartbeat', ...head, leaderCommit, round }
+  const [leaderCommit, commitTerm, round] = fields
+  if (fields.length !== 3 || !isCount(leaderCommit) || !isCount(round)) return undefined
+  if (!isCount(commitTerm)) return undefined
+  return { type: 'heartbeat', ...head, leaderCommit, commitTerm, round }
 }
 
 function heartbeatReplyOf(head: Head, fields: readonly unknown[]): Message | undefined {

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict'
 import type { AppendEntries, Heartbeat, Message } from './message.ts'
 import { hearLeader } from './roles.ts'
 import type { State } from './state.ts'
-import { candour, learn, matchedIndex } from './trust.ts'
+import { candour, learn } from './trust.ts'
 
 export function onAppendEntries(state: State, message: AppendEntries): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
@@ -66,8 +66,9 @@ function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: Append
 export function onHeartbeat(state: State, message: Heartbeat): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
   hearLeader(state, message.from, message.term, message.round)
-  // The sender knows that this much matches; less may be left of it only on a damaged disk.
-  state.commitTo(Math.min(message.leaderCommit, state.log.lastIndex, matchedIndex(state)))
+  const { leaderCommit, commitTerm } = message
+  // An entry of that index and term is that very entry, with the same history (5.3).
+  if (state.log.termAt(leaderCommit) === commitTerm) state.commitTo(leaderCommit)
   learn(state, 0)
   if (message.round > 0) sendHeartbeatReply(state, message.from, message.round)
 }

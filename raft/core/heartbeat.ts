@@ -22,9 +22,12 @@ export function broadcastHeartbeat(state: State, leadership: Leadership): void {
 
 /** Round 0 wants no answer: it only carries the commit index. */
 export function sendHeartbeat(state: State, progress: Progress, round: number): void {
-  const leaderCommit = Math.min(state.commitIndex, progress.matchIndex)
-  progress.toldCommit = Math.max(progress.toldCommit, leaderCommit)
-  state.send({ type: 'heartbeat', ...state.envelope(progress.id), leaderCommit, round })
+  const { commitIndex: leaderCommit, log } = state
+  const commitTerm = log.termAt(leaderCommit)
+  assert(commitTerm !== undefined, 'what is committed is there')
+  progress.toldCommit = Math.max(progress.toldCommit, Math.min(leaderCommit, progress.matchIndex))
+  const body = { leaderCommit, commitTerm, round }
+  state.send({ type: 'heartbeat', ...state.envelope(progress.id), ...body })
 }
 
 function beginRound({ now, settings }: State, leadership: Leadership): void {

@@ -17,7 +17,7 @@ export interface Leadership {
   /** When some of the rounds began, ascending; bounded by age. */
   roundTimes: RoundTime[]
   sinceHeartbeat: number
-  /** A quorum has 2T from here to be heard: from the election, or from the last stall of the process. */
+  /** A quorum has 2T from here to be heard: from the election, the last stall of the process or change of voters. */
   graceFrom: number
   readWaiting: ReadRequest[]
   readBatch: ReadBatch | undefined

@@ -104,8 +104,9 @@ export interface AppendEntriesReply extends Envelope, Candour {
 
 export interface Heartbeat extends Envelope {
   readonly type: 'heartbeat'
-  /** min(commitIndex, matchIndex of the receiver): never beyond what the receiver is known to have. */
   readonly leaderCommit: number
+  /** Of the entry at `leaderCommit`: whoever has it has everything before it as well (log matching, 5.3). */
+  readonly commitTerm: number
   /** 0 wants no answer: the message only carries `leaderCommit`. */
   readonly round: number
 }

@@ -43,6 +43,11 @@ export interface Sending {
   movedAt: number
 }
 
+export interface Proof {
+  readonly round: number
+  readonly index: number
+}
+
 export class Progress {
   readonly id: string
   matchIndex = 0
@@ -62,8 +67,9 @@ export class Progress {
   teachKey: number | undefined
   /** Answers to earlier rounds were given before it lost its log. */
   since = 0
-  /** Answers to this round and later ones must show a log up to this index. */
-  proven: { readonly round: number; readonly index: number } = { round: 0, index: 0 }
+  /** Answers to this round and later ones must show a log up to this index; and this is for rounds to come. */
+  proven: Proof = { round: 0, index: 0 }
+  nextProof: Proof = { round: 0, index: 0 }
 
   constructor(id: string, nextIndex: number, heardAt: number) {
     this.id = id
@@ -87,7 +93,7 @@ export class Progress {
     this.ackedRound = 0
     this.ackedAt = -Infinity
     this.since = since
-    this.proven = { round: since, index: 0 }
+    this.proven = this.nextProof = { round: since, index: 0 }
     this.probe(nextIndex)
   }
 

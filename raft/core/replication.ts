@@ -63,17 +63,13 @@ export function onAppendEntriesReply(state: State, message: AppendEntriesReply):
     } else progress.matched(result.matchIndex)
     return
   }
-  if (result.rejectedIndex <= progress.proven.index) {
-    const lastLogIndex = result.rejectedIndex - 1
-    if (showsLoss(state, progress, { round, lastLogIndex })) return
-  }
+  const { rejectedIndex } = result
+  if (showsLoss(state, progress, { round, lastLogIndex: rejectedIndex - 1 })) return
   const { mode } = progress
-  const isNews =
-    (mode.kind === 'probe' && result.rejectedIndex === progress.nextIndex - 1) ||
-    (mode.kind === 'replicate' && result.rejectedIndex > progress.matchIndex)
-  if (!isNews) return
+  const isNews = mode.kind === 'replicate' || rejectedIndex === progress.nextIndex - 1
+  if (mode.kind === 'snapshot' || !isNews || rejectedIndex <= progress.matchIndex) return
   const hint = state.log.lastWithTermAtMost(result.hintTerm, result.hintIndex)
-  progress.probe(Math.min(result.rejectedIndex, hint + 1))
+  progress.probe(Math.min(rejectedIndex, hint + 1))
 }
 
 export function onHeartbeatReply(state: State, message: HeartbeatReply): void {

@@ -54,11 +54,6 @@ function lessonOf(state: State): Lesson {
   return state.lesson
 }
 
-/** Up to where the log matches the leader's, for what a heartbeat says: that leader may still mean the log that was. */
-export function matchedIndex(state: State): number {
-  return state.trust.kind === 'full' ? state.log.lastIndex : lessonOf(state).matched
-}
-
 /** Asks the leader for the target, and again every T/2 until it answers. */
 export function attend(state: State): void {
   const { trust, leader, now, settings, log } = state
@@ -164,10 +159,13 @@ export function showsLoss(
   progress: Progress,
   answer: { readonly round: number; readonly lastLogIndex: number },
 ): boolean {
-  const { proven } = progress
-  if (answer.round < proven.round) return false
-  if (answer.lastLogIndex >= proven.index) {
-    progress.proven = { round: nextRound(state), index: progress.matchIndex }
+  const { proven, nextProof } = progress
+  const proof = answer.round >= nextProof.round ? nextProof : proven
+  if (answer.round < proof.round) return false
+  if (answer.lastLogIndex >= proof.index) {
+    progress.proven = proof
+    if (proof !== nextProof) return false
+    progress.nextProof = { round: nextRound(state), index: progress.matchIndex }
     return false
   }
   startOver(state, progress, answer.lastLogIndex)

@@ -126,11 +126,11 @@ export const replicationMutants: readonly Mutant[] = [
   },
   {
     name: 'heartbeat-commits-beyond-match',
-    doc: 'A heartbeat commits on a follower what the leader has not seen it store.',
+    doc: 'A heartbeat commits on a follower what it has at an index, not what matches.',
     ids: ['R7', 'R11'],
-    file: 'raft/core/heartbeat.js',
-    find: 'Math.min(state.commitIndex, progress.matchIndex)',
-    put: 'state.commitIndex',
+    file: 'raft/core/follower.js',
+    find: 'state.log.termAt(leaderCommit) === commitTerm',
+    put: 'leaderCommit <= state.log.lastIndex',
     by,
   },
   {

@@ -88,7 +88,12 @@ const body = fc.oneof(
     { type: type('appendEntriesReply'), round: count, untrusted, result },
     { requiredKeys: ['type', 'round', 'result'] },
   ),
-  fc.record({ type: type('heartbeat'), leaderCommit: count, round: count }),
+  fc.record({
+    type: type('heartbeat'),
+    leaderCommit: count,
+    commitTerm: count,
+    round: count,
+  }),
   fc.record(
     { type: type('heartbeatReply'), round: count, untrusted, lastLogIndex: count },
     { requiredKeys: ['type', 'round', 'lastLogIndex'] },
@@ -207,7 +212,7 @@ t.test('garbage is never a message, and never throws', async t => {
 })
 
 t.test('one wrong field makes it no message', async t => {
-  const valid = [1, 7, 'a', 'b', 9, 7, 5, 10, 20]
+  const valid = [1, 7, 'a', 'b', 9, 7, 5, 10, 4, 20]
   t.type(decodeMessage(sealed(valid)), 'object', 'a heartbeat')
   const wrong: unknown[] = [-1, 0.5, NaN, 2 ** 48, 2n ** 60n, 'x', null, [], {}, true, new Date(0)]
   for (let place = 0; place < valid.length; place++) {

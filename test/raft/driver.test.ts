@@ -280,6 +280,7 @@ t.test('malformed and foreign messages are counted and change nothing', async t 
     to: leader.id,
     term: term + 10,
     leaderCommit: 0,
+    commitTerm: 0,
     round: 1,
   } as const
   world.inject(subject, new Uint8Array())

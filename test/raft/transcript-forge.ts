@@ -10,7 +10,7 @@ const fields: Readonly<Record<string, Readonly<Record<string, number | boolean>>
   preVoteReply: { nextTerm: 0, voteGranted: true },
   requestVote: { lastLogIndex: 0, lastLogTerm: 0, transfer: false },
   requestVoteReply: { voteGranted: true },
-  heartbeat: { leaderCommit: 0, round: 1 },
+  heartbeat: { leaderCommit: 0, commitTerm: 0, round: 1 },
   heartbeatReply: { lastLogIndex: 0, round: 1 },
   readIndex: { key: 1 },
   readIndexReply: { key: 1, index: 0 },

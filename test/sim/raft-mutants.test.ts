@@ -109,9 +109,9 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a heartbeat commits beyond what matched',
-    file: 'heartbeat',
-    find: 'Math.min(state.commitIndex, progress.matchIndex)',
-    put: 'state.commitIndex',
+    file: 'follower',
+    find: 'state.log.termAt(leaderCommit) === commitTerm',
+    put: 'leaderCommit <= state.log.lastIndex',
   },
   {
     name: 'half of an even number is a majority (hashicorp 163a55f)',

@@ -57,6 +57,8 @@ export class Cluster {
   readonly #held = new Map<string, { readonly writes: Persist[]; readonly sends: Message[] }>()
   /** Links that carry nothing: `a>b`, `a>*`, `*>a`. */
   readonly cut = new Set<string>()
+  /** Messages that get lost, wherever they go. */
+  lose: (message: Message) => boolean = () => false
   /** Every message that left, whether it arrived or not. */
   sent: Message[] = []
   /** All that each server's steps asked for, oldest first. */
@@ -139,8 +141,15 @@ export class Cluster {
   #post(message: Message): void {
     this.sent.push(message)
     const { from, to } = message
+    if (this.lose(message)) return
     if ([`${from}>${to}`, `${from}>*`, `*>${to}`].some(link => this.cut.has(link))) return
     this.#queue.push(message)
+  }
+
+  /** Puts a message on its way again, late. */
+  resend(message: Message): void {
+    this.#queue.push(message)
+    this.settle()
   }
 
   /** Delivers until nothing is on the way. */

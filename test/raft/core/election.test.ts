@@ -33,6 +33,7 @@ t.test('5.2: a server that hears no leader campaigns, after between T and 2T', a
     to: 'a',
     term: 1,
     leaderCommit: 0,
+    commitTerm: 0,
     round: 1,
   } as const
   core.step({ type: 'message', message: beat })
@@ -147,6 +148,7 @@ t.test('stepping down keeps the vote (nats-server#7698)', async t => {
     to: 'a',
     term: 2,
     leaderCommit: 0,
+    commitTerm: 0,
     round: 1,
   } as const
   cluster.step('a', { type: 'message', message: beat })
@@ -185,7 +187,7 @@ t.test(
   async t => {
     const cluster = clusterOf(3)
     cluster.elect('a')
-    const stale = { from: 'b', to: 'a', term: 1, round: 4, leaderCommit: 9 } as const
+    const stale = { from: 'b', to: 'a', term: 1, round: 4, leaderCommit: 9, commitTerm: 1 } as const
     const told = cluster
       .core('a')
       .step({ type: 'message', message: { type: 'heartbeat', ...stale } })

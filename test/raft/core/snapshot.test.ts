@@ -156,6 +156,7 @@ t.test(
       to: 'a',
       term: 3,
       leaderCommit: 4,
+      commitTerm: 1,
       round: 1,
     } as const
     core.step({ type: 'message', message: beat })
