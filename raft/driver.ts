@@ -19,7 +19,7 @@ import type { Entry } from './core/entry.ts'
 import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
 import type { Disagreement } from './digest.ts'
 import { Ending } from './ending.ts'
-import { RaftError } from './error.ts'
+import { internal, RaftError } from './error.ts'
 import { Gate } from './gate.ts'
 import { Lateness, type LatenessFigures } from './lateness.ts'
 import type { DropCounts } from './link.ts'
@@ -31,6 +31,8 @@ import { restoreSnapshot } from './restore.ts'
 import { Watchdog } from './watchdog.ts'
 
 const maxUnstepped = 16_384
+/** Stepped at a stretch, with the loop between: a few ms of work. */
+const maxFlushed = 1024
 const nothingDropped: DropCounts = {
   'too-large': 0,
   checksum: 0,
@@ -53,7 +55,7 @@ class Driver implements RaftNode {
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
-  /** Proposals and reads of this turn of the loop: stepped together at its end. */
+  /** Proposals and reads of this turn of the loop: stepped together at its end, very many in parts. */
   #proposals: Proposal[] = []
   #reads: number[] = []
   #flushing = false
@@ -221,6 +223,10 @@ class Driver implements RaftNode {
     }
     const { term, lastIndex } = this.status
     this.#options.log.info('raft-start', { id: this.id, term, lastIndex })
+    const { damage } = this.#options.storage
+    if (damage !== undefined) {
+      this.#options.log.error('raft-damaged', { code: 'RAFT_DAMAGED', found: damage })
+    }
     this.#afterSteps()
   }
 
@@ -345,12 +351,11 @@ class Driver implements RaftNode {
 
   #flush(): void {
     this.#flushing = false
-    const proposals = this.#proposals
-    const reads = this.#reads
-    this.#proposals = []
-    this.#reads = []
+    const proposals = this.#proposals.splice(0, maxFlushed)
+    const reads = this.#reads.splice(0, maxFlushed)
     if (proposals.length > 0) this.#step({ type: 'propose', proposals })
     for (const id of reads) this.#step({ type: 'read', id })
+    if (this.#proposals.length > 0 || this.#reads.length > 0) this.#flushLater()
   }
 
   #later(run: () => void): void {
@@ -391,10 +396,4 @@ class Driver implements RaftNode {
  */
 export function startNode(options: NodeOptions): RaftNode {
   return new Driver(options)
-}
-
-function internal(cause: unknown): RaftError {
-  if (cause instanceof RaftError) return cause
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return new RaftError('RAFT_INTERNAL', `${text}.`, { cause })
 }

@@ -47,3 +47,10 @@ export class RaftError extends Error {
     this.detail = detail
   }
 }
+
+/** What was thrown where nothing should throw: a defect, unless it is a RaftError already. */
+export function internal(cause: unknown): RaftError {
+  if (cause instanceof RaftError) return cause
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new RaftError('RAFT_INTERNAL', `${text}.`, { cause })
+}

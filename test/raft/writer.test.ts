@@ -47,6 +47,7 @@ function writer(storage: Storage): { writer: Writer; told: string[] } {
   return {
     told,
     writer: new Writer({
+      compactedTo: 0,
       storage,
       clock: systemClock,
       onPersisted: seq => told.push(`persisted ${seq}`),
@@ -76,7 +77,7 @@ t.test('what comes while a write is under way leaves with the next, together', a
 t.test('a batch is bounded', async t => {
   const { storage, batches, finish } = held()
   const { writer: w } = writer(storage)
-  for (let seq = 1; seq <= 5; seq++) w.persist(persist(seq, 600 * 1024))
+  for (let seq = 1; seq <= 5; seq++) w.persist(persist(seq, 300 * 1024))
   for (let i = 0; i < 5; i++) finish()
   t.strictSame(batches.map(seqs), [[1], [2, 3], [4, 5]])
 })
