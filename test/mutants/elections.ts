@@ -2,7 +2,6 @@
 import type { Mutant } from './mutant.ts'
 
 const election = 'raft/core/election.js'
-const by = 'core world'
 
 export const elections: readonly Mutant[] = [
   {
@@ -12,7 +11,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/state.js',
     find: 'votedFor: persisted.votedFor',
     put: 'votedFor: undefined',
-    by,
   },
   {
     name: 'term-in-memory-alone',
@@ -21,7 +19,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/state.js',
     find: 'currentTerm: persisted.currentTerm,',
     put: 'currentTerm: persisted.entries.at(-1)?.term ?? 0,',
-    by,
   },
   {
     name: 'vote-cleared-on-step-down',
@@ -30,7 +27,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/roles.js',
     find: "state.standing = { role: 'follower' };",
     put: "state.hard.votedFor = undefined; state.standing = { role: 'follower' };",
-    by,
   },
   {
     name: 'vote-given-twice',
@@ -39,7 +35,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'const voteGranted = isFit && isFree;',
     put: 'const voteGranted = isFit;',
-    by,
   },
   {
     name: 'leader-outlives-its-term',
@@ -48,7 +43,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/roles.js',
     find: "if (state.standing.role !== 'follower') {",
     put: "if (state.standing.role !== 'follower' && state.standing.role !== 'leader') {",
-    by,
   },
   {
     name: 'vote-reply-of-the-old-term',
@@ -57,7 +51,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "state.sendDurably({ type: 'requestVoteReply', ...state.envelope(from), voteGranted",
     put: "state.sendDurably({ type: 'requestVoteReply', ...state.envelope(from), term: term - 1, voteGranted",
-    by,
   },
   {
     name: 'vote-sent-before-durable',
@@ -66,7 +59,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "state.sendDurably({ type: 'requestVoteReply'",
     put: "state.send({ type: 'requestVoteReply'",
-    by,
   },
   {
     name: 'candidacy-sent-before-durable',
@@ -75,7 +67,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "state.sendDurably({ type: 'requestVote',",
     put: "state.send({ type: 'requestVote',",
-    by,
   },
   {
     name: 'logs-compared-by-length',
@@ -84,7 +75,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/log.js',
     find: 'if (lastLogTerm !== this.lastTerm)',
     put: 'if (false)',
-    by,
   },
   {
     name: 'logs-compared-as-vectors',
@@ -93,7 +83,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/log.js',
     find: 'return lastLogTerm > this.lastTerm;',
     put: 'return lastLogTerm > this.lastTerm && lastLogIndex >= this.lastIndex;',
-    by,
   },
   {
     name: 'older-log-gets-the-vote',
@@ -102,7 +91,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/log.js',
     find: 'return lastLogTerm > this.lastTerm;',
     put: 'return true;',
-    by,
   },
   {
     name: 'half-is-a-majority',
@@ -111,7 +99,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/quorum.js',
     find: 'Math.floor(count / 2) + 1',
     put: 'Math.ceil(count / 2)',
-    by,
   },
   {
     name: 'refusal-counted-as-vote',
@@ -120,7 +107,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'standing.votes.set(message.from, message.voteGranted); countVotes',
     put: 'standing.votes.set(message.from, true); countVotes',
-    by,
   },
   {
     name: 'vote-of-an-earlier-term-counted',
@@ -129,7 +115,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "standing.role !== 'candidate' || message.term !== state.currentTerm",
     put: "standing.role !== 'candidate'",
-    by,
   },
   {
     name: 'pre-vote-for-the-next-term-alone',
@@ -138,7 +123,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'nextTerm > state.currentTerm &&',
     put: 'nextTerm === state.currentTerm + 1 &&',
-    by,
   },
   {
     name: 'known-leader-gets-no-pre-vote',
@@ -147,7 +131,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: '|| leader === candidate ||',
     put: '||',
-    by,
   },
   {
     name: 'pre-vote-restarts-the-timer',
@@ -156,16 +139,14 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "state.send({ type: 'preVoteReply',",
     put: "if (isFit && !isProtected) { state.electionElapsed = 0; } state.send({ type: 'preVoteReply',",
-    by,
   },
   {
     name: 'older-leader-is-not-told',
     doc: 'A message of an earlier term is dropped without a word: its leader never learns.',
     ids: ['V11'],
     file: 'raft/core/follower.js',
-    find: "state.send({ type: 'heartbeatReply', ...state.envelope(from), round: 0,",
-    put: "void ({ type: 'heartbeatReply', ...state.envelope(from), round: 0,",
-    by,
+    find: 'sendHeartbeatReply(state, from, 0);',
+    put: 'void from;',
   },
   {
     name: 'transfer-target-asks-for-pre-votes',
@@ -174,7 +155,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'startElection(state, true);',
     put: 'startPreVote(state);',
-    by,
   },
   {
     name: 'late-pre-vote-starts-again',
@@ -183,7 +163,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "if (standing.role !== 'preCandidate' || message.nextTerm !== state.currentTerm + 1)",
     put: "if (standing.role !== 'preCandidate' && message.voteGranted) return startElection(state, false); if (standing.role !== 'preCandidate' || message.nextTerm !== state.currentTerm + 1)",
-    by,
   },
   {
     name: 'no-pre-vote',
@@ -192,7 +171,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'state.electionElapsed >= state.electionTimeout) startPreVote(state);',
     put: 'state.electionElapsed >= state.electionTimeout) startElection(state, false);',
-    by,
   },
   {
     name: 'leader-is-not-protected',
@@ -201,7 +179,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'return state.now - state.heardAt < settings.electionTimeoutMs;',
     put: 'return false;',
-    by,
   },
   {
     name: 'leader-without-quorum-goes-on',
@@ -210,7 +187,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/replication.js',
     find: 'if (hasLostQuorum(state, leadership))',
     put: 'if (false)',
-    by,
   },
   {
     name: 'leader-without-quorum-takes-work',
@@ -219,7 +195,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/heartbeat.js',
     find: 'return state.now - heardAt < state.settings.electionTimeoutMs;',
     put: 'return true;',
-    by,
   },
   {
     name: 'timeouts-not-redrawn',
@@ -228,16 +203,6 @@ export const elections: readonly Mutant[] = [
     file: 'raft/core/state.js',
     find: 'this.electionTimeout = this.random.between(electionTimeoutMs, 2 * electionTimeoutMs);',
     put: 'this.electionTimeout = 1.5 * electionTimeoutMs;',
-    by,
-  },
-  {
-    name: 'empty-log-gives-votes',
-    doc: 'A server that has lost everything votes.',
-    ids: ['R12', 'D2'],
-    file: election,
-    find: 'return log.lastIndex > 0 &&',
-    put: 'return',
-    by,
   },
   {
     name: 'hint-is-proof',
@@ -246,7 +211,6 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: 'state.leaderGone = true;',
     put: 'state.leaderGone = true; if (state.leader !== undefined && state.persistedIndex === state.log.lastIndex) { becomeFollower(state, state.currentTerm + 1, undefined); state.hard.votedFor = state.id; return becomeLeader(state); }',
-    by,
   },
   {
     name: 'no-entry-at-election',
@@ -255,6 +219,5 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "state.append([{ kind: 'noop', index: firstIndex, term: currentTerm }]);",
     put: 'void currentTerm;',
-    by,
   },
 ]

@@ -17,8 +17,9 @@ export interface Orders {
   readonly starts: readonly number[]
   /** Seeds a hunt. */
   readonly seeds: number
-  /** No further hunt once so many have found nothing. */
+  /** No further hunt once so many have found nothing, nor after so many ms. */
   readonly patience: number
+  readonly ms: number
 }
 
 /** `after` so many seeds, or never; `broken` when what it threw is no finding. */
@@ -32,19 +33,20 @@ export interface Hunt {
 async function main(orders: Orders): Promise<void> {
   const path = pathToFileURL(join(build, orders.module)).href
   const { killer } = (await import(path)) as { readonly killer: Killer }
+  const begun = performance.now()
   let vain = 0
   for (const start of orders.starts) {
-    const hunt = hunted(killer, start, orders.seeds)
+    const hunt = await hunted(killer, start, orders.seeds)
     process.stdout.write(`${JSON.stringify(hunt)}\n`)
     if (hunt.after === undefined) vain += 1
-    if (vain >= orders.patience) return
+    if (vain >= orders.patience || performance.now() - begun > orders.ms) return
   }
 }
 
-function hunted(killer: Killer, start: number, seeds: number): Hunt {
+async function hunted(killer: Killer, start: number, seeds: number): Promise<Hunt> {
   for (let n = 0; n < seeds; n++) {
     try {
-      killer.run(start + n)
+      await killer.run(start + n)
     } catch (error) {
       return { start, after: n + 1, ...finding(error) }
     }

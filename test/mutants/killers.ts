@@ -8,7 +8,7 @@
 export interface Killer {
   readonly name: string
   /** Throws what it finds wrong. The same seed does the same. */
-  run(seed: number): void
+  run(seed: number): void | Promise<void>
 }
 
 export interface KillerPlace {
@@ -16,12 +16,17 @@ export interface KillerPlace {
   readonly name: string
   /** Relative to the build. */
   readonly module: string
-  /** So many seeds make a hunt; 1 for what has no chance in it. */
+  /** So many seeds make a hunt. */
   readonly seeds: number
+  /** There is no chance in it: seeds number its scenarios, and one hunt is enough. */
+  readonly isFixed?: true
 }
 
 export const killers: readonly KillerPlace[] = [
+  { name: 'transcripts', module: 'test/mutants/transcripts.js', seeds: 1000, isFixed: true },
+  { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },
   { name: 'core world', module: 'test/mutants/core-world.js', seeds: 400 },
+  { name: 'node world', module: 'test/sim/node-killer.js', seeds: 200 },
 ]
 
 export function killerNamed(name: string): KillerPlace {

@@ -4,7 +4,6 @@ import type { Mutant } from './mutant.ts'
 const membership = 'raft/core/membership.js'
 const quorum = 'raft/core/quorum.js'
 const state = 'raft/core/state.js'
-const by = 'core world'
 
 export const membershipMutants: readonly Mutant[] = [
   {
@@ -14,7 +13,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: "if (!state.committedInTerm) return 'not-ready';",
     put: '',
-    by,
   },
   {
     name: 'change-during-a-change',
@@ -23,7 +21,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: "isJoint(history.latest) || history.latestIndex > commitIndex ? 'in-progress'",
     put: "isJoint(history.latest) ? 'in-progress'",
-    by,
   },
   {
     name: 'old-majority-not-asked-to-commit',
@@ -32,7 +29,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: quorum,
     find: 'outgoing.length === 0 ? value : Math.min(value, majorityValue(outgoing, valueOf))',
     put: 'value',
-    by,
   },
   {
     name: 'old-majority-not-asked-to-elect',
@@ -41,7 +37,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: quorum,
     find: 'outgoing.length === 0 ? [voters] : [voters, outgoing]',
     put: '[voters]',
-    by,
   },
   {
     name: 'no-joint-phase',
@@ -50,7 +45,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: 'raft/core/configuration.js',
     find: 'return { ...next, outgoing: from.voters };',
     put: 'return next;',
-    by,
   },
   {
     name: 'configuration-applied-late',
@@ -59,7 +53,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: state,
     find: 'get configuration() { return this.history.latest; }',
     put: 'get configuration() { return this.history.at(this.reached.committed); }',
-    by,
   },
   {
     name: 'truncated-configuration-in-force',
@@ -68,7 +61,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: state,
     find: 'this.history.truncateFrom(index);',
     put: '',
-    by,
   },
   {
     name: 'snapshot-with-an-uncommitted-configuration',
@@ -77,7 +69,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: 'raft/core/raft.js',
     find: 'return this.state.history.at(index);',
     put: 'return this.state.history.latest;',
-    by,
   },
   {
     name: 'stale-configuration-survives-a-snapshot',
@@ -86,7 +77,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: state,
     find: 'this.history.restore(index, snapshot.configuration, keepSuffix);',
     put: '',
-    by,
   },
   {
     name: 'restart-forgets-configurations-of-the-log',
@@ -95,7 +85,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: state,
     find: 'this.history.append(persisted.entries.filter(entry => entry.index > at));',
     put: '',
-    by,
   },
   {
     name: 'joint-phase-dropped-on-restore',
@@ -104,7 +93,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: state,
     find: 'this.history.restore(at, persisted.snapshot.configuration, false);',
     put: 'this.history.restore(at, { ...persisted.snapshot.configuration, outgoing: [] }, false);',
-    by,
   },
   {
     name: 'joint-phase-never-left',
@@ -113,7 +101,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: 'if (isJoint(latest)) {',
     put: 'if (isJoint(latest)) { return true;',
-    by,
   },
   {
     name: 'joint-phase-left-too-early',
@@ -122,7 +109,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: 'if (history.latestIndex > commitIndex || !state.committedInTerm)',
     put: 'if (history.latestIndex > commitIndex + (isJoint(latest) ? 1 : 0) || !state.committedInTerm)',
-    by,
   },
   {
     name: 'any-vote-counts',
@@ -131,7 +117,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: quorum,
     find: 'ids.filter(id => votes.get(id) === true).length',
     put: '[...votes.values()].filter(vote => vote).length',
-    by,
   },
   {
     name: 'learner-counts',
@@ -140,7 +125,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: quorum,
     find: 'quorumValue({ voters, outgoing }, valueOf) { const value = majorityValue(voters, valueOf);',
     put: 'quorumValue({ voters, outgoing, learners }, valueOf) { const value = [...voters, ...learners].map(valueOf).sort((a, b) => b - a)[majority(voters.length) - 1];',
-    by,
   },
   {
     name: 'non-voter-refuses-to-vote',
@@ -149,16 +133,14 @@ export const membershipMutants: readonly Mutant[] = [
     file: 'raft/core/election.js',
     find: 'const voteGranted = isFit && isFree;',
     put: 'const voteGranted = isFit && isFree && isVoter(state.configuration, state.id);',
-    by,
   },
   {
     name: 'learner-campaigns',
     doc: 'A learner whose timer ends asks for votes.',
     ids: ['M8', 'V14'],
     file: 'raft/core/election.js',
-    find: 'if (!isVoter(configuration, id)) return;',
-    put: '',
-    by,
+    find: 'if (!hasVote(state)) return;',
+    put: "if (state.trust.kind !== 'full' || configuration.voters.length === 0) return;",
   },
   {
     name: 'change-drops-learners',
@@ -167,7 +149,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: 'raft/core/configuration.js',
     find: '[...others(from.learners), ...learners]',
     put: '[...learners]',
-    by,
   },
   {
     name: 'removed-leader-goes-on',
@@ -176,7 +157,6 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: 'if (isVoter(latest, state.id)) return true;',
     put: 'return true;',
-    by,
   },
   {
     name: 'newcomer-votes-at-once',
@@ -185,6 +165,5 @@ export const membershipMutants: readonly Mutant[] = [
     file: membership,
     find: 'else if (!areCaughtUp(state, leadership, next))',
     put: 'else if (false)',
-    by,
   },
 ]

@@ -18,10 +18,6 @@ export interface Mutant {
   /** Stands once in the file; how its words are spaced does not matter. */
   readonly find: string
   readonly put: string
-  /** Its quickest killer known, by name (see `killers.ts`): the one that `npm test` sends. */
-  readonly by: string
-  /** For `npm test`: a seed close before the one that kills it, where killers take seeds. */
-  readonly seed?: number
 }
 
 /** The source with the bug in it. */
@@ -35,4 +31,14 @@ export function planted(source: string, { name, file, find, put }: Mutant): stri
 
 function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
+
+/** No bug at all: what every killer must let pass. */
+export const control: Mutant = {
+  name: 'none',
+  doc: 'The product as it is.',
+  ids: [],
+  file: 'raft/core/log.js',
+  find: 'export class Log {',
+  put: 'export class Log {',
 }

@@ -1,21 +1,24 @@
 /**
  * `npm run mutants`: puts each mutant before the killers, and tells who found it and after how many seeds.
  *
- * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds
- * found it. A mutant that no killer finds ends the program with an error.
+ * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
+ * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
+ * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come).
  */
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { hunt, type Bag } from './hunt.ts'
 import { killers, type KillerPlace } from './killers.ts'
-import type { Mutant } from './mutant.ts'
+import { control, type Mutant } from './mutant.ts'
 import { mutants } from './registry.ts'
 import { makeVariant } from './variant.ts'
 
 /** A hunt begins so far from the one before that they share no seed. */
 const stride = 100_000
-/** What a killer may take for all its hunts of one mutant. */
-const limitMs = 180_000
+/** What a killer may take for all its hunts of one mutant; beyond it, it is killed. */
+const limitMs = 240_000
+/** It begins no other hunt after this. */
+const enoughMs = 40_000
 
 interface Row {
   readonly mutant: Mutant
@@ -30,28 +33,38 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     markdown: { type: 'string' },
+    results: { type: 'string' },
   },
 })
 const asked = values.only?.split(',')
 const chosen = mutants.filter(({ name }) => asked === undefined || asked.includes(name))
-const sent = killers.filter(({ name }) => values.killer === undefined || values.killer === name)
+const names = values.killer?.split(',')
+const sent = killers.filter(({ name }) => names === undefined || names.includes(name))
 const hunts = Number(values.hunts)
 
 async function examine(mutant: Mutant): Promise<Row> {
   const variant = makeVariant(mutant)
   const bags = new Map<string, Bag>()
   try {
-    for (const killer of sent) bags.set(killer.name, await send(variant.folder, killer))
+    for (const killer of sent) {
+      const bag = await send(variant.folder, killer)
+      bags.set(killer.name, bag)
+      if (values.results !== undefined) {
+        const line = { mutant: mutant.name, killer: killer.name, ...bag }
+        appendFileSync(values.results, `${JSON.stringify(line)}\n`)
+      }
+    }
   } finally {
     variant.remove()
   }
   return { mutant, bags }
 }
 
-function send(folder: string, { module, seeds }: KillerPlace): Promise<Bag> {
-  const starts = seeds === 1 ? [0] : Array.from({ length: hunts }, (_, n) => n * stride)
-  const most = seeds === 1 || values.seeds === undefined ? seeds : Number(values.seeds)
-  return hunt(folder, { module, starts, seeds: most, patience: 2 }, limitMs)
+function send(folder: string, { module, seeds, isFixed }: KillerPlace): Promise<Bag> {
+  const count = isFixed === true ? 1 : hunts
+  const starts = Array.from({ length: count }, (_, n) => n * stride)
+  const most = values.seeds === undefined || isFixed === true ? seeds : Number(values.seeds)
+  return hunt(folder, { module, starts, seeds: most, patience: 2, ms: enoughMs }, limitMs)
 }
 
 /** After how many seeds, in the median; `undefined` when half the hunts found nothing. */
@@ -61,29 +74,48 @@ function median({ hunts: all }: Bag): number | undefined {
   return value === undefined || value === Infinity ? undefined : value
 }
 
-function cell(bag: Bag | undefined): string {
+function cell({ isFixed }: KillerPlace, bag: Bag | undefined): string {
   if (bag === undefined) return ''
   const value = median(bag)
   const note = bag.trouble === undefined ? '' : ' !'
-  return `${value === undefined ? '-' : String(value)}${note}`
+  const figure = isFixed === true ? 'yes' : String(value)
+  return `${value === undefined ? '-' : figure}${note}`
 }
 
 function isFound({ bags }: Row): boolean {
   return [...bags.values()].some(bag => median(bag) !== undefined)
 }
 
+function findingOf({ bags }: Row): string {
+  const first = [...bags.values()].find(bag => median(bag) !== undefined)
+  const by = first?.hunts.find(one => one.after !== undefined && one.broken !== true)?.by
+  return (by ?? 'survives').replaceAll('|', '/').slice(0, 90)
+}
+
 function markdown(rows: readonly Row[]): string {
   const head = ['mutant', 'bugs', ...sent.map(({ name }) => name), 'found as']
-  const lines = rows.map(({ mutant, bags }) => {
-    const first = [...bags.values()].find(bag => median(bag) !== undefined)
-    const by = first?.hunts.find(one => one.after !== undefined)?.by ?? 'survives'
-    const cells = sent.map(({ name }) => cell(bags.get(name)))
-    return [mutant.name, mutant.ids.join(' '), ...cells, by.replaceAll('|', '/').slice(0, 90)]
+  const lines = rows.map(row => {
+    const { mutant, bags } = row
+    const cells = sent.map(killer => cell(killer, bags.get(killer.name)))
+    return [mutant.name, mutant.ids.join(' '), ...cells, findingOf(row)]
   })
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [row(head), row(head.map(() => '---')), ...lines.map(row)].join('\n')
 }
 
+function report(row: Row): void {
+  const cells = sent.map(killer => `${killer.name} ${cell(killer, row.bags.get(killer.name))}`)
+  const ms = [...row.bags.values()].reduce((sum, bag) => sum + bag.ms, 0)
+  const trouble = [...row.bags.values()].flatMap(bag => bag.trouble ?? []).join('; ')
+  console.log(`${row.mutant.name}: ${cells.join(', ')} (${Math.round(ms)} ms) ${trouble}`)
+}
+
+// What killers find in the product as it is would make every mutant look found.
+const sound = await examine(control)
+if (isFound(sound)) {
+  console.log(`The product itself fails: ${findingOf(sound)}`)
+  process.exit(1)
+}
 const rows: Row[] = []
 const queue = [...chosen]
 await Promise.all(
@@ -91,10 +123,7 @@ await Promise.all(
     for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
       const row = await examine(mutant)
       rows.push(row)
-      const cells = sent.map(({ name }) => `${name} ${cell(row.bags.get(name))}`)
-      const ms = [...row.bags.values()].reduce((sum, bag) => sum + bag.ms, 0)
-      const trouble = [...row.bags.values()].flatMap(bag => bag.trouble ?? []).join('; ')
-      console.log(`${mutant.name}: ${cells.join(', ')} (${Math.round(ms)} ms) ${trouble}`)
+      report(row)
     }
   }),
 )

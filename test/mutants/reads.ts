@@ -3,7 +3,6 @@ import type { Mutant } from './mutant.ts'
 
 const reads = 'raft/core/reads.js'
 const heartbeat = 'raft/core/heartbeat.js'
-const by = 'core world'
 
 export const readMutants: readonly Mutant[] = [
   {
@@ -13,7 +12,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: 'confirmedRound(state, leadership) < batch.round',
     put: 'false',
-    by,
   },
   {
     name: 'read-confirmed-one-server-short',
@@ -22,7 +20,6 @@ export const readMutants: readonly Mutant[] = [
     file: heartbeat,
     find: 'return quorumValue(state.configuration, id => id === state.id ? Infinity : (progress.get(id)?.ackedRound ?? 0));',
     put: 'return Math.max(...[...progress.values()].map(peer => peer.ackedRound), progress.size === 0 ? Infinity : 0);',
-    by,
   },
   {
     name: 'read-joins-the-round-under-way',
@@ -31,7 +28,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: 'broadcastHeartbeat(state, leadership); leadership.readBatch',
     put: 'leadership.readBatch',
-    by,
   },
   {
     name: 'late-answer-confirms-another-read',
@@ -40,7 +36,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: 'if (sent?.key !== key)',
     put: 'if (sent === undefined)',
-    by,
   },
   {
     name: 'read-before-an-entry-of-the-term',
@@ -49,7 +44,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: '|| !state.committedInTerm)',
     put: ')',
-    by,
   },
   {
     name: 'reads-answered-on-stepping-down',
@@ -58,7 +52,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: "for (const request of open) refuse(state, request, 'leader-changed');",
     put: 'for (const request of open) answer(state, request, state.commitIndex);',
-    by,
   },
   {
     name: 'read-index-of-an-earlier-leader',
@@ -67,7 +60,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: 'leadership === undefined || term !== state.currentTerm',
     put: 'leadership === undefined',
-    by,
   },
   {
     name: 'forwarded-reads-never-end',
@@ -76,7 +68,6 @@ export const readMutants: readonly Mutant[] = [
     file: reads,
     find: 'sent === undefined || now - sent.at < electionTimeoutMs / 2',
     put: 'true',
-    by,
   },
   {
     name: 'transfer-takes-proposals',
@@ -85,16 +76,14 @@ export const readMutants: readonly Mutant[] = [
     file: 'raft/core/replication.js',
     find: "if (leadership.transfer !== undefined) return 'transferring';",
     put: '',
-    by,
   },
   {
     name: 'transfer-before-the-target-is-level',
     doc: 'The target is told to take over while it lacks entries.',
     ids: ['V12'],
     file: 'raft/core/transfer.js',
-    find: 'if (peer?.matchIndex !== state.log.lastIndex) return; under.sent',
+    find: 'if (peer?.countedIndex !== state.log.lastIndex) return; under.sent',
     put: 'under.sent',
-    by,
   },
   {
     name: 'transfer-never-given-up',
@@ -103,6 +92,5 @@ export const readMutants: readonly Mutant[] = [
     file: 'raft/core/transfer.js',
     find: 'if (state.now - under.startedAt < state.settings.electionTimeoutMs) return;',
     put: 'return;',
-    by,
   },
 ]

@@ -1,10 +1,13 @@
 /** All mutants, by topic. */
+import { diskMutants } from './disk.ts'
+import { driverMutants } from './driver.ts'
 import { elections } from './elections.ts'
 import { membershipMutants } from './membership.ts'
 import type { Mutant } from './mutant.ts'
 import { readMutants } from './reads.ts'
 import { replicationMutants } from './replication.ts'
 import { snapshotMutants } from './snapshots.ts'
+import { trustMutants } from './trust.ts'
 
 export const mutants: readonly Mutant[] = [
   ...elections,
@@ -12,6 +15,9 @@ export const mutants: readonly Mutant[] = [
   ...membershipMutants,
   ...snapshotMutants,
   ...readMutants,
+  ...trustMutants,
+  ...driverMutants,
+  ...diskMutants,
 ]
 
 export function mutantNamed(name: string): Mutant {

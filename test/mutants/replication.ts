@@ -4,7 +4,6 @@ import type { Mutant } from './mutant.ts'
 const replication = 'raft/core/replication.js'
 const follower = 'raft/core/follower.js'
 const state = 'raft/core/state.js'
-const by = 'core world'
 
 export const replicationMutants: readonly Mutant[] = [
   {
@@ -14,7 +13,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'state.log.termAt(index) === state.currentTerm',
     put: 'index > 0',
-    by,
   },
   {
     name: 'truncation-without-conflict',
@@ -23,7 +21,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'log.termAt(entry.index) !== entry.term',
     put: 'entry.index > 0',
-    by,
   },
   {
     name: 'no-consistency-check',
@@ -32,7 +29,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'log.termAt(Math.max(prevLogIndex, commitIndex)) !== term',
     put: 'prevLogIndex > log.lastIndex',
-    by,
   },
   {
     name: 'unknown-matches',
@@ -41,7 +37,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'log.termAt(Math.max(prevLogIndex, commitIndex)) !== term',
     put: '(log.termAt(Math.max(prevLogIndex, commitIndex)) ?? term) !== term',
-    by,
   },
   {
     name: 'commit-one-copy-short',
@@ -50,7 +45,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/quorum.js',
     find: 'values[majority(ids.length) - 1]',
     put: 'values[Math.max(0, majority(ids.length) - 2)]',
-    by,
   },
   {
     name: 'own-disk-counted-before-written',
@@ -59,7 +53,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'id === state.id ? state.persistedIndex',
     put: 'id === state.id ? state.log.lastIndex',
-    by,
   },
   {
     name: 'entries-acknowledged-before-durable',
@@ -68,7 +61,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'state.sendDurably(',
     put: 'state.send(',
-    by,
   },
   {
     name: 'acknowledged-but-not-appended',
@@ -77,7 +69,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'if (first.index <= log.lastIndex) state.truncateFrom(first.index);',
     put: 'if (first.index <= log.lastIndex) { state.truncateFrom(first.index); return acknowledge(state, message, lastIndex); }',
-    by,
   },
   {
     name: 'stale-acknowledgement-counted',
@@ -86,7 +77,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'leadership === undefined || message.term < state.currentTerm',
     put: 'leadership === undefined',
-    by,
   },
   {
     name: 'heartbeat-answer-counted-as-acknowledgement',
@@ -95,7 +85,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'const oldest = progress.mode.inflight[0]; if (oldest === undefined) return;',
     put: 'progress.matched(Math.min(message.lastLogIndex, state.log.lastIndex)); const oldest = progress.mode.inflight?.[0]; if (oldest === undefined) return;',
-    by,
   },
   {
     name: 'truncated-write-counted',
@@ -104,7 +93,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: state,
     find: 'for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, index - 1);',
     put: '',
-    by,
   },
   {
     name: 'truncation-not-written',
@@ -113,7 +101,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: state,
     find: '...(truncateFrom !== undefined && { truncateFrom }),',
     put: '',
-    by,
   },
   {
     name: 'commit-beyond-match',
@@ -122,7 +109,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'state.commitTo(Math.min(leaderCommit, lastIndex))',
     put: 'state.commitTo(Math.min(leaderCommit, log.lastIndex))',
-    by,
   },
   {
     name: 'heartbeat-commits-beyond-match',
@@ -131,7 +117,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/follower.js',
     find: 'state.log.termAt(leaderCommit) === commitTerm',
     put: 'leaderCommit <= state.log.lastIndex',
-    by,
   },
   {
     name: 'commit-index-falls',
@@ -140,7 +125,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: state,
     find: 'if (index <= this.reached.committed) return;',
     put: 'if (index === this.reached.committed) return;',
-    by,
   },
   {
     name: 'apply-window-forgets-entries',
@@ -149,7 +133,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: state,
     find: 'if (waiting >= this.settings.maxUnappliedBytes) break;',
     put: 'if (waiting >= this.settings.maxUnappliedBytes) { this.reached.handedOut = limit; break; }',
-    by,
   },
   {
     name: 'handed-out-before-durable',
@@ -158,7 +141,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: state,
     find: 'Math.min(this.reached.committed, this.reached.persisted)',
     put: 'this.reached.committed',
-    by,
   },
   {
     name: 'lost-probe-not-repeated',
@@ -167,7 +149,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'mode.paused = false',
     put: 'mode.paused = true',
-    by,
   },
   {
     name: 'window-never-freed',
@@ -176,7 +157,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'oldest !== undefined && now - oldest.sentAt >= settings.electionTimeoutMs',
     put: 'false',
-    by,
   },
   {
     name: 'window-freed-without-loss',
@@ -185,16 +165,14 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/progress.js',
     find: 'inflight[0].lastIndex <= this.matchIndex',
     put: 'inflight[0].lastIndex < this.matchIndex',
-    by,
   },
   {
     name: 'probe-does-not-move',
     doc: 'A rejected probe is sent again from the same place.',
     ids: ['R12'],
     file: replication,
-    find: 'progress.probe(Math.min(result.rejectedIndex, hint + 1));',
-    put: 'progress.probe(Math.min(result.rejectedIndex + 1, hint + 2));',
-    by,
+    find: 'progress.probe(Math.min(rejectedIndex, hint + 1));',
+    put: 'progress.probe(Math.min(rejectedIndex + 1, hint + 2));',
   },
   {
     name: 'byte-counts-not-truncated',
@@ -203,7 +181,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/log.js',
     find: 'this.ends.length = this.entries.length;',
     put: '',
-    by,
   },
   {
     name: 'applied-bytes-go-on-counting',
@@ -212,7 +189,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: 'log.bytesBetween(commitIndex, log.lastIndex) + before',
     put: 'log.bytesBetween(log.baseIndex, log.lastIndex) + before',
-    by,
   },
   {
     name: 'oversized-command-taken',
@@ -221,7 +197,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: replication,
     find: "if (size > settings.maxBytesPerMessage) return 'too-large';",
     put: '',
-    by,
   },
   {
     name: 'truncated-proposal-called-lost',
@@ -230,7 +205,6 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/fate.js',
     find: '.filter(proposal => termAt(proposal.index) !== proposal.term)',
     put: '',
-    by,
   },
   {
     name: 'truncated-proposal-never-settled',
@@ -239,6 +213,5 @@ export const replicationMutants: readonly Mutant[] = [
     file: 'raft/core/fate.js',
     find: ".map(({ id }) => ({ id, outcome: 'lost' }))",
     put: '.filter(() => false)',
-    by,
   },
 ]

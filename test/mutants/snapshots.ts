@@ -4,7 +4,6 @@ import type { Mutant } from './mutant.ts'
 const state = 'raft/core/state.js'
 const receiver = 'raft/core/snapshot-receiver.js'
 const sender = 'raft/core/snapshot-sender.js'
-const by = 'core world'
 
 export const snapshotMutants: readonly Mutant[] = [
   {
@@ -14,7 +13,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'this.log.termAt(index) === term',
     put: 'this.log.lastIndex >= index',
-    by,
   },
   {
     name: 'snapshot-leaves-a-suffix-on-disk',
@@ -23,7 +21,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'if (this.log.lastIndex > index) dirt.truncateFrom = index + 1;',
     put: '',
-    by,
   },
   {
     name: 'snapshot-acknowledged-before-durable',
@@ -32,7 +29,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: receiver,
     find: 'state.sendDurably(',
     put: 'state.send(',
-    by,
   },
   {
     name: 'snapshot-takes-back-what-is-committed',
@@ -41,7 +37,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: receiver,
     find: 'incoming.snapshot.lastIncludedIndex > state.commitIndex',
     put: 'true',
-    by,
   },
   {
     name: 'applied-one-less-after-restart',
@@ -50,7 +45,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'this.lastApplied = at; this.reached.handedOut = at;',
     put: 'this.lastApplied = Math.max(0, at - 1); this.reached.handedOut = Math.max(this.log.baseIndex, at - 1);',
-    by,
   },
   {
     name: 'applied-one-more-after-install',
@@ -59,7 +53,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'this.reached.handedOut = index;',
     put: 'this.reached.handedOut = Math.min(index + 1, this.log.lastIndex); this.reached.committed = this.reached.handedOut;',
-    by,
   },
   {
     name: 'everything-committed-after-restart',
@@ -68,7 +61,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'this.reached.committed = at;',
     put: 'this.reached.committed = this.log.lastIndex;',
-    by,
   },
   {
     name: 'compacted-one-too-far',
@@ -77,7 +69,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: state,
     find: 'this.outbox.dirt.compactTo = base;',
     put: 'this.outbox.dirt.compactTo = base + 1;',
-    by,
   },
   {
     name: 'late-chunk-starts-again',
@@ -86,7 +77,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: receiver,
     find: 'if (isLate) return;',
     put: '',
-    by,
   },
   {
     name: 'stalled-snapshot-not-repeated',
@@ -95,7 +85,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: sender,
     find: 'now - mode.movedAt < settings.electionTimeoutMs / 2',
     put: 'true',
-    by,
   },
   {
     name: 'restarted-receiver-not-noticed',
@@ -104,7 +93,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: sender,
     find: 'mode.session !== undefined && mode.session !== session',
     put: 'false',
-    by,
   },
   {
     name: 'chunks-counted-before-stored',
@@ -113,7 +101,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: receiver,
     find: 'while (incoming.ahead.delete(incoming.stored)) incoming.stored += 1;',
     put: 'incoming.stored = Math.max(incoming.stored, chunk + 1);',
-    by,
   },
   {
     name: 'no-snapshot-at-the-very-base',
@@ -122,7 +109,6 @@ export const snapshotMutants: readonly Mutant[] = [
     file: 'raft/core/replication.js',
     find: 'progress.nextIndex <= state.log.baseIndex',
     put: 'progress.nextIndex < state.log.baseIndex',
-    by,
   },
   {
     name: 'outdated-snapshot-sent-on',
@@ -131,6 +117,5 @@ export const snapshotMutants: readonly Mutant[] = [
     file: sender,
     find: 'newest !== undefined && mode.snapshot.lastIncludedIndex < log.baseIndex',
     put: 'false',
-    by,
   },
 ]
