@@ -19,7 +19,10 @@ export async function suspicion(database: string): Promise<string | undefined> {
   const names = (await readdir(database)).sort()
   const told = await readFile(join(database, 'LOG'), 'utf8').catch(() => '')
   const line = told.split('\n').find(one => /dropping \d+ bytes|corruption/i.test(one))
-  if (line !== undefined) return `the database dropped data when it was opened: "${line}"`
+  if (line !== undefined) {
+    const [, name = 'its log', what = line] = /([^/\s]+): (dropping .*)$/i.exec(line) ?? []
+    return `the database, when it was opened, says of ${name}: ${what}`
+  }
   for (const name of names.filter(one => one.endsWith('.log'))) {
     if (hasHole(await readFile(join(database, name))))
       return `the database's log ${name} has a hole`

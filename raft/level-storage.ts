@@ -34,7 +34,10 @@ export async function openLevelStorage(
         if (store === undefined) disk.close(() => reject(error ?? new Error('no store')))
         else resolve(store)
       },
-      (event, text) => log.error(event, { code: 'RAFT_DAMAGED', folder, found: text }),
+      (event, found) => {
+        if (event === 'raft-damaged') log.error(event, { code: 'RAFT_DAMAGED', folder, found })
+        else log.warn(event, { folder, found })
+      },
     )
   })
 }

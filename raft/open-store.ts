@@ -22,7 +22,15 @@ import {
   readStore,
   type Store,
 } from './store-check.ts'
-import { chunkKey, emptyTail, partialKey, sealTail, tailKey, type Tail } from './store-layout.ts'
+import {
+  chunkKey,
+  emptyTail,
+  partialKey,
+  sealTail,
+  sentence,
+  tailKey,
+  type Tail,
+} from './store-layout.ts'
 import { markCodec, voteCodec, type Mark, type Vote } from './vote-file.ts'
 
 /** More damages than that, into which nobody has looked: the disk itself is not to be trusted. */
@@ -160,8 +168,9 @@ class Opening {
   }
 
   /** What becomes of a damage. Of an empty database there is nothing to keep. */
-  #decide(reason: string, { voteKnown = isVoteKnown(this.#parts.vote), empty = false } = {}): void {
+  #decide(what: string, { voteKnown = isVoteKnown(this.#parts.vote), empty = false } = {}): void {
     const { disk, vote, mark } = this.#parts
+    const reason = sentence(what)
     disk.listAside(
       this.#next((kept = []) => {
         const handOver: HandOver = {

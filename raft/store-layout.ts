@@ -188,5 +188,10 @@ function unseal(value: Buffer, seed: number): Uint8Array | undefined {
 }
 
 export function damaged(what: string): RaftError {
-  return new RaftError('RAFT_DAMAGED', `${what[0]?.toUpperCase() ?? ''}${what.slice(1)}.`)
+  return new RaftError('RAFT_DAMAGED', sentence(what))
+}
+
+/** With a capital and a full stop. */
+export function sentence(what: string): string {
+  return `${what[0]?.toUpperCase() ?? ''}${what.slice(1)}${what.endsWith('.') ? '' : '.'}`
 }

@@ -190,7 +190,7 @@ t.test('level: damage', async t => {
     await t.rejects(condemn(folder, 'its ledger is another'), { code: 'RAFT_LOCKED' })
     await close(storage)
     await condemn(folder, 'its ledger is another')
-    await beginsAnew(t, folder, /its ledger is another/)
+    await beginsAnew(t, folder, /its ledger is another/i)
   })
 
   t.test('a foreign file in the place of the database', async t => {

@@ -35,7 +35,7 @@ t.test('a server that relearned is trusted from the batch that says so', async t
   plain.evidence.push('dropping 344 bytes')
   const { store, told } = await open(plain)
   t.strictSame(told, ['raft-damaged'])
-  t.equal(store.damage, 'dropping 344 bytes')
+  t.equal(store.damage, 'Dropping 344 bytes.')
   t.equal(
     await new Promise(resolve => bootstrap(store, { configuration, commands: [] }, resolve)).then(
       error => (error as RaftError).code,
@@ -47,7 +47,7 @@ t.test('a server that relearned is trusted from the batch that says so', async t
   await write(store, { persists: [persist({ ...vote, entries: range(1, 3) })] })
   const { store: second, told: again } = await open(plain)
   t.match(await read(second), { trust: { kind: 'relearning' }, currentTerm: 4 })
-  t.equal(second.damage, 'dropping 344 bytes')
+  t.equal(second.damage, 'Dropping 344 bytes.')
   t.strictSame(again, [], 'told once')
   await write(second, { persists: [persist({ ...vote, trust: { kind: 'full' } })] })
   t.equal(second.damage, undefined)
@@ -80,7 +80,7 @@ t.test('condemned: the next start relearns everything, and nothing is written be
   })
   const { store: next, told } = await open(plain)
   t.match(await read(next), { trust: { kind: 'relearning' }, currentTerm: 3, entries: [] })
-  t.equal(next.damage, 'the ledger is another')
+  t.equal(next.damage, 'The ledger is another.')
   t.strictSame(told, ['raft-damaged'])
   t.strictSame([...plain.databases.keys()].sort(), ['1', 'db'])
 })
