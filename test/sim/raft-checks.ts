@@ -129,7 +129,10 @@ export class Checks {
     for (const half of [configuration.voters, configuration.outgoing]) {
       if (half.length === 0) continue
       const have = servers.filter(
-        ({ id, disk }) => half.includes(id) && isOnDisk(disk.chain, commitIndex, link),
+        ({ id, disk, damaged }) =>
+          half.includes(id) &&
+          // One that lost it had it once, and has no vote until it has it again.
+          ((damaged && disk.trust.kind !== 'full') || isOnDisk(disk.chain, commitIndex, link)),
       )
       assert(
         have.length >= majority(half.length),

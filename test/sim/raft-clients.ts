@@ -14,8 +14,14 @@ interface Taken {
   lost: boolean
 }
 
+/** One of them goes on asking the same server, until that is down or refuses. */
+interface Client {
+  at: SimServer
+}
+
 export class Clients {
   readonly #world: RaftWorld
+  readonly #clients: Client[] = []
   readonly #taken = new Map<number, Taken>()
   /** What was committed anywhere when a read was asked for. */
   readonly #reads = new Map<number, number>()
@@ -28,22 +34,42 @@ export class Clients {
 
   constructor(world: RaftWorld) {
     this.#world = world
-    world.time.after(1, () => this.#act())
+    for (let n = 0; n < world.swarm.clients; n++) {
+      const client = { at: world.random.pick(world.servers) }
+      this.#clients.push(client)
+      world.time.after(1, () => this.#act(client))
+    }
   }
 
-  #act(): void {
-    const { random, time, servers } = this.#world
-    const leaders = servers.filter(({ raft }) => raft?.role === 'leader')
-    const anyone = leaders.length === 0 || random.chance(0.3)
-    if (this.#phase !== 'quiet') this.#ask(random.pick(anyone ? servers : leaders))
-    time.after(random.next() * (this.#phase === 'busy' ? 15 : 40), () => this.#act())
+  #act(client: Client): void {
+    const { random, time, servers, swarm } = this.#world
+    const { raft } = client.at
+    if (raft === undefined || random.chance(raft.role === 'leader' ? 0.03 : 0.3)) {
+      const leaders = servers.filter(server => server.raft?.role === 'leader')
+      const anyone = leaders.length === 0 || random.chance(0.3)
+      client.at = random.pick(anyone ? servers : leaders)
+    }
+    if (this.#phase !== 'quiet') this.#ask(client.at)
+    const pause = this.#phase === 'busy' ? swarm.pauseMs : 40
+    time.after(random.next() * pause, () => this.#act(client))
+  }
+
+  /** They all turn to one server, and go on so while it lives. */
+  crowdAt(server: SimServer): void {
+    for (const client of this.#clients) client.at = server
+  }
+
+  transfer(leader: SimServer): void {
+    const { random, servers } = this.#world
+    const to = random.chance(0.5) ? random.pick(servers).id : undefined
+    leader.step({ type: 'transfer', id: this.#nextId++, to })
   }
 
   #ask(server: SimServer): void {
-    const { random, servers, membership } = this.#world
-    const id = this.#nextId++
+    const { random, swarm } = this.#world
+    const { membership } = swarm
     const what = random.next()
-    if (what < (membership ? 0.5 : 0.7) || this.#phase === 'served') {
+    if (what < (membership ? 0.5 : 0.6) || this.#phase === 'served') {
       const count = random.between(1, 4)
       const proposals = Array.from({ length: count }, () => {
         const data = new Uint8Array(random.between(4, 60))
@@ -51,13 +77,13 @@ export class Clients {
         return { id: this.#nextId++, data }
       })
       server.step({ type: 'propose', proposals })
-    } else if (what < (membership ? 0.65 : 0.92)) {
+    } else if (what < (membership ? 0.7 : 0.96)) {
+      const id = this.#nextId++
       this.#reads.set(id, this.#world.checks.maxCommit)
       server.step({ type: 'read', id })
-    } else if (what < (membership ? 0.7 : 0.95)) {
-      const to = random.chance(0.5) ? random.pick(servers).id : undefined
-      server.step({ type: 'transfer', id, to })
-    } else if (membership) this.#changeMembership(server, id)
+    } else if (what < (membership ? 0.73 : 1)) {
+      this.transfer(server)
+    } else if (membership) this.#changeMembership(server, this.#nextId++)
   }
 
   #changeMembership(server: SimServer, id: number): void {
@@ -66,10 +92,11 @@ export class Clients {
     if (raft === undefined || raft.role !== 'leader') return
     const { voters, learners } = raft.configuration
     const what = random.next()
-    if (what < 0.4) {
+    if (what < 0.4 && learners.length < 2) {
       const added = this.#world.addServer()
       if (added === undefined) return
-      return server.step({ type: 'changeConfiguration', id, change: { learners: [added.id] } })
+      server.step({ type: 'changeConfiguration', id, change: { learners: [added.id] } })
+      return
     }
     const some = voters.filter(() => random.chance(0.4)).slice(0, voters.length - 1)
     const promoted = learners.filter(() => random.chance(0.7))
@@ -108,7 +135,11 @@ export class Clients {
     for (const { outcome } of effects.changes) if (outcome === 'done') this.changesDone += 1
   }
 
-  beginLiveness(): void {
+  beBusy(): void {
+    this.#phase = 'busy'
+  }
+
+  beQuiet(): void {
     this.#phase = 'quiet'
   }
 
@@ -118,29 +149,27 @@ export class Clients {
   }
 
   /** Whether, with nothing new proposed, a leader commits all it has and all members apply it. */
-  hasSettled(): boolean {
-    const leader = this.#leader()
-    return leader !== undefined && this.#isAppliedBy(leader, leader.lastIndex)
+  hasSettled(outcast: string | undefined): boolean {
+    const leader = this.leader(outcast)
+    return leader !== undefined && this.#isAppliedBy(leader, leader.lastIndex, outcast)
   }
 
   /** Whether something proposed after the faults ended is committed, and applied by all members. */
-  isServed(): boolean {
-    const leader = this.#leader()
-    return leader !== undefined && this.#isAppliedBy(leader, this.#goal)
+  isServed(outcast: string | undefined): boolean {
+    const leader = this.leader(outcast)
+    return leader !== undefined && this.#isAppliedBy(leader, this.#goal, outcast)
   }
 
-  #leader(): Raft | undefined {
-    const { servers, broken } = this.#world
-    return servers.find(({ raft, id }) => raft?.ready === true && id !== broken)?.raft
+  leader(outcast: string | undefined): Raft | undefined {
+    const { servers } = this.#world
+    return servers.find(({ raft, id }) => raft?.ready === true && id !== outcast)?.raft
   }
 
-  #isAppliedBy({ configuration }: Raft, index: number): boolean {
-    const { servers, broken } = this.#world
+  #isAppliedBy({ configuration }: Raft, index: number, outcast: string | undefined): boolean {
     const { voters, outgoing, learners } = configuration
     if (outgoing.length > 0) return false
     return [...voters, ...learners].every(
-      id =>
-        id === broken || servers.some(server => server.id === id && server.applied.index >= index),
+      id => id === outcast || (this.#world.find(id)?.applied.index ?? 0) >= index,
     )
   }
 

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import type { Effects, Persist } from '../../raft/core/effect.ts'
 import type { Entry } from '../../raft/core/entry.ts'
-import type { Input, PersistedState } from '../../raft/core/input.ts'
+import { blankState, type Input, type PersistedState, type Trust } from '../../raft/core/input.ts'
 import type { InstallSnapshot, Message, SnapshotMeta } from '../../raft/core/message.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import type { RaftWorld } from './raft-world.ts'
@@ -84,15 +84,18 @@ export class Chain {
 class Disk {
   currentTerm = 0
   votedFor: string | undefined
+  /** Nobody believes an empty disk. */
+  trust: Trust = { kind: 'unknown' }
   snapshot: SnapshotMeta | undefined
   entries: Entry[] = []
-  readonly chain = new Chain()
+  chain = new Chain()
   readonly chunks = new Map<string, Uint8Array[]>()
 
   write(persist: Persist, linkAt: (snapshot: SnapshotMeta) => Link): void {
     const { snapshot, truncateFrom, compactTo, entries } = persist
     this.currentTerm = persist.currentTerm
     this.votedFor = persist.votedFor
+    this.trust = persist.trust ?? this.trust
     if (snapshot !== undefined) this.snapshot = snapshot
     if (truncateFrom !== undefined) {
       this.entries = this.entries.filter(entry => entry.index < truncateFrom)
@@ -105,8 +108,21 @@ class Disk {
   }
 
   read(): PersistedState {
-    const { currentTerm, votedFor, snapshot, entries } = this
-    return { currentTerm, votedFor, snapshot, entries: [...entries] }
+    const { currentTerm, votedFor, trust, snapshot, entries } = this
+    return { currentTerm, votedFor, trust, snapshot, entries: [...entries] }
+  }
+
+  /** The log ends before `index`. Term and vote are kept apart from it. */
+  loseFrom(index: number): void {
+    this.entries = this.entries.filter(entry => entry.index < index)
+    if (index <= this.chain.last) this.chain.truncateFrom(index)
+    if (this.trust.kind === 'full') this.trust = { kind: 'relearning' }
+  }
+
+  loseAll(): void {
+    Object.assign(this, { ...blankState, entries: [] })
+    this.chain = new Chain()
+    this.chunks.clear()
   }
 }
 
@@ -125,10 +141,13 @@ export class SimServer {
   retired = false
   pausedUntil = 0
   slowDisk = false
+  /** Its disk has lost something, once. */
+  damaged = false
   /** The state machine: what it has applied. */
   applied: { index: number; chain: number } = { index: 0, chain: 0 }
   #run = 0
   #writes: Persist[] = []
+  #isWriting = false
   #persistedSeq = 0
   #held: { readonly message: Message; readonly after: number; readonly link: Link | undefined }[] =
     []
@@ -166,6 +185,7 @@ export class SimServer {
       if (id !== this.disk.snapshot?.id) this.disk.chunks.delete(id)
     }
     this.#writes = []
+    this.#isWriting = false
     this.#persistedSeq = 0
     this.#held = []
     this.#machine = []
@@ -173,13 +193,30 @@ export class SimServer {
     this.#savingSnapshot = false
   }
 
-  step(input: Input): void {
+  /** Only while it is down. */
+  loseTail(): void {
+    const { disk } = this
+    const first = (disk.snapshot?.lastIncludedIndex ?? 0) + 1
+    if (disk.chain.last >= first) {
+      disk.loseFrom(this.#world.random.between(first, disk.chain.last))
+      this.damaged = true
+    }
+  }
+
+  /** Only while it is down. */
+  wipe(): void {
+    this.disk.loseAll()
+    this.damaged = true
+  }
+
+  step(input: Input): Effects | undefined {
     const { raft } = this
-    if (raft === undefined) return
+    if (raft === undefined) return undefined
     const effects = raft.step(input)
     if (effects.persist) this.#persist(effects.persist)
     this.#world.check(this, effects)
     this.#carryOut(effects)
+    return effects
   }
 
   /** Calls `run` later, unless this server has crashed by then. */
@@ -193,21 +230,26 @@ export class SimServer {
   #persist(persist: Persist): void {
     this.log.write(persist, snapshot => this.#world.snapshotLink(snapshot))
     this.#writes.push(persist)
-    if (this.#writes.length === 1) this.#writeNext()
+    this.#writeNext()
   }
 
+  /** One batch at a time: the next write, or all that wait. */
   #writeNext(): void {
-    const write = this.#writes[0]
-    if (write === undefined) return
+    const { random, swarm } = this.#world
+    if (this.#isWriting || this.#writes.length === 0) return
+    const count = random.chance(swarm.mergeRate) ? this.#writes.length : 1
+    this.#isWriting = true
     this.#later(this.#world.diskDelay(this), () => {
-      this.#writes.shift()
-      this.#toDisk(write)
-      this.#persistedSeq = write.seq
-      const free = this.#held.filter(({ after }) => after <= write.seq)
-      this.#held = this.#held.filter(({ after }) => after > write.seq)
+      this.#isWriting = false
+      const batch = this.#writes.splice(0, count)
+      for (const write of batch) this.#toDisk(write)
+      const seq = batch.at(-1)?.seq ?? 0
+      this.#persistedSeq = seq
+      const free = this.#held.filter(({ after }) => after <= seq)
+      this.#held = this.#held.filter(({ after }) => after > seq)
       for (const { message, link } of free) this.#world.transmit(this, message, link)
       this.#writeNext()
-      this.step({ type: 'persisted', seq: write.seq })
+      this.step({ type: 'persisted', seq })
       this.#runMachine()
     })
   }
@@ -291,7 +333,7 @@ export class SimServer {
   #maybeSaveSnapshot(): void {
     const { raft, applied } = this
     if (raft === undefined || this.#savingSnapshot) return
-    if (applied.index - raft.snapshotIndex < this.#world.snapshotEvery) return
+    if (applied.index - raft.snapshotIndex < this.#world.swarm.snapshotEvery) return
     const text = JSON.stringify(applied)
     const chunks = this.#world.random.between(1, 5)
     const size = Math.ceil(text.length / chunks)

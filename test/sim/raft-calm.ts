@@ -1,0 +1,108 @@
+/**
+ * After the storm: what a cluster owes its users when faults end, whatever happened before.
+ *
+ * It settles by itself, serves, and goes on under the same leader, though one server may still be cut off, or hear
+ * nobody and ask for votes. Then that one comes back, and disturbs nobody. Then the leader hears nobody any more, and
+ * another takes over.
+ */
+import assert from 'node:assert/strict'
+import type { Raft } from '../../raft/core/raft.ts'
+import type { SimServer } from './raft-server.ts'
+import { electionTimeoutMs } from './raft-swarm.ts'
+import type { RaftWorld } from './raft-world.ts'
+
+const limit = 30 * electionTimeoutMs
+
+export function calm(world: RaftWorld): void {
+  const { random, nemesis, clients, servers } = world
+  nemesis.mend()
+  for (const server of servers) {
+    server.pausedUntil = 0
+    server.slowDisk = false
+    world.boot(server)
+  }
+  clients.beQuiet()
+  const outcast = random.chance(0.5) ? chosen(world) : undefined
+  if (outcast !== undefined && random.chance(0.5)) nemesis.deafen(outcast)
+  else if (outcast !== undefined) nemesis.remove(outcast)
+  settle(world, outcast)
+  serve(world, outcast)
+  const { leader, term } = reign(world, outcast)
+  stays(world, outcast, 'while one hears nobody')
+  nemesis.mend()
+  settle(world, undefined)
+  assert(
+    world.time.runUntil(() => isTrusted(world), limit, world.count),
+    `liveness: a damaged server is not taught: ${world.describe()}`,
+  )
+  const now = reign(world, undefined)
+  assert.deepEqual(now, { leader, term }, 'one that comes back disturbs nobody')
+  if (canSpare(world, world.find(leader))) usurp(world, leader)
+}
+
+/** The leader goes on sending, but hears nobody. */
+function usurp(world: RaftWorld, leader: string): void {
+  const old = world.find(leader)
+  assert(old !== undefined)
+  world.nemesis.deafen(old)
+  settle(world, old)
+  serve(world, old)
+  assert.notEqual(reign(world, old).leader, leader)
+  world.nemesis.mend()
+  settle(world, undefined)
+}
+
+/** One without which the others are still a majority: the leader if there is one. */
+function chosen(world: RaftWorld): SimServer | undefined {
+  const { servers, random } = world
+  const server = servers.find(({ raft }) => raft?.role === 'leader') ?? random.pick(servers)
+  return canSpare(world, server) ? server : undefined
+}
+
+function canSpare(world: RaftWorld, server: SimServer | undefined): boolean {
+  const { servers, wiped } = world
+  const configurations = servers.flatMap(({ raft }) => (raft ? [raft.configuration] : []))
+  const isSmall = ({ voters, outgoing }: Raft['configuration']) =>
+    voters.length < 3 || (outgoing.length > 0 && outgoing.length < 3)
+  if (server === undefined || configurations.some(isSmall)) return false
+  // One that has no vote is as good as cut off.
+  const isDoubtful = servers.some(({ disk, id }) => disk.trust.kind !== 'full' && id !== server.id)
+  return wiped === undefined && !isDoubtful
+}
+
+function settle(world: RaftWorld, outcast: SimServer | undefined): void {
+  const { time, clients, count } = world
+  clients.beQuiet()
+  const isSettled = time.runUntil(() => clients.hasSettled(outcast?.id), limit, count)
+  assert(isSettled, `liveness: a quiet cluster does not settle: ${world.describe()}`)
+}
+
+function serve(world: RaftWorld, outcast: SimServer | undefined): void {
+  const { time, clients, count } = world
+  clients.proposeAgain()
+  const isServed = time.runUntil(() => clients.isServed(outcast?.id), limit, count)
+  assert(isServed, `liveness: nothing is committed everywhere: ${world.describe()}`)
+}
+
+function reign(world: RaftWorld, outcast: SimServer | undefined): { leader: string; term: number } {
+  const leader = world.clients.leader(outcast?.id)
+  assert(leader !== undefined, world.describe())
+  return { leader: leader.id, term: leader.currentTerm }
+}
+
+function stays(world: RaftWorld, outcast: SimServer | undefined, when: string): void {
+  const before = reign(world, outcast)
+  world.time.run(6 * electionTimeoutMs, world.count)
+  const after = world.clients.leader(outcast?.id)
+  assert.deepEqual(
+    { leader: after?.id, term: after?.currentTerm },
+    before,
+    `a leader that is heard is not replaced ${when}: ${world.describe()}`,
+  )
+}
+
+function isTrusted({ servers, wiped, swarm }: RaftWorld): boolean {
+  // Newcomers are trusted when they are made voters, which nobody may do.
+  if (swarm.membership) return true
+  return servers.every(({ raft, id }) => id === wiped || raft?.trust.kind === 'full')
+}
