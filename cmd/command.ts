@@ -29,6 +29,8 @@ export interface CommandSpec<O extends OptionSet, P extends PositionalSet> {
   readonly examples: readonly (readonly [line: string, does: string])[]
   /** Shown below the options. */
   readonly epilogue?: string
+  /** Commands below it; it runs itself when none is named. */
+  readonly commands?: readonly MakeCommand[]
   readonly run: (
     args: ArgumentsCamelCase<InferredOptionTypes<O> & InferredOptionTypes<P>>,
     program: Program,
@@ -53,6 +55,7 @@ export function defineCommand<const O extends OptionSet, const P extends Positio
       }
       for (const [line, does] of spec.examples) yargs.example(`licd ${line}`, does)
       if (spec.epilogue !== undefined) yargs.epilogue(spec.epilogue)
+      for (const make of spec.commands ?? []) yargs.command(make(program, exit))
       return yargs
     },
     handler: async args => {

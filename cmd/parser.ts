@@ -12,6 +12,7 @@ import { ctlCommand } from './ctl.ts'
 import { devCommand } from './dev.ts'
 import { exitCodeHelp } from './exit-code.ts'
 import { initCommand } from './init.ts'
+import { joinCommand } from './join.ts'
 import type { Program } from './program.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
@@ -21,6 +22,7 @@ import { standardInput } from './vendor/code-text.ts'
 const commands: readonly MakeCommand[] = [
   devCommand,
   initCommand,
+  joinCommand,
   serveCommand,
   runCommand,
   ctlCommand,

@@ -34,7 +34,8 @@ export const serveCommand = defineCommand({
   epilogue:
     'Prints `ready SERVER of POOL` when it serves. SIGTERM or SIGINT stops it cleanly: unused ' +
     'allocations go back, seats are kept for its next start; a second signal ends it at once. ' +
-    'It waits for NATS as long as it takes.',
+    'It waits for NATS as long as it takes. A server that is taken out of the pool (licd ctl ' +
+    'servers remove) ends by itself, with exit code 0.',
   run: async (args, program) => await serve(args, program),
 })
 
@@ -69,7 +70,17 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
       signal: stop.signal,
       onFatal: error => {
         process.stderr.write(`licd: ${error.code}: ${harmless(error.message)}\n`)
-        fail(exitCodeOf(error.code))
+        // An operator took it out: that is no failure, and nothing that starting it again would mend.
+        fail(error.code === 'LICD_SERVER_REMOVED' ? exitCodes.ok : exitCodeOf(error.code))
+      },
+      onStanding: (standing, { server: name, pool: of }) => {
+        if (standing === 'new') {
+          program.note(`waiting to be taken into pool ${of}: licd ctl servers add ${name}`)
+        } else if (standing === 'removed') {
+          program.note(
+            `${name} was taken out of pool ${of}; to take it in: licd ctl servers add ${name}`,
+          )
+        }
       },
     })
     void running.serving.then(

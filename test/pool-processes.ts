@@ -56,10 +56,29 @@ export class ProcessPool implements AsyncDisposable {
 
   /** Starts a server's process and resolves when it says that it serves. */
   async startServer(server: string): Promise<void> {
+    await this.startUntil(server, ready)
+  }
+
+  /** Makes the folder of a server that is to join, from the key of one that is there. */
+  async join(server: string, from: string): Promise<void> {
+    const key = join(this.folder, from, 'pool.key')
+    const ran = await licd(['join', server, '--key', key, '--out', join(this.folder, server)])
+    if (ran.code !== 0) throw new Error(`join: ${ran.stderr}`)
+  }
+
+  /** Starts a server's process and resolves when it has said `pattern`. */
+  async startUntil(server: string, pattern: RegExp): Promise<void> {
     const data = join(this.folder, server)
     const running = startLicd(['serve', '--data', data, '--nats', this.nats.url])
     this.#processes.set(server, running)
-    await running.until(ready)
+    await running.until(pattern)
+  }
+
+  /** What became of a process that ends by itself. */
+  async ended(server: string): Promise<Ended | undefined> {
+    const ended = await this.#processes.get(server)?.ended
+    this.#processes.delete(server)
+    return ended
   }
 
   /** Ends a server's process by a signal and resolves when it is gone. */

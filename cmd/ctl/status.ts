@@ -57,6 +57,7 @@ function printStatus(program: Program, view: PoolView): void {
       ),
     )
   }
+  if (status.heldTicks !== undefined) program.print(heldText(status.heldTicks, tickMs))
   program.print('')
   printServers(program, view)
   program.print('')
@@ -67,6 +68,11 @@ function printStatus(program: Program, view: PoolView): void {
     return
   }
   printFeatures(program, view)
+}
+
+/** Why nothing is granted yet. */
+export function heldText(heldTicks: number, tickMs: number): string {
+  return `restored or recovered: serves in ${formatDuration(heldTicks * tickMs)}, when every seat from before is surely over`
 }
 
 /** One line a server: its state, and until when it may grant. */
@@ -100,12 +106,16 @@ export function printServers(program: Program, { status, lease }: PoolView): voi
 }
 
 /** Ticks are how finely the pool knows it. */
-function heardAgo(ticks: number, tickMs: number): string {
+export function heardAgo(ticks: number, tickMs: number): string {
   return ticks <= 0 ? 'this tick' : `${formatDuration(ticks * tickMs)} ago`
 }
 
 /** A server's own word where it answered; else the longest that its lease can last. */
-function mayGrant(server: ServerStatus, leaseLeftMs: number | undefined, tickMs: number): string {
+export function mayGrant(
+  server: Pick<ServerStatus, 'state' | 'downInTicks'>,
+  leaseLeftMs: number | undefined,
+  tickMs: number,
+): string {
   if (leaseLeftMs !== undefined) return leaseLeftMs > 0 ? formatDuration(leaseLeftMs) : 'not now'
   if (server.state === 'down') return 'not now'
   return `at most ${formatDuration(server.downInTicks * tickMs)}`

@@ -10,7 +10,7 @@
  * row of a record that is about to change is made first. Moves, results and vendors are replaced, never changed.
  */
 import assert from 'node:assert/strict'
-import { Digest } from './hash.ts'
+import { Digest, type RowHash } from './hash.ts'
 import {
   codeRow,
   featureRow,
@@ -36,11 +36,16 @@ export class Changes {
   readonly #digest = new Digest()
   /** Keys of records whose rows are not in the digest now. */
   readonly #stale = new Set<string>()
+  /** What the rows of all other records put into the digest, by key. */
+  readonly #hashes = new Map<string, RowHash>()
   readonly #views = new Map<SnapshotReader, View>()
   /** Features whose distribution, criteria or codes the present command changed. */
   readonly distributed = new Set<string>()
   /** Features that the next tick settles, top-ups included. Derived: after a restore it holds all of them. */
   readonly unsettled = new Set<string>()
+
+  /** Of all features and maybe of some that are gone, sorted; `undefined` when one came. */
+  #names: readonly string[] | undefined
 
   /** `state` holds no record yet. */
   constructor(state: LedgerState) {
@@ -49,29 +54,35 @@ export class Changes {
 
   /** A row of a snapshot was put into the state: it is hashed now, so that no later hash has to take all of them. */
   restored(row: Row): void {
-    const made = this.#madeOf(row)
-    if (made !== undefined) this.#digest.add(JSON.stringify(made))
-    if (row.kind === 'feature') this.unsettled.add(row.name)
-  }
-
-  /** The row as the state gives it, with its fields in their order. The pool's is part of every hash, and never kept. */
-  #madeOf(row: Row): Row | undefined {
     switch (row.kind) {
       case 'pool':
-        return undefined
+        // Part of every hash, and never kept.
+        break
       case 'vendor':
-        return vendorRow(row)
+        this.added(vendorRow(row))
+        break
       case 'move':
-        return moveRow(row)
+        this.added(moveRow(row))
+        break
       case 'result':
-        return resultRow(row.id, row.result, row.forgetAt)
+        this.added(resultRow(row.id, row.result, row.forgetAt))
+        break
       case 'feature':
-        return this.#rowOf(`feature ${row.name}`)
+        this.#take(`feature ${row.name}`)
+        this.unsettled.add(row.name)
+        break
       case 'code':
-        return this.#rowOf(`code ${row.content.codeId}`)
+        this.#take(`code ${row.content.codeId}`)
+        break
       case 'server':
-        return this.#rowOf(`server ${row.name}`)
+        this.#take(`server ${row.name}`)
     }
+  }
+
+  /** Takes the record's row, as the state gives it, into the digest. */
+  #take(key: string): void {
+    const row = this.#rowOf(key)
+    if (row !== undefined) this.#hashes.set(key, this.#digest.add(JSON.stringify(row)))
   }
 
   /** A row of a record that is replaced, never changed, was added or removed. */
@@ -91,8 +102,22 @@ export class Changes {
   /** Before its shares, free pool, allocations, owed, criteria or codes change. */
   distribution(name: string): void {
     this.#before(`feature ${name}`)
+    if (!this.#state.features.has(name)) this.#names = undefined
     this.distributed.add(name)
     this.unsettled.add(name)
+  }
+
+  /** Names of all features, sorted. */
+  allNames(): readonly string[] {
+    this.#names ??= [...this.#state.features.keys()].sort()
+    return this.#names
+  }
+
+  /** Sorted. Costs what is unsettled; when that is much, all features are looked through, which is less than sorting. */
+  unsettledNames(): readonly string[] {
+    const { unsettled } = this
+    if (unsettled.size <= 1024) return [...unsettled].sort()
+    return this.allNames().filter(name => unsettled.has(name))
   }
 
   code(codeId: string): void {
@@ -104,16 +129,15 @@ export class Changes {
   }
 
   #before(key: string): void {
-    const stale = this.#stale.has(key)
     let row: Row | undefined
     for (const { kept } of this.#views.values()) {
       if (kept.has(key)) continue
       row ??= this.#rowOf(key)
       if (row !== undefined) kept.set(key, row)
     }
-    if (stale) return
-    row ??= this.#rowOf(key)
-    if (row !== undefined) this.#digest.subtract(JSON.stringify(row))
+    const hash = this.#hashes.get(key)
+    if (hash !== undefined) this.#digest.remove(hash)
+    this.#hashes.delete(key)
     this.#stale.add(key)
   }
 
@@ -135,10 +159,7 @@ export class Changes {
 
   /** Costs one row for each record that changed since the last call. */
   hash(): string {
-    for (const key of this.#stale) {
-      const row = this.#rowOf(key)
-      if (row !== undefined) this.#digest.add(JSON.stringify(row))
-    }
+    for (const key of this.#stale) this.#take(key)
     this.#stale.clear()
     return this.#digest.with(JSON.stringify(poolRow(this.#state)))
   }

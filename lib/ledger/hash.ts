@@ -6,20 +6,28 @@
  * accidents from equality; it is no protection against someone who wants two ledgers to look alike.
  */
 
+/** Two words of 32 bits. */
+export type RowHash = readonly [number, number]
+
 /** The sum of the rows put in, less those taken out. */
 export class Digest {
   #high = 0
   #low = 0
 
-  add(text: string): void {
-    const [high, low] = hashText(text)
-    this.#high = (this.#high + high) >>> 0
-    this.#low = (this.#low + low) >>> 0
+  /** Answers what takes it out again. */
+  add(text: string): RowHash {
+    const hash = hashText(text)
+    this.#high = (this.#high + hash[0]) >>> 0
+    this.#low = (this.#low + hash[1]) >>> 0
+    return hash
   }
 
   /** Takes out a row that was put in with the same text. */
   subtract(text: string): void {
-    const [high, low] = hashText(text)
+    this.remove(hashText(text))
+  }
+
+  remove([high, low]: RowHash): void {
     this.#high = (this.#high - high) >>> 0
     this.#low = (this.#low - low) >>> 0
   }
@@ -32,7 +40,7 @@ export class Digest {
 }
 
 /** Two multiplicative lanes over the UTF-16 units, each finished as in MurmurHash3. */
-function hashText(text: string): readonly [number, number] {
+function hashText(text: string): RowHash {
   let a = 0xdeadbeef
   let b = 0x41c6ce57
   for (let at = 0; at < text.length; at++) {

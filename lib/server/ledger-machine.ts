@@ -16,7 +16,7 @@ import type { Row } from '../ledger/snapshot.ts'
 /** A slice is closed once it holds so much; with its last row it stays well below Raft's 128 KiB. */
 const sliceBytes = 48 * 1024
 /** Rows in a slice, a bound on the work of one pull. */
-const sliceRows = 500
+const sliceRows = 128
 const sliceVersion = 1
 
 export interface LedgerHooks {

@@ -254,7 +254,9 @@ export class Replica {
     const { role, term, leader } = status
     const leads = role === 'leader'
     // One that was elected and has not yet applied all of the log cannot take anything on.
-    const known = leads ? server : leader === server ? undefined : leader
+    // A learner never campaigns: it would believe in a dead leader for ever.
+    const isLost = role === 'learner' && !status.quorate
+    const known = leads ? server : leader === server || isLost ? undefined : leader
     const isNews = known !== this.#leader || term !== this.#term
     if (this.#isLeader && (!leads || term !== this.#term)) {
       this.#isLeader = false

@@ -20,6 +20,7 @@ import { createLogger } from '../log.ts'
 import { openDataFolder, type DataFolder } from '../pool-files.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { createSeatService } from '../service/service.ts'
+import type { Standing } from './admission.ts'
 import type { VerifyCode } from './ctl.ts'
 import { asLicdError } from './fatal.ts'
 import { LicenseServer } from './server.ts'
@@ -36,6 +37,8 @@ export interface StartOptions {
   readonly raft?: Partial<RaftSettings>
   /** Gives up waiting for NATS. */
   readonly signal?: AbortSignal
+  /** It has to be added by an operator before it can serve; or it has been. */
+  readonly onStanding?: (standing: Standing, of: { server: string; pool: string }) => void
   /** It has stopped by itself: a disk failed, its name is taken. The process should end. */
   readonly onFatal?: (error: LicdError) => void
 }
@@ -122,6 +125,7 @@ function run(
     createService: createSeatService,
     log,
     onServing: () => settle?.serve(),
+    onStanding: standing => options.onStanding?.(standing, folder),
     onFatal(error) {
       settle?.fail(error)
       void stop().then(() => options.onFatal?.(error))

@@ -271,7 +271,8 @@ export class LicenseServer implements Host {
   /** Stops without ceremony: what it granted ends with its lease, what it promised with its deadline. */
   #fail(error: LicdError): void {
     if (this.#state === 'leaving' || this.#state === 'stopped') return
-    this.log.error('fatal', { code: error.code, error })
+    if (error.code === 'LICD_SERVER_REMOVED') this.log.warn('left-the-pool', {})
+    else this.log.error('fatal', { code: error.code, error })
     this.#leave()
     this.#options.onFatal(error)
   }
