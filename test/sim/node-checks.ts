@@ -24,10 +24,16 @@ export class Watched {
   disk = new Shadow()
   /** Whom it voted for, durably, by term. */
   readonly votes = new Map<number, string>()
-  /** How far its log was durable while its durable term was this. */
+  /** How far its log was ever durable while its durable term was this. */
   readonly durable = new Map<number, number>()
-  /** Its disk was harmed and is not yet known to be whole again: its word is not held against it. */
-  damaged = false
+  /** What it must still know. */
+  durableTerm = 0
+  /** Its disk was harmed, or is new, and its word does not yet count again. */
+  damaged = true
+  /** Whatever was done to its disk was before the last open. */
+  judged = true
+  /** The term in which its vote is no vote, but spent when its word began to count again. */
+  spent = -1
   term = 0
   commit = 0
   role = 'follower'
@@ -88,25 +94,40 @@ export class NodeChecks {
       return shadow
     }
     const before = server.disk
+    const { trust = { kind: state === undefined ? 'unknown' : 'full' } } = state ?? {}
     server.memory = log()
     server.disk = log()
     server.run = undefined
-    if (server.damaged) return
-    const { disk } = server
-    const term = Math.max(0, ...server.durable.keys())
-    assert(currentTerm >= term, `disk: ${server.id} forgot term ${term}`)
-    const vote = server.votes.get(currentTerm)
-    assert(vote === undefined || vote === votedFor, `disk: ${server.id} forgot its vote`)
-    // What was under way may have truncated.
-    const cuts = server.pending.map(({ truncateFrom = Infinity }) => truncateFrom - 1)
-    const last = Math.min(before.last, ...cuts)
+    server.judged = true
+    const pending = server.pending
     server.pending = []
-    assert(disk.last >= last, `disk: ${server.id} forgot entries above ${disk.last}`)
+    if (trust.kind !== 'full') {
+      assert(server.damaged, `disk: ${server.id} lost its word without a damage`)
+      if (trust.kind === 'unknown') server.durableTerm = 0
+      return
+    }
+    this.#forgotNothing(server, before, pending, { currentTerm, votedFor })
+  }
+
+  /** Whatever befell its disk: a server that is trusted has all that it ever promised. */
+  #forgotNothing(
+    { id, disk, votes, durableTerm, damaged, spent }: Watched,
+    before: Shadow,
+    pending: readonly Persist[],
+    { currentTerm, votedFor }: { currentTerm: number; votedFor: string | undefined },
+  ): void {
+    const what = damaged ? 'disk: a damage was not noticed:' : 'disk:'
+    assert(currentTerm >= durableTerm, `${what} ${id} forgot term ${durableTerm}`)
+    const vote = votes.get(currentTerm)
+    const isKept = vote === undefined || vote === votedFor || spent === currentTerm
+    assert(isKept, `${what} ${id} forgot its vote`)
+    // What was under way may have truncated.
+    const cuts = pending.map(({ truncateFrom = Infinity }) => truncateFrom - 1)
+    const last = Math.min(before.last, ...cuts)
+    assert(disk.last >= last, `${what} ${id} forgot entries above ${disk.last}`)
     const chain = disk.chainAt(last)
-    assert(
-      last < disk.base || chain === before.chainAt(last),
-      `disk: ${server.id} has another entry at ${last}`,
-    )
+    const isSame = last < disk.base || last < before.base || chain === before.chainAt(last)
+    assert(isSame, `${what} ${id} has another entry at ${last}`)
   }
 
   writing(server: Watched, persists: readonly Persist[]): void {
@@ -119,16 +140,20 @@ export class NodeChecks {
     for (const persist of persists) {
       const { currentTerm, votedFor } = persist
       server.disk.write(persist, index => this.#chainOfSnapshot(index))
-      if (votedFor !== undefined) {
-        const before = server.votes.get(currentTerm)
-        assert(
-          before === undefined || before === votedFor,
-          `two votes: ${server.id} voted for ${before} and ${votedFor} in term ${currentTerm}`,
-        )
-        server.votes.set(currentTerm, votedFor)
-      }
+      if (votedFor !== undefined) this.#vote(server, currentTerm, votedFor)
+      server.durableTerm = Math.max(server.durableTerm, currentTerm)
       const until = server.durable.get(currentTerm) ?? 0
       server.durable.set(currentTerm, Math.max(until, server.disk.last))
+    }
+  }
+
+  #vote(server: Watched, term: number, votedFor: string): void {
+    const { votes, damaged, id } = server
+    const before = votes.get(term)
+    if (before === undefined) votes.set(term, votedFor)
+    else if (before !== votedFor && damaged) server.spent = term
+    else if (before !== votedFor && server.spent !== term) {
+      assert.fail(`two votes: ${id} voted for ${before} and ${votedFor} in term ${term}`)
     }
   }
 
@@ -157,10 +182,24 @@ export class NodeChecks {
       if (effects.persist?.truncateFrom !== undefined) assert.fail('leader append-only')
     }
     if (commitIndex > server.commit) this.#commit(server, raft)
+    this.#judgeTrust(server, raft, effects)
     server.term = currentTerm
     server.commit = commitIndex
     server.role = role
     if (currentTerm > this.maxTerm) this.maxTerm = currentTerm
+  }
+
+  #judgeTrust(server: Watched, raft: Raft, effects: Effects): void {
+    const isTrusted = raft.trust.kind === 'full'
+    if (!server.damaged) {
+      assert(isTrusted, `${server.id} lost its word without a damage`)
+      return
+    }
+    if (!isTrusted) assert(raft.role === 'follower', `${server.id} campaigns without a word`)
+    if (!isTrusted || !server.judged || effects.persist !== undefined) return
+    // Its word counts from the write of that on: then it holds all it ever promised.
+    if (server.pending.length > 0 || server.disk.last < raft.lastIndex) return
+    server.damaged = false
   }
 
   /** What a message promises is on its sender's disk, or was when it was sent. */

@@ -134,8 +134,9 @@ export class NodeClients {
     again: (ms: number, leader: string | undefined) => void,
   ): void {
     const { running } = server
-    if (running === undefined || asked.done) return
-    const { node, machine, process } = running
+    const { node, machine, process } = running ?? {}
+    if (node === undefined || machine === undefined || process === undefined) return
+    if (asked.done) return
     const data = commandCodec.encode({
       id: asked.id,
       deadline: machine.ledger.state.tick + 25,
@@ -180,8 +181,9 @@ export class NodeClients {
     attempt: number,
     again: (ms: number, leader: string | undefined) => void,
   ): void {
-    if (running === undefined || asked.attempt !== attempt) return
-    const { node, machine, process } = running
+    const { node, machine, process } = running ?? {}
+    if (node === undefined || machine === undefined || process === undefined) return
+    if (asked.attempt !== attempt) return
     const { checks } = this.#world
     const committed = checks.maxCommit
     node.readIndex((outcome: ReadOutcome) => {

@@ -21,7 +21,15 @@ export function chooseCore(world: NodeWorld, random: SeededRandom): Core {
   const breakage = random.pick(['down', 'paused', 'stalled', 'deaf', 'mute', 'cut'] as const)
   for (let attempt = 0; attempt < 30; attempt++) {
     const members = able.filter(() => random.chance(0.6))
-    if (configurations.every(one => isMajority(members, one))) return { members, breakage }
+    if (
+      configurations.every(one =>
+        isMajority(
+          members.filter(id => !world.checks.watch(id).damaged),
+          one,
+        ),
+      )
+    )
+      return { members, breakage }
   }
   return { members: able, breakage }
 }

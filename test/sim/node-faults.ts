@@ -4,7 +4,7 @@
  *
  * Everything that begins ends by itself after a while; the end of the faults ends it all at once.
  */
-import { RaftError } from '../../raft/error.ts'
+import { damages, type Damage } from './faulty-medium.ts'
 import { quiet } from './node-network.ts'
 import type { NodeServer } from './node-server.ts'
 import type { FaultKind } from './node-options.ts'
@@ -97,7 +97,25 @@ function downMs(world: NodeWorld, random: SeededRandom): number {
   return random.chance(0.3) ? random.next() * 5 : lastingMs(world, random)
 }
 
+/** The files of a server that is down are harmed, as far as a minority may be at a time. */
+function harm(faults: NodeFaults, random: SeededRandom, kind: Damage | 'wipe'): void {
+  const { world } = faults
+  const victim = faults.victim(random)
+  if (victim === undefined || !world.mayDamage(victim)) return
+  const isRunning = kind === 'flip-table' && random.chance(0.5)
+  if (!isRunning) faults.crash(victim, random)
+  if (victim.damage(kind)) world.tell(`${kind} at ${victim.id}`)
+}
+
+const harms = Object.fromEntries(
+  [...damages, 'wipe' as const].map(kind => {
+    const befall: Befall = (faults, random) => harm(faults, random, kind)
+    return [kind, befall]
+  }),
+) as Record<Damage | 'wipe', Befall>
+
 const befall: Readonly<Record<FaultKind, Befall>> = {
+  ...harms,
   noise(faults, random) {
     const { network } = faults.world
     const rate = (most: number): number => (random.chance(0.5) ? 0 : random.next() * most)
@@ -248,16 +266,16 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
     })
   },
   stall(faults, random) {
-    const disk = faults.victim(random)?.disk
-    if (disk === undefined) return
-    disk.stalled = true
-    faults.later(lastingMs(faults.world, random) * 2, () => disk.resume())
+    const victim = faults.victim(random)
+    if (victim === undefined) return
+    victim.disk.stalled = true
+    faults.later(lastingMs(faults.world, random) * 2, () => victim.unstall())
   },
   full(faults, random) {
-    failDisk(faults, random, 'No space left on device.')
+    failDisk(faults, random, 'full')
   },
   error(faults, random) {
-    failDisk(faults, random, 'Input/output error.')
+    failDisk(faults, random, 'failing')
   },
   transfer(faults, random) {
     faults.world.operators.transfer(random)
@@ -267,10 +285,10 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
   },
 }
 
-function failDisk(faults: NodeFaults, random: SeededRandom, text: string): void {
+function failDisk(faults: NodeFaults, random: SeededRandom, error: 'full' | 'failing'): void {
   const disk = faults.victim(random)?.disk
   if (disk === undefined) return
-  disk.error = new RaftError('RAFT_STORAGE', text)
+  disk.error = error
   faults.later(lastingMs(faults.world, random), () => {
     disk.error = undefined
   })

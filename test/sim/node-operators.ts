@@ -1,7 +1,7 @@
 /**
  * Operators of a simulated cluster: they hand leadership around, and add, promote, demote, remove and replace servers.
  */
-import type { ConfigurationChange } from '../../raft/core/configuration.ts'
+import { changed, isJoint, type ConfigurationChange } from '../../raft/core/configuration.ts'
 import type { NodeServer } from './node-server.ts'
 import type { NodeWorld } from './node-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -19,13 +19,41 @@ export class NodeOperators {
     this.#world = world
   }
 
+  start(): void {
+    const { time, options } = this.#world
+    time.after(2 * options.settings.electionTimeoutMs, () => {
+      this.#heal()
+      this.start()
+    })
+  }
+
+  /** A server that does not know how it voted is removed, added again, and made a voter when it has learned all. */
+  #heal(): void {
+    const leader = this.#world.servers.find(({ leads }) => leads)
+    const { configuration } = leader ?? {}
+    if (leader === undefined || configuration === undefined || isJoint(configuration)) return
+    for (const { id, raft, running, retired, wasVoter } of this.#world.servers) {
+      if (raft?.trust.kind !== 'unknown' || running === undefined || retired) continue
+      const { voters, learners } = configuration
+      if (voters.includes(id)) {
+        if (voters.length > 1) this.ask(leader, { remove: [id] })
+        return
+      }
+      if (!wasVoter) continue
+      if (learners.includes(id)) {
+        if (raft.trust.cleared === true) this.ask(leader, { voters: [id] })
+      } else this.ask(leader, { learners: [id] })
+      return
+    }
+  }
+
   transfer(random: SeededRandom): void {
     const leader = this.#leader(random)
     const { running } = leader ?? {}
     if (running === undefined) return
     const to = random.chance(0.5) ? random.pick(this.#world.servers).id : undefined
     running.process.enter(() => {
-      running.node.transferLeadership(to, outcome => {
+      running.node?.transferLeadership(to, outcome => {
         if (outcome.ok) this.transfers++
       })
     })
@@ -34,14 +62,30 @@ export class NodeOperators {
   change(random: SeededRandom): void {
     const leader = this.#leader(random)
     const change = leader && this.#draw(leader, random)
-    if (leader !== undefined && change !== undefined) this.ask(leader, change)
+    if (leader !== undefined && change !== undefined && this.#isWise(leader, change)) {
+      this.ask(leader, change)
+    }
+  }
+
+  /** They do not leave a cluster with a majority of damaged voters; one that has learned all is as good as new. */
+  #isWise({ configuration }: NodeServer, change: ConfigurationChange): boolean {
+    if (configuration === undefined || isJoint(configuration)) return false
+    const next = changed(configuration, change)
+    if (next === undefined) return true
+    const lost = next.voters.filter(id => {
+      const server = this.#world.servers.find(one => one.id === id)
+      const { trust } = server?.raft ?? {}
+      const isCleared = trust?.kind === 'unknown' && trust.cleared === true
+      return server?.watched.damaged === true && !isCleared
+    })
+    return lost.length <= Math.floor((next.voters.length - 1) / 2)
   }
 
   ask({ running }: NodeServer, change: ConfigurationChange): void {
     if (running === undefined) return
     this.asked++
     running.process.enter(() => {
-      running.node.changeConfiguration(change, ({ outcome }) => {
+      running.node?.changeConfiguration(change, ({ outcome }) => {
         if (outcome === 'done') this.changes++
       })
     })

@@ -6,6 +6,7 @@
  * each kind draws from a stream of its own.
  */
 import { defaultSettings, type RaftSettings } from '../../raft/core/settings.ts'
+import { damages } from './faulty-medium.ts'
 import { SeededRandom } from './seeded-random.ts'
 
 export const networkFaults = [
@@ -34,7 +35,7 @@ export const processFaults = [
   'stop',
 ] as const
 
-export const diskFaults = ['lag', 'stall', 'full', 'error'] as const
+export const diskFaults = ['lag', 'stall', 'full', 'error', 'wipe', ...damages] as const
 
 export const operatorFaults = ['transfer', 'members'] as const
 
@@ -128,8 +129,8 @@ function drawLimits(random: SeededRandom) {
     rowsPerSlice: random.pick([6, 20, 60]),
     latencyMs: [0.1, slow],
     diskMs: [0.1, random.pick([1, 4])],
-    clients: random.between(3, 10),
-    thinkMs: random.pick([10, 30, 80]),
+    clients: random.between(4, 12),
+    thinkMs: random.pick([10, 20, 50]),
     clientTimeoutMs: electionTimeoutMs * random.pick([1, 2, 4]),
     patience: random.pick([2, 5, 20]),
   } satisfies Partial<NodeRunOptions>

@@ -3,6 +3,9 @@
  *
  * The node is the real one, with its real codec and store; only the ports below it are made up here.
  */
+import { bootstrap, type Genesis } from '../../raft/bootstrap.ts'
+import type { Got } from '../../raft/database.ts'
+import { openLogStore } from '../../raft/open-store.ts'
 import type { RaftError } from '../../raft/error.ts'
 import { startNode } from '../../raft/driver.ts'
 import type { Configuration } from '../../raft/core/configuration.ts'
@@ -13,10 +16,11 @@ import type { RaftNode } from '../../raft/node.ts'
 import { silentLogger, type Logger } from '../../raft/ports.ts'
 import type { Batch, Storage } from '../../raft/storage.ts'
 import type { Watched } from './node-checks.ts'
-import { SimDisk } from './node-disk.ts'
+import { FaultyDisk, type DiskState } from './faulty-disk.ts'
+import { Medium, type Damage } from './faulty-medium.ts'
 import { NodeMachine } from './node-machine.ts'
 import type { SimBus } from './node-network.ts'
-import { SimProcess } from './node-process.ts'
+import { SimProcess, type EventKind } from './node-process.ts'
 import type { NodeWorld } from './node-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
@@ -25,12 +29,15 @@ export interface Running {
   readonly process: SimProcess
   readonly bus: SimBus
   readonly machine: NodeMachine
-  readonly node: RaftNode
+  readonly disk: FaultyDisk
+  /** Once its store is open. */
+  node: RaftNode | undefined
 }
 
 export class NodeServer {
   readonly id: string
-  readonly disk: SimDisk
+  readonly medium = new Medium()
+  readonly disk: DiskState = { slowness: 1, stalled: false, error: undefined }
   readonly watched: Watched
   readonly #world: NodeWorld
   readonly #random: SeededRandom
@@ -42,6 +49,8 @@ export class NodeServer {
   /** Not to be started again, until the end. */
   broken = false
   raft: Raft | undefined
+  /** It had a vote once: it is to have one again. */
+  wasVoter = false
 
   constructor(world: NodeWorld, id: string, random: SeededRandom) {
     this.#world = world
@@ -49,7 +58,6 @@ export class NodeServer {
     this.#random = random
     this.#rate = 0.9 + random.next() * 0.2
     this.watched = world.checks.watch(id)
-    this.disk = new SimDisk(world, random.split('disk'))
   }
 
   get process(): SimProcess | undefined {
@@ -64,40 +72,67 @@ export class NodeServer {
     return this.raft?.configuration
   }
 
-  boot(): void {
+  boot(genesis?: Genesis): void {
     if (this.running !== undefined || this.retired || this.broken) return
-    const world = this.#world
-    const { options, network, time } = world
+    const { options, network, time } = this.#world
     this.#runs++
-    const process: SimProcess = new SimProcess({
-      time,
-      rate: this.#rate,
-      count: kind => world.count(kind),
-      onDeath: () => this.#died(process),
-    })
+    const count = (kind: EventKind): void => this.#world.count(kind)
+    const onDeath = (): void => this.#died(process)
+    const process: SimProcess = new SimProcess({ time, rate: this.#rate, count, onDeath })
     const bus = network.connect(this.id, process, this.#runs)
     const machine = new NodeMachine(this.#watcher(process), options.rowsPerSlice)
+    const { medium, disk: state } = this
+    const disk = new FaultyDisk({
+      ...{ medium, state, time, process, latencyMs: options.diskMs },
+      random: this.#random.split('disk'),
+      onDone: () => count('disk'),
+    })
+    const running: Running = { process, bus, machine, disk, node: undefined }
+    this.running = running
+    const opened: Got<Storage> = (error, store) => {
+      if (!process.alive) return
+      if (store === undefined) this.#fatal(process, error)
+      else if (genesis === undefined) this.#start(running, store)
+      else {
+        bootstrap(store, genesis, failed => {
+          if (failed === undefined) this.#start(running, store)
+          else this.#world.fail(failed)
+        })
+      }
+    }
+    openLogStore(disk, opened, (event, text) => this.#world.tell(`${this.id} ${event}: ${text}`))
+  }
+
+  #start(running: Running, store: Storage): void {
+    const { process, bus, machine } = running
+    const { settings, snapshotEveryEntries } = this.#world.options
     const node = startNode({
-      id: this.id,
-      cluster: 'sim',
-      settings: options.settings,
-      storage: this.#watch(process, this.disk.open(process)),
-      bus,
+      ...{ id: this.id, cluster: 'sim', settings, bus, machine, snapshotEveryEntries },
+      storage: this.#watch(process, store),
       clock: process.clock,
       random: this.#random.split('run'),
-      machine,
       log: this.#log(process),
-      snapshotEveryEntries: options.snapshotEveryEntries,
       trace: (raft, input, effects) => this.#trace(process, machine, raft, input, effects),
     })
-    this.running = { process, bus, machine, node }
+    running.node = node
     node.onFatal(error => {
       if (process.alive) this.#fatal(process, error)
     })
     node.onStatus(({ removed }) => {
       if (removed && process.alive) this.#world.retireLater(this)
     })
-    this.#tickLater(this.running)
+    this.#tickLater(running)
+  }
+
+  /** Its files are harmed; false when there was nothing to harm. */
+  damage(kind: Damage | 'wipe'): boolean {
+    const { medium, watched } = this
+    if (kind === 'wipe') medium.wipe()
+    else if (!medium.damage(kind, this.#random)) return false
+    if (kind === 'flip-table') this.running?.disk.spoil(medium.flipped)
+    watched.damaged = true
+    watched.judged = false
+    return true
   }
 
   /** The process is gone at once; of the write under way all or nothing happened. */
@@ -113,7 +148,7 @@ export class NodeServer {
     const { running } = this
     if (running === undefined) return
     running.process.enter(() => {
-      running.node.stop(() => {
+      running.node?.stop(() => {
         if (running.process.alive && this.running === running) this.crash()
       })
     })
@@ -130,17 +165,20 @@ export class NodeServer {
     this.#world.network.forget(running.bus)
     this.running = undefined
     this.raft = undefined
-    this.disk.crash()
+    running.disk.crash()
+    this.disk.stalled = false
   }
 
-  #fatal(process: SimProcess, error: RaftError): void {
-    const { code } = error
-    if (code === 'RAFT_INTERNAL' || code === 'RAFT_STATE_MACHINE') {
-      this.#world.fail(error.cause instanceof Error ? error.cause : error)
+  #fatal(process: SimProcess, error: RaftError | undefined): void {
+    const { code } = error ?? {}
+    if (error === undefined || code === 'RAFT_INTERNAL' || code === 'RAFT_STATE_MACHINE') {
+      this.#world.fail(error?.cause instanceof Error ? error.cause : error)
       return
     }
     this.#world.tell(`${this.id} ends: ${code}`)
     if (this.running?.process === process) this.crash()
+    // More were set aside than it keeps: an operator has looked into them, and moved them away.
+    if (code === 'RAFT_DAMAGED' && this.medium.aside.length > 2) this.medium.aside = []
     this.#world.bootLater(this, 20 + this.#random.next() * 500)
   }
 
@@ -155,6 +193,9 @@ export class NodeServer {
     const { checks } = this.#world
     this.raft = raft
     checks.stepped(this.watched, raft, input, effects)
+    if (!this.wasVoter && raft.trust.kind === 'full') {
+      this.wasVoter = raft.configuration.voters.includes(this.id)
+    }
     if (input.type === 'applied') checks.state(this.id, input.index, machine.ledger.hash())
     this.#world.noteStep(input, effects)
   }
@@ -173,7 +214,6 @@ export class NodeServer {
     const { watched } = this
     const { checks } = this.#world
     return {
-      ...storage,
       get damage() {
         return storage.damage
       },
@@ -227,6 +267,19 @@ export class NodeServer {
     })
   }
 
+  /** The disk no longer stands still. */
+  unstall(): void {
+    this.disk.stalled = false
+    this.running?.disk.resume()
+  }
+
+  /** The disk is as good as new. */
+  calmDisk(): void {
+    this.disk.slowness = 1
+    this.disk.error = undefined
+    this.unstall()
+  }
+
   /** For messages of failures. */
   describe(): string {
     const { raft, running, id } = this
@@ -235,7 +288,8 @@ export class NodeServer {
     const { role, currentTerm, leader, commitIndex, lastIndex, configuration } = raft
     const { voters, outgoing, learners } = configuration
     const members = `[${voters.join('')}|${outgoing.join('')}|${learners.join('')}]`
-    const applied = running.node.status.lastApplied
-    return `${id} ${role} t${currentTerm} leader=${leader} c${commitIndex} l${lastIndex} a${applied} ${members}`
+    const applied = running.node?.status.lastApplied
+    const trust = raft.trust.kind === 'full' ? '' : ` ${raft.trust.kind}`
+    return `${id}${trust} ${role} t${currentTerm} leader=${leader} c${commitIndex} l${lastIndex} a${applied} ${members}`
   }
 }

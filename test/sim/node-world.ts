@@ -7,8 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import { commandCodec } from '../../lib/command-codec.ts'
-import { bootstrap } from '../../raft/bootstrap.ts'
-import { configurationOf } from '../../raft/core/configuration.ts'
+import { configurationOf, isMember, type Configuration } from '../../raft/core/configuration.ts'
 import type { Effects } from '../../raft/core/effect.ts'
 import type { Input } from '../../raft/core/input.ts'
 import { NodeChecks } from './node-checks.ts'
@@ -141,6 +140,21 @@ export class NodeWorld {
     return random.pick(this.servers)
   }
 
+  /** At most a minority, of whatever configuration may be in force, may be without its disk at a time. */
+  mayDamage({ id, watched }: NodeServer): boolean {
+    if (watched.damaged) return false
+    return this.checks.configurationsInForce().every(one => this.isSpared(one, id))
+  }
+
+  /** Whether no more than a minority of each half is damaged, this one included. */
+  isSpared({ voters, outgoing }: Configuration, also?: string): boolean {
+    return [voters, outgoing].every(half => {
+      const lost = half.filter(id => id === also || this.checks.watch(id).damaged)
+      const isHit = also === undefined || half.includes(also)
+      return !isHit || lost.length <= Math.floor((half.length - 1) / 2)
+    })
+  }
+
   bootLater(server: NodeServer, ms: number): void {
     this.time.after(ms, () => server.boot())
   }
@@ -148,7 +162,9 @@ export class NodeWorld {
   /** Removed for good: it goes, and does not come back. */
   retireLater(server: NodeServer): void {
     this.time.after(2 * this.options.settings.electionTimeoutMs, () => {
-      if (server.running?.node.status.removed !== true) return
+      const { raft, id } = server
+      // One that is being healed comes back.
+      if (raft?.trust.kind !== 'full' || isMember(raft.configuration, id)) return
       server.retired = true
       server.crash()
     })
@@ -157,7 +173,7 @@ export class NodeWorld {
   proposeTick({ node, machine }: Running): void {
     const tick = machine.ledger.state.tick + 1
     const command = { id: '', deadline: 0, by: 'sim', body: { type: 'tick', tick, listings: [] } }
-    node.propose(commandCodec.encode(command as Parameters<typeof commandCodec.encode>[0]))
+    node?.propose(commandCodec.encode(command as Parameters<typeof commandCodec.encode>[0]))
   }
 
   // The run
@@ -173,6 +189,7 @@ export class NodeWorld {
     this.#found()
     this.clients.start()
     this.faults.start()
+    this.operators.start()
   }
 
   #found(): void {
@@ -180,12 +197,10 @@ export class NodeWorld {
     const configuration = configurationOf(founders)
     const commands = firstCommands(founders)
     for (const server of this.servers) {
-      bootstrap(server.disk.prepare(), { configuration, commands }, error => {
-        if (error !== undefined) this.fail(error)
-        server.boot()
-      })
+      server.watched.damaged = false
+      server.boot({ configuration, commands })
     }
-    this.runTo(1)
+    this.runTo(200)
   }
 
   runTo(time: number): void {
@@ -203,6 +218,8 @@ export class NodeWorld {
     while (!done()) {
       assert(this.time.now < end, `liveness: ${what}: ${this.describe()}`)
       this.runTo(this.time.now + electionTimeoutMs / 10)
+      // A process that ends is started again.
+      for (const server of this.servers) server.boot()
     }
   }
 
@@ -223,7 +240,7 @@ export class NodeWorld {
     for (const server of this.servers) {
       server.broken = false
       server.process?.resume()
-      server.disk.calm()
+      server.calmDisk()
       server.boot()
     }
     this.network.healAll()
@@ -239,7 +256,7 @@ export class NodeWorld {
       if (members.includes(id)) {
         process?.light(Infinity)
         process?.resume()
-        disk.calm()
+        server.calmDisk()
         server.boot()
         continue
       }
@@ -265,7 +282,7 @@ export class NodeWorld {
     return this.servers.every(server => {
       if (!members.includes(server.id) || server.retired) return true
       if (!voters.includes(server.id) && !learners.includes(server.id)) return true
-      return server.running?.node.status.lastApplied === raft.lastIndex
+      return server.running?.node?.status.lastApplied === raft.lastIndex
     })
   }
 
