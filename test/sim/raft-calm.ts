@@ -11,7 +11,12 @@ import type { SimServer } from './raft-server.ts'
 import { electionTimeoutMs } from './raft-swarm.ts'
 import type { RaftWorld } from './raft-world.ts'
 
-const limit = 30 * electionTimeoutMs
+/** What it may take: so many elections, and what every entry takes that is not everywhere yet, one by one at worst. */
+function limitOf({ servers, swarm }: RaftWorld): number {
+  const lasts = servers.map(({ raft }) => raft?.lastIndex ?? 0)
+  const owed = Math.max(...lasts) - Math.min(...servers.map(({ applied }) => applied.index))
+  return 30 * electionTimeoutMs + owed * (15 + 3 * swarm.diskMs)
+}
 
 export function calm(world: RaftWorld): void {
   const { random, nemesis, clients, servers } = world
@@ -32,7 +37,7 @@ export function calm(world: RaftWorld): void {
   nemesis.mend()
   settle(world, undefined)
   assert(
-    world.time.runUntil(() => isTrusted(world), limit, world.count),
+    world.time.runUntil(() => isTrusted(world), limitOf(world), world.count),
     `liveness: a damaged server is not taught: ${world.describe()}`,
   )
   const now = reign(world, undefined)
@@ -73,14 +78,14 @@ function canSpare(world: RaftWorld, server: SimServer | undefined): boolean {
 function settle(world: RaftWorld, outcast: SimServer | undefined): void {
   const { time, clients, count } = world
   clients.beQuiet()
-  const isSettled = time.runUntil(() => clients.hasSettled(outcast?.id), limit, count)
+  const isSettled = time.runUntil(() => clients.hasSettled(outcast?.id), limitOf(world), count)
   assert(isSettled, `liveness: a quiet cluster does not settle: ${world.describe()}`)
 }
 
 function serve(world: RaftWorld, outcast: SimServer | undefined): void {
   const { time, clients, count } = world
   clients.proposeAgain()
-  const isServed = time.runUntil(() => clients.isServed(outcast?.id), limit, count)
+  const isServed = time.runUntil(() => clients.isServed(outcast?.id), limitOf(world), count)
   assert(isServed, `liveness: nothing is committed everywhere: ${world.describe()}`)
 }
 
