@@ -14,7 +14,7 @@ import { done, isTime, isWhole, refuse } from './outcome.ts'
 import type { Context, Outcome } from './outcome.ts'
 import { dropDemand, membersIn, serverStateOf } from './server.ts'
 import { settle, standingOf } from './settle.ts'
-import type { Feature, LedgerState, ServerRecord } from './state.ts'
+import type { LedgerState, ServerRecord } from './state.ts'
 
 export function applyTick(
   context: Context,
@@ -151,22 +151,21 @@ function settleAll(context: Context, everywhere: boolean): void {
   const { unsettled } = changes
   const names = everywhere ? changes.allNames() : changes.unsettledNames()
   const standing = standingOf(state)
-  const toTopUp: Feature[] = []
   for (const name of names) {
     const feature = state.features.get(name)
-    if (feature === undefined) continue
-    if (feature.owed > 0 || feature.demand.length > 0) {
-      settle(context, feature, { standing, topUp: false })
-    }
-    if (feature.free > 0 || feature.allocations === 0) toTopUp.push(feature)
+    if (feature === undefined || (feature.owed === 0 && feature.demand.length === 0)) continue
+    settle(context, feature, { standing, topUp: false })
   }
-  unsettled.clear()
   const before = changes.distributed.size
-  for (const feature of toTopUp) {
-    if (changes.distributed.size - before >= topUpsPerTick) unsettled.add(feature.name)
-    else {
-      settle(context, feature, { standing, topUp: true })
-      unsettled.delete(feature.name)
+  for (const [at, name] of names.entries()) {
+    if (changes.distributed.size - before >= topUpsPerTick) {
+      if (everywhere) for (const later of names.slice(at)) unsettled.add(later)
+      return
     }
+    const feature = state.features.get(name)
+    if (feature !== undefined && (feature.free > 0 || feature.allocations === 0)) {
+      settle(context, feature, { standing, topUp: true })
+    }
+    unsettled.delete(name)
   }
 }
