@@ -74,6 +74,8 @@ export interface Disk {
    * happens. Nothing is ever deleted.
    */
   setAside(aside: number, done: Done): void
+  /** How much more it takes, where that is known. An error ends in no call: whoever writes will learn of it. */
+  freeBytes?(done: (bytes: number) => void): void
   /** Runs it soon, never within the call. */
   later(run: () => void): void
   /** Ends what is under way as far as it can, and closes. */

@@ -7,7 +7,16 @@
  *
  * Invariant: what `open` gives without evidence, LevelDB has opened without dropping anything it could tell of.
  */
-import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  statfs,
+  type FileHandle,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import {
@@ -63,6 +72,13 @@ export class LevelDisk implements Disk {
 
   setAside(aside: number, done: Done): void {
     settle(this.#setAside(aside), done)
+  }
+
+  freeBytes(done: (bytes: number) => void): void {
+    statfs(this.#folder).then(
+      ({ bavail, bsize }) => done(bavail * bsize),
+      () => {},
+    )
   }
 
   later(run: () => void): void {

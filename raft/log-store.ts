@@ -153,6 +153,10 @@ export class LogStore implements Storage {
     this.#disk.marker.write(markerText({ reason }), done)
   }
 
+  freeBytes(done: (bytes: number) => void): void {
+    this.#disk.freeBytes?.(done)
+  }
+
   close(done: () => void): void {
     this.#failed ??= new RaftError('RAFT_CLOSED')
     this.#disk.close(done)

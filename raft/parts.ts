@@ -11,6 +11,7 @@ import type { Entry } from './core/entry.ts'
 import type { Input, PersistedState } from './core/input.ts'
 import { Raft } from './core/raft.ts'
 import { Digests, type Disagreement } from './digest.ts'
+import { SpaceWatch } from './disk-space.ts'
 import type { RaftError } from './error.ts'
 import { Lateness } from './lateness.ts'
 import { Link } from './link.ts'
@@ -89,12 +90,19 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
     onChunk: message => link.send(message),
   })
   const lateness = new Lateness(clock.now())
+  const space = new SpaceWatch({
+    ...{ storage, log, leads: () => raft.role === 'leader' },
+    onLow: () => onInput({ type: 'stepDown' }),
+  })
   const metronome = new Metronome({
     clock,
     onLate: ms => lateness.note(ms, clock.now()),
     everyMs: settings.heartbeatMs / 2,
     stallMs: settings.electionTimeoutMs / 2,
-    onBeat: reports.onBeat,
+    onBeat: (ms, stalledMs) => {
+      reports.onBeat(ms, stalledMs)
+      space.beat(ms)
+    },
   })
   return { raft, link, writer, applier, snapshots, digests, lateness, metronome }
 }

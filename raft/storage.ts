@@ -54,6 +54,8 @@ export interface Storage {
   condemn(reason: string, done: (error: RaftError | undefined) => void): void
   /** What was found to be wrong, while the server is not yet trusted again because of it. For people. */
   readonly damage: string | undefined
+  /** Tells how much more the disk takes; missing where nothing is known of that. An error is told by no call. */
+  freeBytes?(done: (bytes: number) => void): void
   /**
    * Ends what is under way, then gives the folder free. Twice does no harm. A disk that hangs is not waited for
    * longer than two seconds; the folder then stays taken until the process ends.

@@ -1,0 +1,57 @@
+/**
+ * Notices that the disk is about to be full, while a leader can still hand over in good order.
+ *
+ * A full disk ends the process: that is safe, but the cluster waits for an election, and commands under way end
+ * unknown. With little space left a leader steps down instead, which costs neither.
+ *
+ * Where all servers share one full disk they would hand leadership round and round: so at most once a minute.
+ */
+import type { Logger } from './ports.ts'
+import type { Storage } from './storage.ts'
+
+/** Below this a server does not lead, if another one can. */
+export const lowBytes = 16 * 1024 * 1024
+
+const lookEveryMs = 5_000
+const tellEveryMs = 60_000
+
+export interface SpaceWatchOptions {
+  readonly storage: Storage
+  readonly log: Logger
+  readonly leads: () => boolean
+  /** Called when it leads. */
+  readonly onLow: () => void
+}
+
+export class SpaceWatch {
+  readonly #options: SpaceWatchOptions
+  #sinceLook = lookEveryMs
+  #sinceTold = tellEveryMs
+  #isLooking = false
+
+  constructor(options: SpaceWatchOptions) {
+    this.#options = options
+  }
+
+  /** Time goes by. A disk that does not answer is not asked again. */
+  beat(ms: number): void {
+    const { storage } = this.#options
+    this.#sinceLook += ms
+    this.#sinceTold += ms
+    if (storage.freeBytes === undefined || this.#isLooking || this.#sinceLook < lookEveryMs) return
+    this.#sinceLook = 0
+    this.#isLooking = true
+    storage.freeBytes(freeBytes => {
+      this.#isLooking = false
+      if (freeBytes < lowBytes) this.#low(freeBytes)
+    })
+  }
+
+  #low(freeBytes: number): void {
+    if (this.#sinceTold < tellEveryMs) return
+    this.#sinceTold = 0
+    const { log, leads, onLow } = this.#options
+    log.error('raft-disk-low', { freeBytes, lowBytes })
+    if (leads()) onLow()
+  }
+}
