@@ -5,9 +5,11 @@ import { codeCommand } from './ctl/code.ts'
 import { criteriaCommand } from './ctl/criteria.ts'
 import { featureCommand } from './ctl/feature.ts'
 import { outcomeCommand } from './ctl/outcome.ts'
+import { recoverCommand } from './ctl/recover.ts'
 import { seatsCommand } from './ctl/seats.ts'
 import { serversCommand } from './ctl/servers.ts'
 import { settingsCommand } from './ctl/settings.ts'
+import { snapshotCommand } from './ctl/snapshot.ts'
 import { statusCommand } from './ctl/status.ts'
 import { transferLeaderCommand } from './ctl/transfer-leader.ts'
 import { ctlVendorCommand } from './ctl/vendor.ts'
@@ -28,6 +30,8 @@ export const ctlCommand = defineGroup(
     ctlVendorCommand,
     settingsCommand,
     transferLeaderCommand,
+    snapshotCommand,
+    recoverCommand,
     outcomeCommand,
   ],
   [

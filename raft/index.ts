@@ -36,6 +36,7 @@ export {
   type Subscription,
   type Timer,
 } from './ports.ts'
+export { recover, remainsOf, seed, type Remains, type Seed } from './recover.ts'
 export type { Command, Restoration, StateMachine } from './state-machine.ts'
 export type { Batch, Chunk, Storage } from './storage.ts'
 export { systemClock, systemRandom } from './system.ts'

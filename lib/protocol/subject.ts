@@ -43,6 +43,8 @@ export function subjects(pool: string) {
     /** Server to server, outside consensus: `propose`, `keepalive`, `ask`, and `claim` among processes of one name. */
     peer: (server: string, operation: 'propose' | 'keepalive' | 'ask' | 'claim') =>
       `${root}.raft.${server}.${operation}`,
+    /** Servers tell of which beginning of the pool they are. */
+    epoch: `${root}.raft.${anyServer}.epoch`,
     /** Clients. With `any`, one server of the pool answers. */
     seat: (server: string, operation: SeatOperation) => `${root}.seat.${server}.${operation}`,
     /** Operators: any server answers. */

@@ -31,6 +31,8 @@ interface Session {
 export class Backups {
   readonly #options: BackupsOptions
   #session: Session | undefined
+  /** The one that was read to its end. */
+  #finished: string | undefined
 
   constructor(options: BackupsOptions) {
     this.#options = options
@@ -52,6 +54,7 @@ export class Backups {
   }
 
   read({ session: id, chunk }: Fields, done: (answer: Answer) => void): void {
+    if (id === this.#finished && id !== undefined) return done(answerWith('snapshot-read', {}))
     const session = this.#session
     if (session === undefined || session.id !== id) return done(refuse('LICD_SNAPSHOT_GONE', ''))
     if (chunk !== session.at && chunk !== session.at + 1) {

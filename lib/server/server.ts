@@ -20,6 +20,7 @@ import type { BookStore, HandedOver } from './book-file.ts'
 import type { VerifyCode } from './ctl.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
+import { EpochWatch } from './epoch-watch.ts'
 import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
 import type { Incarnation } from './hello.ts'
@@ -61,7 +62,7 @@ export interface LicenseServerOptions {
   readonly onFatal: (error: LicdError) => void
   /** It may grant: it has a lease, the first one or one after a time without. */
   readonly onServing?: (incarnation: number) => void
-  /** Whether the pool knows it: a new server waits until an operator adds it. */
+  /** A new server waits until an operator adds it. */
   readonly onStanding?: (standing: Standing) => void
 }
 
@@ -85,6 +86,7 @@ export class LicenseServer implements Host {
   readonly #events: Events
   readonly #operators: Operators
   readonly #watch: DuplicateWatch
+  readonly #epochs: EpochWatch
   #book: HandedOver | undefined
   #startedAt = 0
   #state: 'new' | 'running' | 'stopping' | 'leaving' | 'stopped' = 'new'
@@ -122,6 +124,13 @@ export class LicenseServer implements Host {
       subject: this.subjects.peer(this.server, 'claim'),
       stop: () => this.#fail(new LicdError('LICD_DUPLICATE_SERVER', `Server ${this.server}.`)),
     })
+    this.#epochs = new EpochWatch({
+      bus,
+      clock,
+      subject: this.subjects.epoch,
+      identity: { epoch: 0, ...identity },
+      stop: () => this.#fail(new LicdError('LICD_OLD_EPOCH', `Server ${this.server}.`)),
+    })
     this.service = options.createService(this)
   }
 
@@ -158,14 +167,14 @@ export class LicenseServer implements Host {
     return this.#replica.status
   }
 
-  /** How far the ledger is applied here, and its hash there: equal on all servers at equal index (I5). */
+  /** How far the ledger is applied here, and its hash: equal on all servers at equal index (I5). */
   get applied(): { readonly index: number; readonly hash: string } {
     return { index: this.#replica.index, hash: this.#replica.hash() }
   }
 
   status(): PoolStatus {
     const now = this.clock.now()
-    const node = this.#replica.status
+    const node = this.raft
     return poolStatus({
       server: this.server,
       ledger: this.ledger,
@@ -183,6 +192,7 @@ export class LicenseServer implements Host {
   start(): void {
     this.#state = 'running'
     this.#startedAt = this.clock.now()
+    this.#epochs.start()
     this.#watch.start(taken => {
       if (this.#state !== 'running') return
       if (taken) {
@@ -271,8 +281,7 @@ export class LicenseServer implements Host {
   /** Stops without ceremony: what it granted ends with its lease, what it promised with its deadline. */
   #fail(error: LicdError): void {
     if (this.#state === 'leaving' || this.#state === 'stopped') return
-    if (error.code === 'LICD_SERVER_REMOVED') this.log.warn('left-the-pool', {})
-    else this.log.error('fatal', { code: error.code, error })
+    this.log[error.code === 'LICD_SERVER_REMOVED' ? 'info' : 'error']('fatal', { error })
     this.#leave()
     this.#options.onFatal(error)
   }
@@ -283,6 +292,7 @@ export class LicenseServer implements Host {
     this.#operators.close()
     this.#tenure.close()
     this.#watch.close()
+    this.#epochs.close()
     this.#replica.stop(() =>
       this.#options.storage.close(() => {
         this.#state = 'stopped'
@@ -368,9 +378,9 @@ export class LicenseServer implements Host {
   }
 
   #makeOperators(): Operators {
-    const { onStanding } = this.#options
+    const { identity, onStanding } = this.#options
     return new Operators({
-      identity: this.#options.identity,
+      identity,
       subjects: this.subjects,
       bus: this.bus,
       clock: this.clock,
