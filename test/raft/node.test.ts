@@ -139,8 +139,11 @@ t.test('a node whose disk was emptied is filled again as a new learner', async t
   t.equal(await change({ learners: ['n'] }), 'done')
   await cluster.converged(250)
   t.equal(joined.machine.restores, 1)
-  // The leader may not have heard yet that it is.
-  while ((await change({ voters: ['n'] })) !== 'done') await cluster.leader()
+  // The leader may not have heard yet that it is, nor that it knows what it had to learn.
+  while ((await change({ voters: ['n'] })) !== 'done') {
+    // A refusal comes at once: without a turn of the loop no message would ever be read.
+    await new Promise(resolve => setImmediate(resolve))
+  }
   await until(cluster.all, () => joined.node.status.role === 'follower')
   t.strictSame(joined.node.status.configuration.voters, ['a', 'b', 'n'])
   // The old two can now do without each other.
