@@ -220,4 +220,12 @@ export const elections: readonly Mutant[] = [
     find: "state.append([{ kind: 'noop', index: firstIndex, term: currentTerm }]);",
     put: 'void currentTerm;',
   },
+  {
+    name: 'pre-vote-of-an-earlier-campaign',
+    doc: 'A pre-vote given in an earlier campaign counts in a later one.',
+    ids: ['V13'],
+    file: election,
+    find: "standing.role !== 'preCandidate' || message.nextTerm !== state.currentTerm + 1",
+    put: "standing.role !== 'preCandidate'",
+  },
 ]

@@ -20,6 +20,8 @@ export interface Orders {
   /** No further hunt once so many have found nothing, nor after so many ms. */
   readonly patience: number
   readonly ms: number
+  /** What the killer is to choose from, where it can. */
+  readonly tests?: readonly string[]
 }
 
 /** `after` so many seeds, or never; `broken` when what it threw is no finding. */
@@ -32,7 +34,11 @@ export interface Hunt {
 
 async function main(orders: Orders): Promise<void> {
   const path = pathToFileURL(join(build, orders.module)).href
-  const { killer } = (await import(path)) as { readonly killer: Killer }
+  const loaded = (await import(path)) as {
+    readonly killer: Killer
+    readonly killerOf?: (tests: readonly string[]) => Killer
+  }
+  const killer = loaded.killerOf?.(orders.tests ?? []) ?? loaded.killer
   const begun = performance.now()
   let vain = 0
   for (const start of orders.starts) {

@@ -166,4 +166,12 @@ export const membershipMutants: readonly Mutant[] = [
     find: 'else if (!areCaughtUp(state, leadership, next))',
     put: 'else if (false)',
   },
+  {
+    name: 'snapshot-with-an-earlier-configuration',
+    doc: 'A snapshot taken right after a change carries the configuration from before it.',
+    ids: ['M5'],
+    file: 'raft/core/raft.js',
+    find: 'return this.state.history.at(index);',
+    put: 'return this.state.history.at(Math.max(this.snapshotIndex, index - 1));',
+  },
 ]

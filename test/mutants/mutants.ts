@@ -3,7 +3,8 @@
  *
  * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
  * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
- * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come).
+ * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come). `--bugs` instead puts
+ * back the bugs of `test/raft/bugs/`, and sees that their regressions fail.
  */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -11,6 +12,7 @@ import { hunt, type Bag } from './hunt.ts'
 import { killers, type KillerPlace } from './killers.ts'
 import { control, type Mutant } from './mutant.ts'
 import { mutants } from './registry.ts'
+import { relapse, relapsing, soundness } from './relapse.ts'
 import { makeVariant } from './variant.ts'
 
 /** A hunt begins so far from the one before that they share no seed. */
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     markdown: { type: 'string' },
     results: { type: 'string' },
+    bugs: { type: 'boolean', default: false },
   },
 })
 const asked = values.only?.split(',')
@@ -110,30 +113,58 @@ function report(row: Row): void {
   console.log(`${row.mutant.name}: ${cells.join(', ')} (${Math.round(ms)} ms) ${trouble}`)
 }
 
-// What killers find in the product as it is would make every mutant look found.
-const sound = await examine(control)
-if (isFound(sound)) {
-  console.log(`The product itself fails: ${findingOf(sound)}`)
-  process.exit(1)
-}
-const rows: Row[] = []
-const queue = [...chosen]
-await Promise.all(
-  Array.from({ length: Number(values.jobs) }, async () => {
+async function all<T>(work: (mutant: Mutant) => Promise<T>, of: readonly Mutant[]): Promise<T[]> {
+  const results: T[] = []
+  const queue = [...of]
+  const jobs = Array.from({ length: Number(values.jobs) }, async () => {
     for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-      const row = await examine(mutant)
-      rows.push(row)
-      report(row)
+      results.push(await work(mutant))
     }
-  }),
-)
-const ordered = chosen.flatMap(mutant => rows.find(row => row.mutant === mutant) ?? [])
-const text = markdown(ordered)
-console.log(`\n${text}`)
-if (values.markdown !== undefined) writeFileSync(values.markdown, `${text}\n`)
-const survivors = ordered.filter(row => !isFound(row))
-console.log(`\n${ordered.length - survivors.length} of ${ordered.length} mutants found`)
-if (survivors.length > 0) {
-  console.log(`Not found: ${survivors.map(({ mutant }) => mutant.name).join(', ')}`)
-  process.exitCode = 1
+  })
+  await Promise.all(jobs)
+  return results
 }
+
+/** Known bugs, put back: each fails its regression. */
+async function relapses(): Promise<boolean> {
+  const found = await soundness()
+  if (found.length > 0) console.log(`The product itself fails: ${found.join('; ')}`)
+  let isGood = found.length === 0
+  await all(
+    async mutant => {
+      const { rows, trouble, ms } = await relapse(mutant)
+      const missed = rows.filter(row => row.found === undefined)
+      if (missed.length > 0 || trouble !== undefined) isGood = false
+      const by = missed.map(({ row }) => `NOT SEEN by ${row}`).join(', ') || 'seen'
+      console.log(`${mutant.name}: ${by} (${Math.round(ms)} ms) ${trouble ?? ''}`)
+    },
+    relapsing().filter(mutant => chosen.includes(mutant)),
+  )
+  return isGood
+}
+
+/** Mutants before killers. */
+async function hunted(): Promise<boolean> {
+  // What killers find in the product as it is would make every mutant look found.
+  const sound = await examine(control)
+  if (isFound(sound)) {
+    console.log(`The product itself fails: ${findingOf(sound)}`)
+    return false
+  }
+  const rows = await all(async mutant => {
+    const row = await examine(mutant)
+    report(row)
+    return row
+  }, chosen)
+  const ordered = chosen.flatMap(mutant => rows.find(row => row.mutant === mutant) ?? [])
+  const text = markdown(ordered)
+  console.log(`\n${text}`)
+  if (values.markdown !== undefined) writeFileSync(values.markdown, `${text}\n`)
+  const survivors = ordered.filter(row => !isFound(row))
+  console.log(`\n${ordered.length - survivors.length} of ${ordered.length} mutants found`)
+  if (survivors.length === 0) return true
+  console.log(`Not found: ${survivors.map(({ mutant }) => mutant.name).join(', ')}`)
+  return false
+}
+
+if (!(await (values.bugs ? relapses() : hunted()))) process.exitCode = 1

@@ -93,4 +93,28 @@ export const readMutants: readonly Mutant[] = [
     find: 'if (state.now - under.startedAt < state.settings.electionTimeoutMs) return;',
     put: 'return;',
   },
+  {
+    name: 'answers-count-from-their-arrival',
+    doc: 'A leader takes a late answer for a sign that it is heard now.',
+    ids: ['C5'],
+    file: heartbeat,
+    find: 'progress.ackedAt = Math.max(progress.ackedAt, begun.at);',
+    put: 'progress.ackedAt = state.now;',
+  },
+  {
+    name: 'stall-forgets-nothing',
+    doc: 'A leader that did not run for a while believes the answers of before.',
+    ids: ['C5'],
+    file: heartbeat,
+    find: 'for (const progress of leadership.progress.values()) progress.ackedAt = -Infinity;',
+    put: '',
+  },
+  {
+    name: 'transfer-takes-reads',
+    doc: 'A leader takes reads while it hands over.',
+    ids: ['C3'],
+    file: reads,
+    find: "if (leadership.transfer !== undefined) return refuse(state, request, 'transferring');",
+    put: '',
+  },
 ]

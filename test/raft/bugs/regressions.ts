@@ -25,7 +25,7 @@ export function bugTranscripts(): string[] {
 }
 
 /** Modules of scenarios, by the name of their file; each exports `scenarios`. */
-export const scenarioModules: readonly string[] = []
+export const scenarioModules = ['shell', 'disk'] as const
 
 /** `name.txt` is a transcript, `file#name` a scenario. Throws an AssertionError when the bug is there. */
 export async function runRegression(name: string): Promise<void> {
@@ -42,4 +42,16 @@ export async function runRegression(name: string): Promise<void> {
   const run = scenarios[scenario]
   assert(run !== undefined, `there is no scenario ${name}`)
   await run()
+}
+
+/** All of them, by name. */
+export async function allRegressions(): Promise<string[]> {
+  const names = bugTranscripts()
+  for (const file of scenarioModules) {
+    const { scenarios } = (await import(`./${file}.js`)) as {
+      readonly scenarios: Readonly<Record<string, Scenario>>
+    }
+    names.push(...Object.keys(scenarios).map(name => `${file}#${name}`))
+  }
+  return names
 }
