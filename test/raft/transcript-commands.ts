@@ -227,7 +227,10 @@ export const commands: Readonly<Record<string, Command>> = {
   release: (world, args) => world.server(word(args, 0)).release(heldKind(args)),
   persist: (world, args) => some(world, world.server(word(args, 0)).persist(count(args, 1))),
   apply: (world, args) => some(world, world.server(word(args, 0)).apply(count(args, 1))),
-  store: (world, args) => some(world, world.server(word(args, 0)).storeChunks(count(args, 1))),
+  store(world, args) {
+    const order = args.options.get('order') === 'newest' ? 'newest' : undefined
+    some(world, world.server(word(args, 0)).storeChunks(count(args, 1), order))
+  },
   crash(world, { words }) {
     for (const id of words) world.server(id).crash()
   },

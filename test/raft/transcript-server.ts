@@ -199,8 +199,11 @@ export class Server {
     return done.length > 0
   }
 
-  storeChunks(count: number): boolean {
+  /** Stores end in any order: the oldest `count` first, or the newest. */
+  storeChunks(count: number, order?: 'newest'): boolean {
+    if (order === 'newest') this.chunks.reverse()
     const done = this.chunks.splice(0, count)
+    if (order === 'newest') this.chunks.reverse()
     for (const { snapshotId, chunk } of done) {
       this.world.say(`${this.id} stored chunk ${chunk + 1} of ${snapshotId}`)
       this.step({ type: 'chunkStored', snapshotId, chunk })

@@ -40,7 +40,7 @@ import { World } from './transcript-world.ts'
  *   unreachable a b            a is told that nobody listens at b
  * Disk and state machine
  *   hold a disk|apply|chunks   from now on nothing of it is done by itself; release a disk|apply|chunks
- *   persist a [n]              ends the oldest n writes (all), one by one; apply a [n], store a [n] likewise
+ *   persist a [n]              ends the oldest n writes (all), one by one; apply a [n], store a [n] likewise (store: order=newest)
  *   crash a                    loses what is not on disk, and all messages that waited for it; restart a
  *   wipe a | lose a 2          an empty disk; a disk without its last 2 entries. trust a relearning: what the disk says
  *   snapshot a chunks=3        of what is applied, durable at once
