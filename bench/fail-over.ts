@@ -6,10 +6,8 @@
  *   any was invalid for a moment;
  * - operators: when a change went through again.
  */
-import { connectNats, systemClock, systemRandom } from '../raft/index.ts'
-import { CtlClient } from '../lib/ctl/ctl-client.ts'
-import type { Client, Seat } from '../lib/index.ts'
 import { WatchedPool } from '../test/watched-pool.ts'
+import { Moves, Operator, Traffic } from './outage.ts'
 
 const runs = Number(process.argv[2] ?? 5)
 const seatsAtLeader = 40
@@ -29,8 +27,10 @@ async function measure(kind: 'spare' | 'full', run: number) {
   const seats = await Promise.all(
     Array.from({ length: seatsAtLeader }, () => client.acquire('moved', { timeout: 30_000 })),
   )
-  const watchers = await Promise.all(others.map(server => Traffic.start(pool, server)))
-  const operator = await Operator.start(processes.nats.url)
+  const watchers = await Promise.all(
+    others.map(async server => Traffic.start(await pool.client(server))),
+  )
+  const operator = await Operator.start([processes.nats.url])
   await pool.until('quiet', status => status.features.length === 2)
 
   const moves = Moves.watch(seats)
@@ -52,95 +52,6 @@ async function measure(kind: 'spare' | 'full', run: number) {
     'others done': gaps.reduce((sum, { done }) => sum + done, 0),
     'longest gap ms': Math.round(Math.max(...gaps.map(({ gapMs }) => gapMs))),
     'admin resumed ms': Math.round(resumedMs),
-  }
-}
-
-/** When each seat was confirmed at another server, and whether one was ever seen invalid. */
-class Moves {
-  readonly all: Promise<number[]>
-  invalidLooks = 0
-
-  private constructor(seats: readonly Seat[]) {
-    const timer = setInterval(() => {
-      for (const { valid } of seats) if (!valid) this.invalidLooks++
-    }, 2)
-    this.all = Promise.all(
-      seats.map(
-        seat =>
-          new Promise<number>(resolve => seat.once('moved', () => resolve(performance.now()))),
-      ),
-    ).finally(() => clearInterval(timer))
-  }
-
-  static watch(seats: readonly Seat[]): Moves {
-    return new Moves(seats)
-  }
-}
-
-/** One client of a server that acquires and releases without a pause. */
-class Traffic {
-  readonly #client: Client
-  #done = 0
-  #failed = 0
-  #gapMs = 0
-  #isRunning = true
-
-  private constructor(client: Client) {
-    this.#client = client
-  }
-
-  static async start(pool: WatchedPool, server: string): Promise<Traffic> {
-    const traffic = new Traffic(await pool.client(server))
-    await (await traffic.#client.acquire('busy', { timeout: 30_000 })).release()
-    void traffic.#run()
-    return traffic
-  }
-
-  async #run(): Promise<void> {
-    let last = performance.now()
-    while (this.#isRunning) {
-      try {
-        await (await this.#client.acquire('busy')).release()
-        this.#done++
-      } catch {
-        this.#failed++
-      }
-      const now = performance.now()
-      this.#gapMs = Math.max(this.#gapMs, now - last)
-      last = now
-    }
-  }
-
-  stop(): { readonly done: number; readonly failed: number; readonly gapMs: number } {
-    this.#isRunning = false
-    return { done: this.#done, failed: this.#failed, gapMs: this.#gapMs }
-  }
-}
-
-/** Changes one at a time; each is waited for. */
-class Operator {
-  readonly #ctl: CtlClient
-  readonly close: () => Promise<void>
-
-  private constructor(ctl: CtlClient, close: () => Promise<void>) {
-    this.#ctl = ctl
-    this.close = close
-  }
-
-  static async start(nats: string): Promise<Operator> {
-    const bus = await connectNats({ servers: [nats], name: 'bench operator' })
-    const ports = { bus, clock: systemClock, random: systemRandom }
-    const ctl = new CtlClient({ ...ports, pool: 'default', by: 'bench', timeoutMs: 30_000 })
-    return new Operator(ctl, async () => {
-      ctl.close()
-      await bus.close()
-    })
-  }
-
-  /** Makes a change; resolves with when it had taken effect. */
-  async change(): Promise<number> {
-    await this.#ctl.change('allocations-add', { feature: 'busy', count: 1 })
-    return performance.now()
   }
 }
 

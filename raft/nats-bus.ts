@@ -123,7 +123,8 @@ function connectionOptions(options: NatsOptions): ConnectionOptions {
     reconnectTimeWait: retryMs,
     reconnectJitter: 100,
     timeout: dialMs,
-    pingInterval: 2_000,
+    // A broker that is silent, with its link up, is noticed within 3 s.
+    pingInterval: 1_000,
     maxPingOut: 2,
     noRandomize: true,
     ignoreAuthErrorAbort: true,
