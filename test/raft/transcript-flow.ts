@@ -98,6 +98,9 @@ export function elect(world: World, id: string, ids: readonly string[]): void {
     deliverAll(world, group)
   })
   const { raft } = world.server(id)
-  assert(raft !== undefined && raft.role === 'leader', `${id} is not elected`)
+  assert(
+    raft !== undefined && raft.role === 'leader',
+    `${id} is not elected: is a leader kept in office by what is under way?`,
+  )
   world.say(`${id} leads term ${raft.currentTerm}, commitIndex ${raft.commitIndex}`)
 }
