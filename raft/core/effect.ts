@@ -90,8 +90,6 @@ export type ProposalResult =
       readonly outcome: 'refused'
       readonly reason: ProposeRefusal
       readonly leader: string | undefined
-      /** With `busy`: when it is worth another try. */
-      readonly retryAfterMs?: number
     }
   | { readonly id: number; readonly outcome: 'lost' | 'unknown' }
 

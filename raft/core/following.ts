@@ -18,6 +18,12 @@ export interface Incoming {
   round: number
 }
 
+/** A transfer begins, or goes on with what the disk has of it; the last chunk is taken again, for it ends it. */
+export function incomingOf(snapshot: SnapshotMeta, session: number, stored = 0): Incoming {
+  const next = Math.min(stored, snapshot.chunks - 1)
+  return { snapshot, term: 0, session, received: next, stored: next, ahead: new Set(), round: 0 }
+}
+
 export interface ForwardedRead {
   readonly id: number
   readonly at: number

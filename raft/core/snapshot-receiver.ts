@@ -10,7 +10,7 @@ import { rejectOldTerm } from './follower.ts'
 import { snapshotsBeingSent } from './leadership.ts'
 import type { InstallSnapshot, SnapshotMeta } from './message.ts'
 import { hearLeader } from './roles.ts'
-import type { Incoming } from './following.ts'
+import { type Incoming, incomingOf } from './following.ts'
 import type { State } from './state.ts'
 import { candour, learn } from './trust.ts'
 
@@ -29,7 +29,8 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
     incoming?.term === message.term &&
     snapshot.lastIncludedIndex < incoming.snapshot.lastIncludedIndex
   if (isLate) return
-  const current = incoming?.snapshot.id === snapshot.id ? incoming : begin(state, snapshot)
+  const current =
+    incoming?.snapshot.id === snapshot.id ? incoming : incomingOf(snapshot, state.newKey())
   current.term = message.term
   state.incoming = current
   current.round = Math.max(current.round, round)
@@ -37,18 +38,6 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
     current.received += 1
     state.outbox.storeChunks.push({ snapshot: current.snapshot, chunk, data })
   } else reportProgress(state, current)
-}
-
-function begin(state: State, snapshot: SnapshotMeta): Incoming {
-  return {
-    snapshot,
-    term: 0,
-    session: state.newKey(),
-    received: 0,
-    stored: 0,
-    ahead: new Set(),
-    round: 0,
-  }
 }
 
 export function onChunkStored(state: State, snapshotId: string, chunk: number): void {

@@ -12,7 +12,7 @@ import { type Configuration, isMember } from './configuration.ts'
 import type { Effects, Persist, Send, Status } from './effect.ts'
 import type { Entry } from './entry.ts'
 import { ProposalFate } from './fate.ts'
-import type { Forward, Incoming, Lesson } from './following.ts'
+import { type Forward, type Incoming, incomingOf, type Lesson } from './following.ts'
 import { ConfigurationHistory } from './history.ts'
 import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
@@ -104,6 +104,10 @@ export class State {
     assert(this.log.lastTerm <= persisted.currentTerm, 'no entry is newer than the term')
     this.reached.committed = at
     this.lastApplied = at
+    const { partial } = persisted
+    if (partial !== undefined && partial.snapshot.lastIncludedIndex > at) {
+      this.incoming = incomingOf(partial.snapshot, this.newKey(), partial.stored)
+    }
     this.reached.handedOut = at
     this.reached.persisted = this.log.lastIndex
     this.belonged = isMember(this.history.latest, this.id)

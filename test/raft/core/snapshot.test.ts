@@ -214,3 +214,26 @@ t.test('two snapshots back to back (etcd#18055)', async t => {
   t.same(cluster.applied.get('c'), cluster.applied.get('a'))
   t.equal(cluster.core('c').snapshotIndex, 10)
 })
+
+t.test(
+  'a transfer goes on after a restart of the receiver, where its disk has left off',
+  async t => {
+    for (const stored of [0, 2, 3]) {
+      const cluster = clusterOf(3, { trailingEntries: 0, snapshotWindow: 1 })
+      cluster.elect('a')
+      cluster.cut.add('*>c')
+      cluster.propose('a', 'p1', 'p2', 'p3')
+      const snapshot = cluster.saveSnapshot('a')
+      cluster.cut.clear()
+      cluster.add('c', { ...stateOf(voters), partial: { snapshot, stored } })
+      cluster.elapse(2 * T)
+      t.same(cluster.applied.get('c'), ['p1', 'p2', 'p3'])
+      const chunks = (cluster.effects.get('c') ?? []).flatMap(({ storeChunks }) => storeChunks)
+      const wanted = [0, 1, 2].slice(Math.min(stored, 2))
+      t.same(
+        chunks.map(({ chunk }) => chunk),
+        wanted,
+      )
+    }
+  },
+)
