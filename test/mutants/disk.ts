@@ -49,7 +49,7 @@ export const diskMutants: readonly Mutant[] = [
   {
     name: 'error-is-forgotten',
     doc: 'After an error of the disk the next write is tried all the same.',
-    ids: ['D18', 'D17'],
+    ids: ['D18', 'D17', 'D19'],
     file: store,
     find: 'this.#failed ??= error; if (this.#failed === undefined) done(undefined, value); else done(this.#failed);',
     put: 'done(error, value);',
@@ -81,7 +81,7 @@ export const diskMutants: readonly Mutant[] = [
   {
     name: 'cut-tail-not-seen',
     doc: 'A database that ends before what was durable is believed.',
-    ids: ['D2', 'D3'],
+    ids: ['D2', 'D3', 'D19'],
     file: check,
     find: 'if (tail.seq < seq) return',
     put: 'if (false) return',

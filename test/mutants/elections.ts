@@ -31,7 +31,7 @@ export const elections: readonly Mutant[] = [
   {
     name: 'vote-given-twice',
     doc: 'A second candidate of the term gets the vote too.',
-    ids: ['V1', 'V7'],
+    ids: ['V1', 'V7', 'C8'],
     file: election,
     find: 'const voteGranted = isFit && isFree;',
     put: 'const voteGranted = isFit;',

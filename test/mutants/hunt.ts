@@ -1,6 +1,6 @@
-/** Sends a hunter into a build and hears what it found, within a time. */
+/** Sends a hunter and hears what it found, within a time. */
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Hunt, Orders } from './hunter.ts'
 
 export interface Bag {
@@ -13,49 +13,44 @@ export interface Bag {
 /** At most so much of what a hunter says is kept. */
 const maxOutput = 1024 * 1024
 
-/** Runs the hunter of the build in `folder`; kills it after `limitMs`. */
-export function hunt(folder: string, orders: Orders, limitMs: number): Promise<Bag> {
+/** Carries out orders one after the other in a process of its own, which is killed after `limitMs`. */
+export function hunt(orders: readonly Orders[], limitMs: number): Promise<Bag> {
   const begun = performance.now()
   return new Promise(resolve => {
-    const program = join(folder, 'test/mutants/hunter.js')
+    const program = fileURLToPath(new URL('hunter.js', import.meta.url))
     const child = spawn(process.execPath, [program, JSON.stringify(orders)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: cleanEnvironment(),
     })
-    let output = ''
-    let errors = ''
+    const said = { output: '', errors: '' }
+    const hear = (what: keyof typeof said) => (data: Buffer) => {
+      said[what] = `${said[what]}${data.toString()}`.slice(0, maxOutput)
+    }
     let isLate = false
     const timer = setTimeout(() => {
       isLate = true
       child.kill('SIGKILL')
     }, limitMs)
-    child.stdout.on(
-      'data',
-      (data: Buffer) => (output = `${output}${data.toString()}`.slice(0, maxOutput)),
-    )
-    child.stderr.on(
-      'data',
-      (data: Buffer) => (errors = `${errors}${data.toString()}`.slice(0, maxOutput)),
-    )
+    child.stdout.on('data', hear('output'))
+    child.stderr.on('data', hear('errors'))
     child.on('close', code => {
       clearTimeout(timer)
-      const lines = output.split('\n').slice(0, -1)
+      const lines = said.output.split('\n').slice(0, -1)
       const hunts = lines.map(line => JSON.parse(line) as Hunt)
-      const broken = hunts.find(one => one.broken === true)
       const trouble = isLate
         ? `not done within ${limitMs} ms`
-        : broken !== undefined
-          ? `threw what is no finding: ${broken.by ?? ''}`
-          : code === 0
-            ? undefined
-            : `ended with ${String(code)}: ${errors.slice(0, 500)}`
-      resolve({
-        hunts,
-        ms: performance.now() - begun,
-        ...(trouble === undefined ? {} : { trouble }),
-      })
+        : code === 0
+          ? brokenIn(hunts)
+          : `ended with ${String(code)}: ${said.errors.slice(0, 500)}`
+      const ms = performance.now() - begun
+      resolve({ hunts, ms, ...(trouble === undefined ? {} : { trouble }) })
     })
   })
+}
+
+function brokenIn(hunts: readonly Hunt[]): string | undefined {
+  const broken = hunts.find(one => one.broken === true)
+  return broken && `threw what is no finding: ${broken.by ?? ''}`
 }
 
 /** Without what a test runner hooks into the processes it starts. */

@@ -1,18 +1,21 @@
 /**
- * The program that hunts within one build: it runs a killer over seeds until that throws, as often as asked.
+ * The program that hunts: it runs killers, of one build or several, over seeds until they throw, as often as asked.
  *
  * Each hunt ends in a line on the standard output, at once, so that a hunter which has to be killed has said what it
  * found before. It runs as a process of its own, because a bug may well be an endless loop.
  */
 import { AssertionError } from 'node:assert/strict'
-import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Killer } from './killers.ts'
-import { build } from './variant.ts'
 
 export interface Orders {
-  /** Module of the killer, relative to the build. */
+  /** Of the build. */
+  readonly folder: string
+  /** Of the killer, relative to the build. */
   readonly module: string
+  /** What the killer is to choose from, where it can: seeds number it then. */
+  readonly tests?: readonly string[]
   /** The first seed of each hunt. */
   readonly starts: readonly number[]
   /** Seeds a hunt. */
@@ -20,44 +23,49 @@ export interface Orders {
   /** No further hunt once so many have found nothing, nor after so many ms. */
   readonly patience: number
   readonly ms: number
-  /** What the killer is to choose from, where it can. */
-  readonly tests?: readonly string[]
 }
 
 /** `after` so many seeds, or never; `broken` when what it threw is no finding. */
 export interface Hunt {
+  /** Which of the orders. */
+  readonly order: number
   readonly start: number
   readonly after?: number
   readonly by?: string
   readonly broken?: boolean
 }
 
-async function main(orders: Orders): Promise<void> {
-  const path = pathToFileURL(join(build, orders.module)).href
-  const loaded = (await import(path)) as {
-    readonly killer: Killer
+async function carryOut(order: number, orders: Orders): Promise<void> {
+  const { folder, module, tests, starts, seeds, patience, ms } = orders
+  const loaded = (await import(pathToFileURL(join(folder, module)).href)) as {
+    readonly killer?: Killer
     readonly killerOf?: (tests: readonly string[]) => Killer
   }
-  const killer = loaded.killerOf?.(orders.tests ?? []) ?? loaded.killer
+  const killer = tests === undefined ? loaded.killer : loaded.killerOf?.(tests)
+  if (killer === undefined) throw new Error(`${module} has no killer`)
   const begun = performance.now()
   let vain = 0
-  for (const start of orders.starts) {
-    const hunt = await hunted(killer, start, orders.seeds)
-    process.stdout.write(`${JSON.stringify(hunt)}\n`)
+  for (const start of starts) {
+    const hunt = await hunted(killer, start, seeds)
+    process.stdout.write(`${JSON.stringify({ order, start, ...hunt } satisfies Hunt)}\n`)
     if (hunt.after === undefined) vain += 1
-    if (vain >= orders.patience || performance.now() - begun > orders.ms) return
+    if (vain >= patience || performance.now() - begun > ms) return
   }
 }
 
-async function hunted(killer: Killer, start: number, seeds: number): Promise<Hunt> {
+async function hunted(
+  killer: Killer,
+  start: number,
+  seeds: number,
+): Promise<Pick<Hunt, 'after' | 'by' | 'broken'>> {
   for (let n = 0; n < seeds; n++) {
     try {
       await killer.run(start + n)
     } catch (error) {
-      return { start, after: n + 1, ...finding(error) }
+      return { after: n + 1, ...finding(error) }
     }
   }
-  return { start }
+  return {}
 }
 
 /** A killer finds by assertion: anything else, a TypeError say, tells that the patch is nonsense. */
@@ -73,5 +81,5 @@ function assertionIn(error: unknown): AssertionError | undefined {
   return error instanceof Error ? assertionIn(error.cause) : undefined
 }
 
-const [orders] = process.argv.slice(2)
-if (orders !== undefined) await main(JSON.parse(orders) as Orders)
+const [all] = process.argv.slice(2)
+for (const [n, orders] of (JSON.parse(all ?? '[]') as Orders[]).entries()) await carryOut(n, orders)

@@ -113,7 +113,7 @@ export const membershipMutants: readonly Mutant[] = [
   {
     name: 'any-vote-counts',
     doc: 'Votes count by number, whoever they are from.',
-    ids: ['M4', 'M2'],
+    ids: ['M4', 'M2', 'M3'],
     file: quorum,
     find: 'ids.filter(id => votes.get(id) === true).length',
     put: '[...votes.values()].filter(vote => vote).length',
@@ -132,7 +132,7 @@ export const membershipMutants: readonly Mutant[] = [
     ids: ['M6'],
     file: 'raft/core/election.js',
     find: 'const voteGranted = isFit && isFree;',
-    put: 'const voteGranted = isFit && isFree && isVoter(state.configuration, state.id);',
+    put: 'const voteGranted = isFit && isFree && votersOf(state.configuration).includes(state.id);',
   },
   {
     name: 'learner-campaigns',

@@ -4,11 +4,13 @@
  * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
  * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
  * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come). `--bugs` instead puts
- * back the bugs of `test/raft/bugs/`, and sees that their regressions fail.
+ * back the bugs of `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for
+ * `npm test`.
  */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { hunt, type Bag } from './hunt.ts'
+import { writeHints, type Hint, type Hints } from './hints.ts'
 import { killers, type KillerPlace } from './killers.ts'
 import { control, type Mutant } from './mutant.ts'
 import { mutants } from './registry.ts'
@@ -20,7 +22,9 @@ const stride = 100_000
 /** What a killer may take for all its hunts of one mutant; beyond it, it is killed. */
 const limitMs = 240_000
 /** It begins no other hunt after this. */
-const enoughMs = 40_000
+const enoughMs = 20_000
+/** Nor after so many that found nothing. */
+const patience = 2
 
 interface Row {
   readonly mutant: Mutant
@@ -37,6 +41,7 @@ const { values } = parseArgs({
     markdown: { type: 'string' },
     results: { type: 'string' },
     bugs: { type: 'boolean', default: false },
+    hints: { type: 'boolean', default: false },
   },
 })
 const asked = values.only?.split(',')
@@ -67,7 +72,7 @@ function send(folder: string, { module, seeds, isFixed }: KillerPlace): Promise<
   const count = isFixed === true ? 1 : hunts
   const starts = Array.from({ length: count }, (_, n) => n * stride)
   const most = values.seeds === undefined || isFixed === true ? seeds : Number(values.seeds)
-  return hunt(folder, { module, starts, seeds: most, patience: 2, ms: enoughMs }, limitMs)
+  return hunt([{ folder, module, starts, seeds: most, patience, ms: enoughMs }], limitMs)
 }
 
 /** After how many seeds, in the median; `undefined` when half the hunts found nothing. */
@@ -93,6 +98,21 @@ function findingOf({ bags }: Row): string {
   const first = [...bags.values()].find(bag => median(bag) !== undefined)
   const by = first?.hunts.find(one => one.after !== undefined && one.broken !== true)?.by
   return (by ?? 'survives').replaceAll('|', '/').slice(0, 90)
+}
+
+/** The first killer that found it, in the order in which they stand: the quick ones first. */
+function hintOf({ bags }: Row): Hint | undefined {
+  for (const { name, isFixed } of sent) {
+    const found = bags
+      .get(name)
+      ?.hunts.filter(one => one.broken !== true && one.after !== undefined)
+    const [quickest] = (found ?? []).sort((a, b) => (a.after ?? 0) - (b.after ?? 0))
+    if (quickest?.after === undefined) continue
+    // A transcript tells its file first.
+    if (isFixed === true) return { killer: name, test: quickest.by?.split(':', 1)[0] ?? '' }
+    return { killer: name, seed: quickest.start + quickest.after - 1 }
+  }
+  return undefined
 }
 
 function markdown(rows: readonly Row[]): string {
@@ -159,6 +179,10 @@ async function hunted(): Promise<boolean> {
   const ordered = chosen.flatMap(mutant => rows.find(row => row.mutant === mutant) ?? [])
   const text = markdown(ordered)
   console.log(`\n${text}`)
+  if (values.hints) {
+    const hints = ordered.map(row => [row.mutant.name, hintOf(row)] as const)
+    writeHints(Object.fromEntries(hints.filter(([, hint]) => hint !== undefined)) as Hints)
+  }
   if (values.markdown !== undefined) writeFileSync(values.markdown, `${text}\n`)
   const survivors = ordered.filter(row => !isFound(row))
   console.log(`\n${ordered.length - survivors.length} of ${ordered.length} mutants found`)

@@ -3,12 +3,13 @@
  *
  * All regressions that a mutant must fail run in one process of its own, in the mutant's build.
  */
+import type { Bug } from '../raft/bugs/bug.ts'
 import { bugs } from '../raft/bugs/table.ts'
 import { hunt } from './hunt.ts'
-import type { Hunt } from './hunter.ts'
-import { control, type Mutant } from './mutant.ts'
+import type { Hunt, Orders } from './hunter.ts'
+import type { Mutant } from './mutant.ts'
 import { mutants } from './registry.ts'
-import { makeVariant } from './variant.ts'
+import { build, makeVariant } from './variant.ts'
 
 export interface Relapse {
   readonly mutant: Mutant
@@ -18,54 +19,64 @@ export interface Relapse {
   readonly ms: number
 }
 
-const limitMs = 60_000
+const limitMs = 120_000
+
+function rowsOf({ name }: Mutant): Bug[] {
+  return bugs.filter(({ mutants: names = [] }) => names.includes(name))
+}
+
+function testsOf(rows: readonly Bug[]): string[] {
+  return [...new Set(rows.flatMap(({ tests = [] }) => tests))]
+}
 
 /** The mutants that the table names. */
 export function relapsing(): Mutant[] {
-  const named = new Set(bugs.flatMap(({ mutants: names = [] }) => names))
-  return mutants.filter(({ name }) => named.has(name))
+  return mutants.filter(mutant => rowsOf(mutant).length > 0)
+}
+
+/** What to run in a mutant's build: each regression that it may fail, once. */
+export function relapseOrders(mutant: Mutant, folder: string): Orders {
+  return ordersFor(testsOf(rowsOf(mutant)), folder)
+}
+
+function ordersFor(tests: readonly string[], folder: string): Orders {
+  const module = 'test/mutants/regressions.js'
+  const starts = tests.map((_, n) => n)
+  return { folder, module, tests, starts, seeds: 1, patience: tests.length + 1, ms: limitMs }
+}
+
+/** What the hunts that `relapseOrders` led to say of each row. */
+export function relapsesIn(mutant: Mutant, hunts: readonly Hunt[]): Relapse['rows'] {
+  const rows = rowsOf(mutant)
+  const found = new Map(
+    testsOf(rows).map((test, n) => [test, finding(hunts.find(({ start }) => start === n))]),
+  )
+  return rows.map(({ id, source, tests = [] }) => ({
+    row: `${id} ${source}`,
+    found: tests.map(test => found.get(test)).find(one => one !== undefined),
+  }))
 }
 
 export async function relapse(mutant: Mutant): Promise<Relapse> {
-  const rows = bugs.filter(({ mutants: names = [] }) => names.includes(mutant.name))
-  const tests = [...new Set(rows.flatMap(row => row.tests ?? []))]
-  const { hunts, trouble, ms } = await runIn(mutant, tests)
-  const found = new Map(tests.map((test, n) => [test, finding(hunts[n])]))
-  return {
-    mutant,
-    rows: rows.map(({ id, source, tests: own = [] }) => ({
-      row: `${id} ${source}`,
-      found: own.map(test => found.get(test)).find(one => one !== undefined),
-    })),
-    ...(trouble === undefined ? {} : { trouble }),
-    ms,
-  }
-}
-
-/** What regressions find in the product as it is: must be nothing. */
-export async function soundness(): Promise<string[]> {
-  const tests = [...new Set(bugs.flatMap(({ tests: own = [] }) => own))]
-  const { hunts, trouble } = await runIn(control, tests)
-  const found = hunts.map(finding).filter(one => one !== undefined)
-  return trouble === undefined ? found : [...found, trouble]
-}
-
-async function runIn(
-  mutant: Mutant,
-  tests: readonly string[],
-): Promise<Awaited<ReturnType<typeof hunt>>> {
   const variant = makeVariant(mutant)
   try {
-    const module = 'test/mutants/regressions.js'
-    const starts = tests.map((_, n) => n)
-    const orders = { module, starts, seeds: 1, patience: Infinity, ms: limitMs, tests }
-    return await hunt(variant.folder, orders, limitMs)
+    const { hunts, trouble, ms } = await hunt([relapseOrders(mutant, variant.folder)], limitMs)
+    // That a regression throws what is no assertion is a finding too: the node may well stop on an error of its own.
+    const isTrouble = trouble !== undefined && !hunts.some(({ broken }) => broken === true)
+    const rows = relapsesIn(mutant, hunts)
+    return { mutant, rows, ...(isTrouble ? { trouble } : {}), ms }
   } finally {
     variant.remove()
   }
 }
 
-/** Whatever a regression throws, the bug shows: a node may well stop on an error of its own. */
+/** What regressions find in the product as it is: must be nothing. */
+export async function soundness(): Promise<string[]> {
+  const { hunts, trouble } = await hunt([ordersFor(testsOf(bugs), build)], limitMs)
+  const found = hunts.map(finding).filter(one => one !== undefined)
+  return trouble === undefined ? found : [...found, trouble]
+}
+
 function finding(one: Hunt | undefined): string | undefined {
   return one?.after === undefined ? undefined : (one.by ?? 'fails')
 }

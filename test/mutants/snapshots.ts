@@ -105,7 +105,7 @@ export const snapshotMutants: readonly Mutant[] = [
   {
     name: 'no-snapshot-at-the-very-base',
     doc: 'A follower that needs exactly the entry at the base gets neither it nor a snapshot.',
-    ids: ['R12'],
+    ids: ['R12', 'R9'],
     file: 'raft/core/replication.js',
     find: 'progress.nextIndex <= state.log.baseIndex',
     put: 'progress.nextIndex < state.log.baseIndex',

@@ -3,17 +3,18 @@ import assert from 'node:assert/strict'
 import { runTranscript, transcriptFiles } from '../raft/transcript.ts'
 import type { Killer } from './killers.ts'
 
-const files = transcriptFiles()
-
-export const killer: Killer = {
-  name: 'transcripts',
-  run(seed) {
-    const file = files[seed]
-    const difference = file === undefined ? undefined : runTranscript(file)
-    if (difference === undefined) return
-    const { line, expected, found } = difference
-    assert.fail(
-      `${difference.file}:${line}: expected "${expected.trim()}", found "${found.trim()}"`,
-    )
-  },
+export function killerOf(files: readonly string[]): Killer {
+  return {
+    name: 'transcripts',
+    run(seed) {
+      const file = files[seed]
+      const difference = file === undefined ? undefined : runTranscript(file)
+      if (difference === undefined) return
+      const { line, expected, found } = difference
+      const text = `expected "${expected.trim()}", found "${found.trim()}"`
+      assert.fail(`${difference.file}:${line}: ${text}`)
+    },
+  }
 }
+
+export const killer = killerOf(transcriptFiles())

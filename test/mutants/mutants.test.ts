@@ -1,0 +1,104 @@
+/**
+ * Every mutant, within a bounded time: it dies by the quickest killer known (hints.json, which `npm run mutants --
+ * --hints` writes), and each known bug that it puts back fails its regression.
+ *
+ * `npm run mutants` sends all killers, with many seeds, and prints what they find.
+ */
+import t from 'tap'
+import { readHints, type Hint } from './hints.ts'
+import { hunt } from './hunt.ts'
+import type { Hunt, Orders } from './hunter.ts'
+import { killerNamed } from './killers.ts'
+import { control, type Mutant } from './mutant.ts'
+import { mutants } from './registry.ts'
+import { relapseOrders, relapsesIn } from './relapse.ts'
+import { build, makeVariant } from './variant.ts'
+
+/** So many mutants share a process: its start costs more than most hunts. */
+const together = 8
+const limitMs = 60_000
+
+const hints = readHints()
+
+/** What the hint says, in the mutant's build. */
+function hintOrders(folder: string, { killer, test, seed = 0 }: Hint): Orders {
+  const { module } = killerNamed(killer)
+  const orders = { folder, module, seeds: 1, patience: 1, ms: limitMs }
+  return test === undefined
+    ? { ...orders, starts: [seed] }
+    : { ...orders, tests: [test], starts: [0] }
+}
+
+interface Finding {
+  readonly mutant: Mutant
+  readonly killed: Hunt | undefined
+  readonly relapses: ReturnType<typeof relapsesIn>
+}
+
+/** Sends one hunter into the builds of several mutants. A hang or a broken patch is told as what it is. */
+async function examine(some: readonly Mutant[]): Promise<Finding[]> {
+  const variants = some.map(makeVariant)
+  try {
+    const orders = some.flatMap((mutant, n) => {
+      const folder = variants[n]?.folder ?? ''
+      const hint = hints[mutant.name]
+      return [
+        hint === undefined ? relapseOrders(control, folder) : hintOrders(folder, hint),
+        relapseOrders(mutant, folder),
+      ]
+    })
+    const { hunts } = await hunt(orders, limitMs)
+    return some.map((mutant, n) => ({
+      mutant,
+      killed: hunts.find(({ order, after }) => order === 2 * n && after !== undefined),
+      relapses: relapsesIn(
+        mutant,
+        hunts.filter(({ order }) => order === 2 * n + 1),
+      ),
+    }))
+  } finally {
+    for (const variant of variants) variant.remove()
+  }
+}
+
+t.setTimeout(300_000)
+
+const queue = [...mutants]
+const findings: Finding[] = []
+const hunters = Array.from({ length: 2 }, async () => {
+  for (let some = queue.splice(0, together); some.length > 0; some = queue.splice(0, together)) {
+    findings.push(...(await examine(some)))
+  }
+})
+await Promise.all(hunters)
+
+t.test('every mutant is killed', async t => {
+  for (const { mutant, killed } of findings) {
+    const { name, doc } = mutant
+    t.ok(killed !== undefined && killed.broken !== true, `${name}: ${doc} ${killed?.by ?? ''}`)
+  }
+})
+
+t.test('every known bug that is put back fails its regression', async t => {
+  for (const { mutant, relapses } of findings) {
+    for (const { row, found } of relapses) t.ok(found, `${row} by ${mutant.name}: ${found ?? ''}`)
+  }
+})
+
+t.test('the product as it is passes what kills the mutants', async t => {
+  const told = new Set<string>()
+  const orders = mutants.flatMap(({ name }) => {
+    const hint = hints[name]
+    const key = JSON.stringify(hint)
+    if (hint === undefined || told.has(key)) return []
+    told.add(key)
+    return [hintOrders(build, hint)]
+  })
+  const { hunts, trouble } = await hunt(orders, 4 * limitMs)
+  t.equal(trouble, undefined)
+  t.strictSame(
+    hunts.filter(({ after }) => after !== undefined),
+    [],
+  )
+  t.equal(hunts.length, orders.length)
+})
