@@ -111,11 +111,12 @@ export class NodeChecks {
 
   /** Whatever befell its disk: a server that is trusted has all that it ever promised. */
   #forgotNothing(
-    { id, disk, votes, durableTerm, damaged, spent }: Watched,
+    server: Watched,
     before: Shadow,
     pending: readonly Persist[],
     { currentTerm, votedFor }: { currentTerm: number; votedFor: string | undefined },
   ): void {
+    const { id, disk, votes, durableTerm, damaged, spent } = server
     const what = damaged ? 'disk: a damage was not noticed:' : 'disk:'
     assert(currentTerm >= durableTerm, `${what} ${id} forgot term ${durableTerm}`)
     const vote = votes.get(currentTerm)
@@ -128,6 +129,7 @@ export class NodeChecks {
     const chain = disk.chainAt(last)
     const isSame = last < disk.base || last < before.base || chain === before.chainAt(last)
     assert(isSame, `${what} ${id} has another entry at ${last}`)
+    this.#noteDurable(server, currentTerm, votedFor)
   }
 
   writing(server: Watched, persists: readonly Persist[]): void {
@@ -140,11 +142,15 @@ export class NodeChecks {
     for (const persist of persists) {
       const { currentTerm, votedFor } = persist
       server.disk.write(persist, index => this.#chainOfSnapshot(index))
-      if (votedFor !== undefined) this.#vote(server, currentTerm, votedFor)
-      server.durableTerm = Math.max(server.durableTerm, currentTerm)
-      const until = server.durable.get(currentTerm) ?? 0
-      server.durable.set(currentTerm, Math.max(until, server.disk.last))
+      this.#noteDurable(server, currentTerm, votedFor)
     }
+  }
+
+  #noteDurable(server: Watched, term: number, votedFor: string | undefined): void {
+    if (votedFor !== undefined) this.#vote(server, term, votedFor)
+    server.durableTerm = Math.max(server.durableTerm, term)
+    const until = server.durable.get(term) ?? 0
+    server.durable.set(term, Math.max(until, server.disk.last))
   }
 
   #vote(server: Watched, term: number, votedFor: string): void {

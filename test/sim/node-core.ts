@@ -7,7 +7,7 @@ import { majority } from '../../raft/core/quorum.ts'
 import type { NodeWorld } from './node-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
-/** `deaf` hears nobody, `mute` is heard by nobody; `down`, `paused` and `stalled` (its disk) are also cut off. */
+/** `deaf` hears nobody, `mute` is heard by nobody; of one that is `stalled` the disk stands still. */
 export type Breakage = 'down' | 'paused' | 'stalled' | 'deaf' | 'mute' | 'cut'
 
 export interface Core {

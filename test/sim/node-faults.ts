@@ -43,7 +43,7 @@ export class NodeFaults {
       const name = `${kind}#${n}`
       // Its own stream, so that skipping it moves nothing.
       const own = random.split(name)
-      if (!this.world.options.skip.has(name)) {
+      if (this.world.options.happens(name)) {
         this.world.count('fault')
         this.happened.push(name)
         this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
@@ -221,7 +221,11 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
     if (victim !== undefined && random.chance(0.5)) faults.world.network.accuse([victim.id])
   },
   power(faults, random) {
-    for (const server of faults.world.servers) faults.crash(server, random)
+    for (const server of faults.world.servers) {
+      faults.crash(server, random)
+      // What was never synced is as old as the system had left it.
+      if (random.chance(0.5)) server.medium.mark.revert()
+    }
   },
   pause(faults, random) {
     const process = faults.victim(random)?.process

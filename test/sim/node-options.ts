@@ -57,6 +57,8 @@ export interface RunRequest {
   readonly without?: readonly string[]
   /** Single faults that do not happen, as `kind#n`, counted from 1. */
   readonly skip?: readonly string[]
+  /** None happen but these. */
+  readonly only?: readonly string[]
 }
 
 export interface NodeRunOptions {
@@ -65,7 +67,8 @@ export interface NodeRunOptions {
   readonly faultsMs: number
   /** Mean pause between two faults of a kind, in ms. */
   readonly kinds: ReadonlyMap<FaultKind, number>
-  readonly skip: ReadonlySet<string>
+  /** Whether the fault of this name, as `kind#n`, happens. */
+  readonly happens: (name: string) => boolean
   readonly settings: RaftSettings
   readonly snapshotEveryEntries: number
   readonly rowsPerSlice: number
@@ -99,9 +102,15 @@ export function drawOptions(request: RunRequest): NodeRunOptions {
     size: request.size ?? size,
     faultsMs: request.faultsMs ?? faultsMs,
     kinds: new Map(kinds),
-    skip: new Set(request.skip),
+    happens: happensIn(request),
     ...drawLimits(random),
   }
+}
+
+function happensIn({ skip, only }: RunRequest): (name: string) => boolean {
+  const skipped = new Set(skip)
+  const wanted = only && new Set(only)
+  return name => wanted?.has(name) ?? !skipped.has(name)
 }
 
 function drawLimits(random: SeededRandom) {
@@ -125,8 +134,8 @@ function drawLimits(random: SeededRandom) {
   const slow = random.pick([0.5, 2, 5])
   return {
     settings,
-    snapshotEveryEntries: random.pick([15, 40, 120, 10_000]),
-    rowsPerSlice: random.pick([6, 20, 60]),
+    snapshotEveryEntries: random.pick([25, 60, 150, 10_000]),
+    rowsPerSlice: random.pick([15, 40, 120]),
     latencyMs: [0.1, slow],
     diskMs: [0.1, random.pick([1, 4])],
     clients: random.between(4, 12),
@@ -142,6 +151,7 @@ export function replayLine(request: RunRequest): string {
   if (request.size !== undefined) parts.push(`--servers ${request.size}`)
   if (request.faultsMs !== undefined) parts.push(`--ms ${request.faultsMs}`)
   if (request.without?.length) parts.push(`--without ${request.without.join(',')}`)
+  if (request.only !== undefined) parts.push(`--only ${request.only.join(',')}`)
   if (request.skip?.length) parts.push(`--skip ${request.skip.join(',')}`)
   return parts.join(' ')
 }

@@ -1,6 +1,7 @@
 /**
  * Nothing goes wrong: a cluster that elects once, and never again, however long it runs.
  */
+import { defaultSettings } from '../../raft/core/settings.ts'
 import { NodeWorld } from './node-world.ts'
 
 export interface QuietResult {
@@ -19,6 +20,7 @@ export function runQuiet(hours: number, seed = 1): QuietResult {
 }
 
 const quietOptions = {
+  settings: { ...defaultSettings, electionTimeoutMs: 3_000, heartbeatMs: 1_000 },
   kinds: new Map(),
   snapshotEveryEntries: 200,
   rowsPerSlice: 50,

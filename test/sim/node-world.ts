@@ -265,6 +265,8 @@ export class NodeWorld {
         server.broken = true
       } else if (breakage === 'paused') process?.pause(false)
       else if (breakage === 'stalled') disk.stalled = true
+      // One that hears and is heard, but does nothing, or whose disk does nothing, must not lead on.
+      if (breakage === 'paused' || breakage === 'stalled') continue
       for (const one of members) {
         if (breakage !== 'mute') this.network.cut(one, id)
         if (breakage !== 'deaf') this.network.cut(id, one)

@@ -4,7 +4,7 @@
  * Any failure counts, for one that shows earlier or more simply is as good. The result is a request that replays.
  */
 import { NodeFailure, runNodes } from './node-world.ts'
-import { faultKinds, type RunRequest } from './node-options.ts'
+import type { RunRequest } from './node-options.ts'
 
 export interface Shrunk {
   readonly request: RunRequest
@@ -13,7 +13,7 @@ export interface Shrunk {
 }
 
 /** `maxAttempts` runs at most. */
-export function shrink(request: RunRequest, failure: NodeFailure, maxAttempts = 150): Shrunk {
+export function shrink(request: RunRequest, failure: NodeFailure, maxAttempts = 250): Shrunk {
   const shrinker = new Shrinker(request, failure, maxAttempts)
   shrinker.shorten()
   shrinker.dropKinds()
@@ -58,12 +58,8 @@ class Shrinker implements Shrunk {
 
   dropKinds(): void {
     const happened = new Set(this.failure.happened.map(name => name.slice(0, name.indexOf('#'))))
-    const idle = faultKinds.filter(kind => !happened.has(kind))
-    for (const kind of [...idle, ...happened]) {
+    for (const kind of happened) {
       const without = this.request.without ?? []
-      if (without.includes(kind)) continue
-      // What never happened goes without a trial.
-      if (idle.includes(kind as (typeof idle)[number])) continue
       this.#try({ ...this.request, without: [...without, kind] })
     }
   }
@@ -75,17 +71,16 @@ class Shrinker implements Shrunk {
     }
   }
 
-  /** Halves, then quarters, and so on of the single faults that are left. */
+  /** Halves, then quarters, and so on of the single faults that are left go. */
   dropFaults(): void {
-    for (let parts = 2; ; parts *= 2) {
-      const names = this.failure.happened
-      const size = Math.ceil(names.length / parts)
-      if (size === 0) return
-      for (let start = 0; start < names.length; start += size) {
-        const skip = [...(this.request.skip ?? []), ...names.slice(start, start + size)]
-        this.#try({ ...this.request, skip })
+    let only = [...this.failure.happened]
+    for (let size = Math.ceil(only.length / 2); size >= 1; size = Math.floor(size / 2)) {
+      for (let start = 0; start < only.length;) {
+        const fewer = only.toSpliced(start, size)
+        if (this.#try({ ...this.request, only: fewer })) only = fewer
+        else start += size
       }
-      if (size === 1 || this.attempts >= this.#maxAttempts) return
+      if (this.attempts >= this.#maxAttempts) return
     }
   }
 }

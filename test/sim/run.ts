@@ -14,7 +14,7 @@ import { addResult, emptyTotals, progressLine, report, sumOf, type Totals } from
 
 const usage = `npm run sim -- [options]
 
-  --seed S       run one seed; with --servers N, --ms M, --without a,b and --skip a#1,b#2 as a failure says
+  --seed S       run one seed; with --servers N, --ms M, --without a,b and --only a#1,b#2 as a failure says
   --runs N       run N seeds (default 100)
   --minutes M    run seeds for M minutes
   --from S       the first seed (default 1)
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     ms: { type: 'string' },
     without: { type: 'string' },
     skip: { type: 'string' },
+    only: { type: 'string' },
     quiet: { type: 'string' },
     'no-shrink': { type: 'boolean', default: false },
     worker: { type: 'string' },
@@ -153,13 +154,14 @@ function runJobs(jobs: number): void {
 }
 
 function requestOf(seed: number): RunRequest {
-  const { servers, ms, without, skip } = values
+  const { servers, ms, without, skip, only } = values
   return {
     seed,
     ...(servers === undefined ? {} : { size: Number(servers) }),
     ...(ms === undefined ? {} : { faultsMs: Number(ms) }),
     ...(without === undefined ? {} : { without: without.split(',') }),
     ...(skip === undefined ? {} : { skip: skip.split(',') }),
+    ...(only === undefined ? {} : { only: only.split(',') }),
   }
 }
 

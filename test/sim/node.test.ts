@@ -1,0 +1,53 @@
+/**
+ * Whole nodes under faults, the first seeds of `npm run sim`. A failure prints the line that replays it.
+ *
+ * `SIM_SEEDS=n` runs more of them.
+ */
+import t from 'tap'
+import { replayLine } from './node-options.ts'
+import { runQuiet } from './node-quiet.ts'
+import { NodeFailure, runNodes } from './node-world.ts'
+import { addResult, emptyTotals, report } from './run-totals.ts'
+
+const seeds = Number(process.env.SIM_SEEDS ?? 100)
+
+// A bound for a loaded machine; a quarter of it is usual.
+t.setTimeout(280_000)
+
+t.test('nodes under faults', t => {
+  const totals = emptyTotals()
+  const cpu = process.cpuUsage()
+  for (let seed = 1; seed <= seeds; seed++) {
+    try {
+      addResult(totals, runNodes({ seed }))
+    } catch (error) {
+      if (!(error instanceof NodeFailure)) throw error
+      t.fail(`${error.message}\n  replay: ${replayLine({ seed })}`)
+      break
+    }
+  }
+  const { user, system } = process.cpuUsage(cpu)
+  totals.cpuSeconds = (user + system) / 1e6
+  t.comment(report(totals))
+  const { sums, kinds } = totals
+  t.ok((sums.idle ?? 0) < 0.22 * (sums.events ?? 0), 'most events are work')
+  t.ok((sums.commands ?? 0) > 100 * seeds, 'commands were acknowledged')
+  t.ok((sums.elections ?? 0) > 3 * seeds, 'leaders changed')
+  t.ok((sums.changes ?? 0) > seeds / 10, 'members changed')
+  t.ok((sums.snapshots ?? 0) > 0 && (sums.truncations ?? 0) > 0, 'snapshots and truncations')
+  t.ok((kinds.wipe ?? 0) > 0 && (kinds['flip-log'] ?? 0) > 0, 'disks were harmed')
+  t.ok((sums.undecided ?? 0) <= seeds / 10, 'histories were decided')
+  t.end()
+})
+
+t.test('a seed repeats its run', t => {
+  t.same(runNodes({ seed: 7 }), runNodes({ seed: 7 }))
+  t.end()
+})
+
+t.test('without faults there is one election', t => {
+  const { elections, commands, events } = runQuiet(2)
+  t.equal(elections, 1)
+  t.ok(commands > 50 && events > 50_000)
+  t.end()
+})
