@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { viewPool } from '../lib/ctl/pool-view.ts'
-import { type Client, connect } from '../lib/index.ts'
+import { connect } from '../lib/index.ts'
 import { connectNats, defaultSettings, systemClock, systemRandom } from '../raft/index.ts'
 import { licd, type Running, startLicd } from '../test/cmd/licd-process.ts'
 import { startNatsServer, type TestNatsServer } from '../test/nats-server.ts'
@@ -158,13 +158,12 @@ async function measure(loss: Loss) {
   await ctl(['criteria', 'set', 'moved', ...shares])
   await ctl(['feature', 'add', 'busy', '30', '--local'])
   const clientAt = (host: Host) => connect({ nats: addresses(host, all), prefer: [host.name] })
-  const clients: Client[] = [await clientAt(lost)]
-  const seats = await Promise.all(
-    Array.from({ length: seatsAtLeader }, () => clients[0]?.acquire('moved', { timeout: 30_000 })),
+  const mover = await clientAt(lost)
+  const held = await Promise.all(
+    Array.from({ length: seatsAtLeader }, () => mover.acquire('moved', { timeout: 30_000 })),
   )
-  const held = seats.filter(seat => seat !== undefined)
-  for (const host of others) clients.push(await clientAt(host))
-  const watchers = await Promise.all(clients.slice(1).map(client => Traffic.start(client)))
+  const busy = await Promise.all(others.map(clientAt))
+  const watchers = await Promise.all(busy.map(client => Traffic.start(client)))
   const operator = await Operator.start(others.map(({ nats }) => nats.url))
   await operator.change()
 
@@ -177,7 +176,7 @@ async function measure(loss: Loss) {
   const kept = held.filter(({ valid }) => valid).length
   await operator.close()
   // A client's last words would wait for a broker that is stopped.
-  void Promise.allSettled(clients.map(client => client.close()))
+  void Promise.allSettled([mover, ...busy].map(client => client.close()))
   return {
     'changes taken again ms': Math.round(resumedMs),
     'first seat elsewhere ms': Math.round(lags[0] ?? 0),
