@@ -45,6 +45,7 @@ const byCode: Partial<Record<Code, number>> = {
   LICD_DATA_LOCKED: exitCodes.data,
   LICD_DATA_DAMAGED: exitCodes.data,
   LICD_STORAGE: exitCodes.data,
+  LICD_OLD_EPOCH: exitCodes.data,
   LICD_INTERNAL: exitCodes.defect,
   LICD_NO_SEAT: exitCodes.noSeat,
   LICD_TOO_MANY_WAITING: exitCodes.noSeat,

@@ -67,8 +67,11 @@ export class ProcessPool implements AsyncDisposable {
   }
 
   /** Starts a server's process and resolves when it has said `pattern`. */
-  async startUntil(server: string, pattern: RegExp): Promise<void> {
-    const data = join(this.folder, server)
+  async startUntil(
+    server: string,
+    pattern: RegExp,
+    data = join(this.folder, server),
+  ): Promise<void> {
     const running = startLicd(['serve', '--data', data, '--nats', this.nats.url])
     this.#processes.set(server, running)
     await running.until(pattern)

@@ -51,13 +51,18 @@ export class Operator {
     return leader ?? ''
   }
 
-  /** Asks until it is so. */
+  /** Asks until it is so; servers that start or stop may not answer for a while. */
   async until(isSo: (servers: Servers) => boolean): Promise<Servers> {
+    let last = ''
     for (let n = 0; n < 300; n++) {
-      const servers = await this.servers()
-      if (isSo(servers)) return servers
+      const { code, stdout, message } = await this.try('servers')
+      if (code === 0) {
+        const servers = JSON.parse(stdout) as Servers
+        if (isSo(servers)) return servers
+      }
+      last = stdout + message
       await new Promise(resolve => setTimeout(resolve, 100))
     }
-    throw new Error(`it never was: ${JSON.stringify(await this.servers())}`)
+    throw new Error(`it never was: ${last}`)
   }
 }
