@@ -17,6 +17,7 @@ import type {
   TransferResult,
 } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
+import type { RaftSettings } from './core/settings.ts'
 import type { Logger } from './ports.ts'
 
 /** `stopped` also while the node is still reading its disk. */
@@ -30,13 +31,20 @@ export type ProposeOutcome =
       readonly outcome: 'refused'
       readonly reason: ProposeFailure | 'lost'
       readonly leader: string | undefined
+      /** When it may be worth while to try again, in ms; 0 at once, elsewhere. Absent: never as it is. */
+      readonly retryAfterMs?: number
     }
   /** May or may not be committed, now or later. */
   | { readonly outcome: 'unknown' }
 
 export type ReadOutcome =
   | { readonly ok: true; readonly index: number }
-  | { readonly ok: false; readonly reason: ReadRefusal | 'stopped' }
+  | {
+      readonly ok: false
+      readonly reason: ReadRefusal | 'stopped'
+      /** As of a proposal. */
+      readonly retryAfterMs?: number
+    }
 
 export type TransferOutcome =
   { readonly ok: true } | { readonly ok: false; readonly reason: TransferRefusal | 'stopped' }
@@ -55,24 +63,47 @@ interface Waiting {
 }
 
 interface WaitingRead {
-  readonly index: number
   readonly done: (outcome: ReadOutcome) => void
+  readonly since: number
+  /** Waits for this index to be applied, once it knows it. */
+  readonly index?: number
 }
 
 export class Calls {
   readonly #log: Logger
+  readonly #settings: Pick<RaftSettings, 'heartbeatMs' | 'electionTimeoutMs'>
   readonly #proposals = new Map<number, Waiting>()
   /** The same, by the index at which they were taken. A later one at an index takes the place of an earlier. */
   readonly #byIndex = new Map<number, number>()
-  readonly #reads = new Map<number, (outcome: ReadOutcome) => void>()
+  readonly #reads = new Map<number, WaitingRead>()
   readonly #transfers = new Map<number, (outcome: TransferOutcome) => void>()
   readonly #changes = new Map<number, (outcome: ChangeOutcome) => void>()
   /** Reads that know their index and wait for it to be applied; in no order. */
-  #ready: WaitingRead[] = []
+  #ready: (WaitingRead & { readonly index: number })[] = []
   #nextId = 1
 
-  constructor(log: Logger) {
+  constructor(log: Logger, settings: Pick<RaftSettings, 'heartbeatMs' | 'electionTimeoutMs'>) {
     this.#log = log
+    this.#settings = settings
+  }
+
+  /** A refusal, with when to try again: what is too much drains in a heartbeat, a leader is found in an election. */
+  refused(reason: ProposeFailure | 'lost', leader: string | undefined): ProposeOutcome {
+    const { heartbeatMs, electionTimeoutMs } = this.#settings
+    const refusal = { outcome: 'refused', reason, leader } as const
+    switch (reason) {
+      case 'stopped':
+      case 'too-large':
+        return refusal
+      case 'busy':
+        return { ...refusal, retryAfterMs: heartbeatMs }
+      case 'lost':
+      case 'not-leader':
+        return { ...refusal, retryAfterMs: leader === undefined ? electionTimeoutMs : 0 }
+      case 'no-quorum':
+      case 'transferring':
+        return { ...refusal, retryAfterMs: electionTimeoutMs }
+    }
   }
 
   addProposal(done: (outcome: ProposeOutcome) => void, now: number): number {
@@ -81,9 +112,9 @@ export class Calls {
     return id
   }
 
-  addRead(done: (outcome: ReadOutcome) => void): number {
+  addRead(done: (outcome: ReadOutcome) => void, now: number): number {
     const id = this.#nextId++
-    this.#reads.set(id, done)
+    this.#reads.set(id, { done, since: now })
     return id
   }
 
@@ -109,14 +140,10 @@ export class Calls {
         this.#byIndex.set(result.index, result.id)
         return
       case 'refused':
-        this.#settle(result.id, waiting, {
-          outcome: 'refused',
-          reason: result.reason,
-          leader: result.leader,
-        })
+        this.#settle(result.id, waiting, this.refused(result.reason, result.leader))
         return
       case 'lost':
-        this.#settle(result.id, waiting, { outcome: 'refused', reason: 'lost', leader })
+        this.#settle(result.id, waiting, this.refused('lost', leader))
         return
       case 'unknown':
         this.#settle(result.id, waiting, { outcome: 'unknown' })
@@ -124,14 +151,17 @@ export class Calls {
   }
 
   readResult(result: ReadResult, applied: number): void {
-    const done = this.#reads.get(result.id)
-    if (done === undefined) return
+    const read = this.#reads.get(result.id)
+    if (read === undefined) return
+    const { done } = read
     this.#reads.delete(result.id)
     if (result.outcome === 'refused') {
-      this.call(() => done({ ok: false, reason: result.reason }))
+      const { heartbeatMs, electionTimeoutMs } = this.#settings
+      const retryAfterMs = result.reason === 'busy' ? heartbeatMs : electionTimeoutMs
+      this.call(() => done({ ok: false, reason: result.reason, retryAfterMs }))
     } else if (result.index <= applied) {
       this.call(() => done({ ok: true, index: result.index }))
-    } else this.#ready.push({ index: result.index, done })
+    } else this.#ready.push({ ...read, index: result.index })
   }
 
   transferResult(result: TransferResult): void {
@@ -162,12 +192,27 @@ export class Calls {
     for (const read of due) this.call(() => read.done({ ok: true, index: read.index }))
   }
 
-  /** Gives up on proposals made before `time`. */
+  /** Gives up on proposals made before `time`, and on reads. */
   expire(time: number): void {
+    this.#expireReads(time)
     for (const [id, waiting] of this.#proposals) {
       if (waiting.since >= time) return
       this.#settle(id, waiting, { outcome: 'unknown' })
     }
+  }
+
+  #expireReads(time: number): void {
+    const late: WaitingRead[] = []
+    for (const [id, read] of this.#reads) {
+      if (read.since >= time) break
+      late.push(read)
+      this.#reads.delete(id)
+    }
+    if (this.#ready.some(({ since }) => since < time)) {
+      late.push(...this.#ready.filter(({ since }) => since < time))
+      this.#ready = this.#ready.filter(({ since }) => since >= time)
+    }
+    for (const { done } of late) this.call(() => done({ ok: false, reason: 'timeout' }))
   }
 
   /** Nothing more will be heard: the node stops. */
@@ -175,10 +220,10 @@ export class Calls {
     for (const [id, waiting] of this.#proposals) {
       this.#settle(id, waiting, { outcome: 'unknown' })
     }
-    const reads = [...this.#reads.values(), ...this.#ready.map(({ done }) => done)]
+    const reads = [...this.#reads.values(), ...this.#ready]
     this.#reads.clear()
     this.#ready = []
-    for (const done of reads) this.call(() => done({ ok: false, reason: 'stopped' }))
+    for (const { done } of reads) this.call(() => done({ ok: false, reason: 'stopped' }))
     const transfers = [...this.#transfers.values()]
     this.#transfers.clear()
     for (const done of transfers) this.call(() => done({ ok: false, reason: 'stopped' }))

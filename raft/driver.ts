@@ -13,7 +13,7 @@ import {
   type ReadOutcome,
   type TransferOutcome,
 } from './calls.ts'
-import { emptyConfiguration, isVoter, type ConfigurationChange } from './core/configuration.ts'
+import type { ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
 import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
@@ -22,26 +22,17 @@ import { Ending } from './ending.ts'
 import { internal, RaftError } from './error.ts'
 import { Gate } from './gate.ts'
 import { Lateness, type LatenessFigures } from './lateness.ts'
-import type { DropCounts } from './link.ts'
 import { Listeners } from './listeners.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
 import { restoreSnapshot } from './restore.ts'
+import { statusOf } from './standing.ts'
 import { Watchdog } from './watchdog.ts'
 
 const maxUnstepped = 16_384
 /** Stepped at a stretch, with the loop between: a few ms of work. */
 const maxFlushed = 1024
-const nothingDropped: DropCounts = {
-  'too-large': 0,
-  checksum: 0,
-  version: 0,
-  shape: 0,
-  foreign: 0,
-  unsent: 0,
-}
-const nobody: readonly string[] = []
 const nothingLate = new Lateness(0).figures()
 
 class Driver implements RaftNode {
@@ -71,7 +62,7 @@ class Driver implements RaftNode {
     checkOptions(options)
     this.id = options.id
     this.#options = options
-    this.#calls = new Calls(options.log)
+    this.#calls = new Calls(options.log, options.settings)
     this.#listeners = new Listeners(run => this.#calls.call(run))
     this.#ending = new Ending(options.clock)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
@@ -82,21 +73,10 @@ class Driver implements RaftNode {
   }
 
   get status(): NodeStatus {
-    const raft = this.#parts?.raft
-    return {
-      role: this.#role(),
-      term: raft?.currentTerm ?? 0,
-      leader: raft?.leader,
-      commitIndex: raft?.commitIndex ?? 0,
-      lastApplied: this.#parts?.applier.applied ?? 0,
-      lastIndex: raft?.lastIndex ?? 0,
-      snapshotIndex: raft?.snapshotIndex ?? 0,
-      configuration: raft?.configuration ?? emptyConfiguration,
-      quorate: !this.#stopped && (raft?.quorate ?? false),
-      removed: this.#removed,
-      differing: this.#parts?.digests.differing ?? nobody,
-      dropped: this.#parts?.link.dropped ?? nothingDropped,
-    }
+    return statusOf({
+      ...{ id: this.id, storage: this.#options.storage, parts: this.#parts },
+      ...{ stopped: this.#stopped, removed: this.#removed, readyIndex: this.#readyIndex },
+    })
   }
 
   get lateness(): LatenessFigures {
@@ -111,7 +91,7 @@ class Driver implements RaftNode {
     const reason = this.#stopped || this.#parts === undefined ? 'stopped' : 'busy'
     if (reason === 'stopped' || this.#proposals.length >= maxUnstepped) {
       const leader = this.#parts?.raft.leader
-      this.#later(() => done({ outcome: 'refused', reason, leader }))
+      this.#later(() => done(this.#calls.refused(reason, leader)))
       return
     }
     const id = this.#calls.addProposal(done, this.#options.clock.now())
@@ -124,7 +104,7 @@ class Driver implements RaftNode {
       this.#later(() => done({ ok: false, reason: 'stopped' }))
       return
     }
-    this.#reads.push(this.#calls.addRead(done))
+    this.#reads.push(this.#calls.addRead(done, this.#options.clock.now()))
     this.#flushLater()
   }
 
@@ -173,20 +153,6 @@ class Driver implements RaftNode {
     }
     this.#stopTimer = clock.after(settings.electionTimeoutMs, () => this.#end())
     this.transferLeadership(undefined, () => this.#end())
-  }
-
-  #role(): NodeStatus['role'] {
-    const raft = this.#parts?.raft
-    if (raft === undefined) return 'learner'
-    if (this.#stopped) return 'follower'
-    if (raft.role === 'leader') return this.#leads() ? 'leader' : 'candidate'
-    if (raft.role !== 'follower') return 'candidate'
-    return isVoter(raft.configuration, this.id) ? 'follower' : 'learner'
-  }
-
-  #leads(): boolean {
-    const applied = this.#parts?.applier.applied ?? 0
-    return this.#readyIndex !== undefined && applied >= this.#readyIndex
   }
 
   /** The state machine first takes the snapshot, and only then hears of anything. */
@@ -274,6 +240,17 @@ class Driver implements RaftNode {
       this.#removed = true
       this.#options.log.warn('raft-removed', { id: this.id })
     }
+    this.#shout(effects)
+  }
+
+  /** What an operator must hear of: whose word counts no more, or again. */
+  #shout({ trust, regressed }: Effects): void {
+    const { log, storage } = this.#options
+    if (trust?.kind === 'full') log.info('raft-trusted', { id: this.id })
+    else if (trust !== undefined) {
+      log.error('raft-quarantined', { id: this.id, trust: trust.kind, damage: storage.damage })
+    }
+    for (const server of regressed) log.error('raft-lost-entries', { server })
   }
 
   /** What follows from where the steps have led to. */
@@ -306,7 +283,7 @@ class Driver implements RaftNode {
     const { index, own, other } = at
     log.error('raft-state-wrong', { ...at })
     const reason = `At entry ${index} its state is ${own}, and that of a majority ${other}.`
-    this.#fail(new RaftError('RAFT_DIVERGED', reason))
+    this.#fail(new RaftError('RAFT_DIVERGED', reason), reason)
   }
 
   #persisted(seq: number): void {
@@ -362,18 +339,21 @@ class Driver implements RaftNode {
     this.#options.clock.defer(() => this.#calls.call(run))
   }
 
-  #fail(error: RaftError): void {
+  /** With `condemned`, what the disk holds must not be believed at the next start. */
+  #fail(error: RaftError, condemned?: string): void {
     if (this.#fatal !== undefined || this.#stopped) return
     this.#fatal = error
     const { cause } = error
     const stack = cause instanceof Error ? cause.stack : undefined
     this.#options.log.error('raft-fatal', { code: error.code, message: error.message, stack })
-    this.#end()
-    this.#later(() => this.#listeners.fatal(error))
+    this.#end(condemned)
+    // The storage may be closed by whoever hears of it.
+    if (condemned === undefined) this.#later(() => this.#listeners.fatal(error))
+    else this.#ending.wait(() => this.#listeners.fatal(error))
   }
 
   /** Ends everything at once. */
-  #end(): void {
+  #end(condemned?: string): void {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.cancel()
@@ -381,11 +361,20 @@ class Driver implements RaftNode {
     this.#gate.clear()
     this.#calls.end()
     const parts = this.#parts
-    const boundMs = 2 * this.#options.settings.electionTimeoutMs
+    const { settings, storage, log } = this.#options
     this.#ending.begin(idle => {
-      if (parts === undefined) idle()
-      else stopParts(parts, idle)
-    }, boundMs)
+      const last = (): void => {
+        if (condemned === undefined) idle()
+        else {
+          storage.condemn(condemned, error => {
+            if (error !== undefined) log.error('raft-not-condemned', { message: error.message })
+            idle()
+          })
+        }
+      }
+      if (parts === undefined) last()
+      else stopParts(parts, last)
+    }, 2 * settings.electionTimeoutMs)
   }
 }
 

@@ -58,6 +58,7 @@ function isSame(one: NodeStatus, other: NodeStatus): boolean {
     one.configuration === other.configuration &&
     one.quorate === other.quorate &&
     one.removed === other.removed &&
+    one.trust === other.trust &&
     one.differing === other.differing
   )
 }

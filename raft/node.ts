@@ -7,7 +7,7 @@
 import type { ChangeOutcome, ProposeOutcome, ReadOutcome, TransferOutcome } from './calls.ts'
 import type { Configuration, ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
-import type { Input } from './core/input.ts'
+import type { Input, Trust } from './core/input.ts'
 import type { Peer, Raft } from './core/raft.ts'
 import { settingsProblem, type RaftSettings } from './core/settings.ts'
 import { RaftError } from './error.ts'
@@ -35,6 +35,10 @@ export interface NodeStatus {
   readonly quorate: boolean
   /** A committed configuration no longer has this server. */
   readonly removed: boolean
+  /** Whether its word counts: while it is not `full`, it neither votes, nor leads, nor counts as one more copy. */
+  readonly trust: Trust['kind']
+  /** What was found to be wrong with its disk, until it is trusted again. For people. */
+  readonly damage: string | undefined
   /** Servers whose state machine differed from the own when last compared, sorted: a defect somewhere (I5). */
   readonly differing: readonly string[]
   /** Messages that were not passed on, by reason: malformed, foreign, or unsent because the link is down. */
@@ -89,7 +93,7 @@ export interface RaftNode {
   /** Hands leadership to `to`, or to the voter that is furthest. */
   transferLeadership(to: string | undefined, done: (outcome: TransferOutcome) => void): void
   changeConfiguration(change: ConfigurationChange, done: (outcome: ChangeOutcome) => void): void
-  /** Called when role, term, leader, configuration, `quorate`, `removed` or `differing` changed. */
+  /** Called when role, term, leader, configuration, `quorate`, `removed`, `trust` or `differing` changed. */
   onStatus(handle: (status: NodeStatus) => void): Subscription
   /** The broker says that nobody listens at a peer's subject: it is gone, or cut off. A hint. */
   onUnreachable(handle: (peer: string) => void): Subscription

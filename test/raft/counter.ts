@@ -51,6 +51,10 @@ export class Counter implements StateMachine {
     }
   }
 
+  digest(): string {
+    return `sha256:${this.hash}`
+  }
+
   get hash(): string {
     return createHash('sha256').update(this.lines.join('\n')).digest('hex')
   }

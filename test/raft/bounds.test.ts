@@ -1,0 +1,67 @@
+/**
+ * The node's shell in a simulated world: every wait has an end, and refusals say when to come back.
+ */
+import assert from 'node:assert/strict'
+import t from 'tap'
+import { World, worldSettings, type Process } from './world.ts'
+
+const T = worldSettings.electionTimeoutMs
+
+function founded(seed: number): { world: World; leader: Process; follower: Process } {
+  const world = new World(seed)
+  world.found(['a', 'b', 'c'])
+  world.until(() => world.leader !== undefined)
+  const { leader } = world
+  const follower = [...world.processes.values()].find(process => process !== leader)
+  assert(leader !== undefined && follower !== undefined)
+  return { world, leader, follower }
+}
+
+t.test('a stop ends though the disk does not, and says so', async t => {
+  const { world, leader } = founded(17)
+  leader.diskMs = Infinity
+  world.propose(leader, 'x')
+  world.run(10)
+  const codes: (string | undefined)[] = []
+  leader.node.stop(error => codes.push(error?.code))
+  world.run(4 * T)
+  leader.node.stop(error => codes.push(error?.code))
+  world.run(1)
+  t.strictSame(codes, ['RAFT_DISK_HANGS', 'RAFT_DISK_HANGS'])
+})
+
+t.test('refusals say when to try again', async t => {
+  const { world, leader, follower } = founded(18)
+  world.propose(follower, 'elsewhere')
+  world.run(1)
+  t.match(follower.outcomes.get('elsewhere'), { reason: 'not-leader', retryAfterMs: 0 })
+  leader.isolated = true
+  world.run(2 * T)
+  world.propose(leader, 'x')
+  world.run(1)
+  t.match(leader.outcomes.get('x'), { outcome: 'refused', retryAfterMs: T })
+})
+
+t.test('a read ends in time, though what it waits for is never applied here', async t => {
+  const { world, leader, follower } = founded(19)
+  // Nothing is applied that is not on the own disk.
+  follower.diskMs = Infinity
+  world.propose(leader, 'x')
+  world.run(50)
+  const answers: unknown[] = []
+  follower.node.readIndex(outcome => answers.push(outcome))
+  world.run(6 * T)
+  t.strictSame(answers, [{ ok: false, reason: 'timeout' }])
+})
+
+t.test('beats that come late show in the figures', async t => {
+  const { world, leader } = founded(20)
+  world.run(10 * T)
+  t.ok(leader.node.lateness.beats > 100)
+  t.ok(leader.node.lateness.maxMs < 1)
+  leader.pausedUntil = world.now + 300
+  world.run(T)
+  const { maxMs, longestMs } = leader.node.lateness
+  t.ok(maxMs > 200 && maxMs <= 300, String(maxMs))
+  t.equal(longestMs, maxMs)
+})
