@@ -23,11 +23,10 @@ import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbe
 import type { Input, PersistedState, Trust } from './input.ts'
 import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
-import type { Message, Untrusted } from './message.ts'
+import type { Message, MessageType, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
 import {
   advanceCommit,
-  answered,
   elapseLeader,
   flush,
   onAppendEntriesReply,
@@ -63,6 +62,30 @@ export interface Peer {
   readonly reachable: boolean
   /** Why its word does not count; absent where it counts. */
   readonly untrusted?: Untrusted
+}
+
+const handlers: {
+  readonly [K in MessageType]: (
+    state: State,
+    message: Extract<Message, { readonly type: K }>,
+  ) => void
+} = {
+  preVote: onPreVote,
+  preVoteReply: onPreVoteReply,
+  requestVote: onRequestVote,
+  requestVoteReply: onRequestVoteReply,
+  appendEntries: onAppendEntries,
+  appendEntriesReply: onAppendEntriesReply,
+  heartbeat: onHeartbeat,
+  heartbeatReply: onHeartbeatReply,
+  installSnapshot: onInstallSnapshot,
+  installSnapshotReply: onInstallSnapshotReply,
+  readIndex: onReadIndex,
+  readIndexReply: onReadIndexReply,
+  timeoutNow: onTimeoutNow,
+  teach: onTeach,
+  teachReply: onTeachReply,
+  distrust: onDistrust,
 }
 
 export class Raft {
@@ -124,42 +147,9 @@ export class Raft {
       state.ignored += 1
       return
     }
-    switch (message.type) {
-      case 'preVote':
-        return onPreVote(state, message)
-      case 'preVoteReply':
-        return onPreVoteReply(state, message)
-      case 'requestVote':
-        return onRequestVote(state, message)
-      case 'requestVoteReply':
-        return onRequestVoteReply(state, message)
-      case 'appendEntries':
-        return onAppendEntries(state, message)
-      case 'appendEntriesReply':
-        return onAppendEntriesReply(state, message)
-      case 'heartbeat':
-        return onHeartbeat(state, message)
-      case 'heartbeatReply':
-        return onHeartbeatReply(state, message)
-      case 'installSnapshot':
-        return onInstallSnapshot(state, message)
-      case 'installSnapshotReply': {
-        const progress = answered(state, message)
-        return progress && onInstallSnapshotReply(state, progress, message)
-      }
-      case 'readIndex':
-        return onReadIndex(state, message)
-      case 'readIndexReply':
-        return onReadIndexReply(state, message)
-      case 'timeoutNow':
-        return onTimeoutNow(state, message)
-      case 'teach':
-        return onTeach(state, message)
-      case 'teachReply':
-        return onTeachReply(state, message)
-      case 'distrust':
-        return onDistrust(state, message)
-    }
+    // Each handler takes the messages of its own type alone.
+    const handle = handlers[message.type] as (state: State, message: Message) => void
+    handle(state, message)
   }
 
   private elapse(ms: number): void {
@@ -292,6 +282,7 @@ export class Raft {
       matchIndex: progress.matchIndex,
       lag: log.lastIndex - progress.matchIndex,
       reachable: isHeard(this.state, progress),
+      ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
     }))
   }
 

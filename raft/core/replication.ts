@@ -8,15 +8,15 @@ import assert from 'node:assert/strict'
 import type { Proposal } from './input.ts'
 import { type CommandEntry, sizeOf } from './entry.ts'
 import type { ProposeRefusal } from './effect.ts'
-import { hasLostQuorum, isHeard, isQuorate, noteAnswer, sendHeartbeat } from './heartbeat.ts'
+import { hasLostQuorum, isHeard, isQuorate, sendHeartbeat } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
-import type { AppendEntriesReply, HeartbeatReply, InstallSnapshotReply } from './message.ts'
+import type { AppendEntriesReply, HeartbeatReply } from './message.ts'
 import type { Progress, Replicate } from './progress.ts'
 import { quorumValue } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import { flushSnapshot } from './snapshot-sender.ts'
 import type { State } from './state.ts'
-import { isCounted, showsLoss } from './trust.ts'
+import { answered, showsLoss } from './trust.ts'
 
 /** Takes or refuses each proposal; what is taken gets its term here and now, never a later one. */
 export function propose(state: State, proposals: readonly Proposal[]): void {
@@ -81,24 +81,6 @@ export function onHeartbeatReply(state: State, message: HeartbeatReply): void {
   // It answered a later round but does not have what was sent before: that was lost on the way.
   const isLost = oldest.round < message.round && message.lastLogIndex < oldest.lastIndex
   if (isLost) progress.probe(message.lastLogIndex + 1)
-}
-
-/** Common to answers: a higher term ends this one, another term or a stranger counts for nothing. */
-export function answered(
-  state: State,
-  message: AppendEntriesReply | HeartbeatReply | InstallSnapshotReply,
-): Progress | undefined {
-  if (message.term > state.currentTerm) {
-    becomeFollower(state, message.term, undefined)
-    return undefined
-  }
-  const { leadership } = state
-  if (leadership === undefined || message.term < state.currentTerm) return undefined
-  const progress = leadership.progress.get(message.from)
-  if (progress === undefined || message.round > leadership.round) return undefined
-  if (!isCounted(state, progress, message)) return undefined
-  noteAnswer(state, leadership, progress, message.round)
-  return progress
 }
 
 /** Commits what a quorum has on disk, if it is of this term: earlier entries only along with one (5.4.2, Figure 8). */

@@ -6,65 +6,50 @@
  */
 import assert from 'node:assert/strict'
 
-export interface RaftSettings {
+/** Of each setting: its value when nothing is said, the least and the greatest. */
+const table = {
   /** T, in ms. A server waits between T and 2T without a leader before it asks for votes (9.3). */
-  readonly electionTimeoutMs: number
+  electionTimeoutMs: [1000, 10, 600_000],
   /** In ms, at most a third of T. */
-  readonly heartbeatMs: number
-  readonly maxEntriesPerMessage: number
+  heartbeatMs: [100, 1, 200_000],
+  maxEntriesPerMessage: [256, 1, 65_536],
   /** At most 256 KiB. A single larger entry is refused when proposed. */
-  readonly maxBytesPerMessage: number
+  maxBytesPerMessage: [256 * 1024, 64, 256 * 1024],
   /** Unacknowledged AppendEntries per follower. */
-  readonly maxInflightMessages: number
-  readonly maxInflightBytes: number
+  maxInflightMessages: [64, 1, 4096],
+  maxInflightBytes: [4 * 1024 * 1024, 64, 64 * 1024 * 1024],
   /** Beyond it the leader refuses proposals as `busy`. */
-  readonly maxUncommittedBytes: number
+  maxUncommittedBytes: [16 * 1024 * 1024, 64, 1024 * 1024 * 1024],
   /** Committed entries given to the state machine and not yet reported applied; beyond it no more are given. */
-  readonly maxUnappliedBytes: number
+  maxUnappliedBytes: [4 * 1024 * 1024, 64, 1024 * 1024 * 1024],
   /** At most 128 KiB. Used by whoever cuts snapshots; the core only counts chunks. */
-  readonly snapshotChunkBytes: number
+  snapshotChunkBytes: [128 * 1024, 16, 128 * 1024],
   /** Chunks in flight to one follower. */
-  readonly snapshotWindow: number
+  snapshotWindow: [4, 1, 64],
   /** Entries kept behind a snapshot, so that a follower a little behind needs no snapshot. */
-  readonly trailingEntries: number
+  trailingEntries: [1024, 0, 10_000_000],
   /** Reads waiting at one server; beyond it a read is refused as `busy`. */
-  readonly maxPendingReads: number
-}
+  maxPendingReads: [4096, 1, 1_000_000],
+} as const
 
-export const defaultSettings: RaftSettings = {
-  electionTimeoutMs: 1000,
-  heartbeatMs: 100,
-  maxEntriesPerMessage: 256,
-  maxBytesPerMessage: 256 * 1024,
-  maxInflightMessages: 64,
-  maxInflightBytes: 4 * 1024 * 1024,
-  maxUncommittedBytes: 16 * 1024 * 1024,
-  maxUnappliedBytes: 4 * 1024 * 1024,
-  snapshotChunkBytes: 128 * 1024,
-  snapshotWindow: 4,
-  trailingEntries: 1024,
-  maxPendingReads: 4096,
-}
+export type RaftSettings = { readonly [K in keyof typeof table]: number }
+
+type Bounds = { readonly [K in keyof RaftSettings]: readonly [number, number] }
+
+const rows = Object.entries(table)
+
+export const defaultSettings = Object.fromEntries(
+  rows.map(([name, [value]]) => [name, value]),
+) as RaftSettings
 
 /** Least and greatest value of each setting. */
-export const settingBounds: Readonly<Record<keyof RaftSettings, readonly [number, number]>> = {
-  electionTimeoutMs: [10, 600_000],
-  heartbeatMs: [1, 200_000],
-  maxEntriesPerMessage: [1, 65_536],
-  maxBytesPerMessage: [64, 256 * 1024],
-  maxInflightMessages: [1, 4096],
-  maxInflightBytes: [64, 64 * 1024 * 1024],
-  maxUncommittedBytes: [64, 1024 * 1024 * 1024],
-  maxUnappliedBytes: [64, 1024 * 1024 * 1024],
-  snapshotChunkBytes: [16, 128 * 1024],
-  snapshotWindow: [1, 64],
-  trailingEntries: [0, 10_000_000],
-  maxPendingReads: [1, 1_000_000],
-}
+export const settingBounds = Object.fromEntries(
+  rows.map(([name, [, min, max]]): [string, readonly [number, number]] => [name, [min, max]]),
+) as Bounds
 
 /** What is wrong with `settings`, in words for the operator, or `undefined` when nothing is. */
 export function settingsProblem(settings: RaftSettings): string | undefined {
-  for (const name of Object.keys(settingBounds).sort() as (keyof RaftSettings)[]) {
+  for (const name of Object.keys(table).sort() as (keyof RaftSettings)[]) {
     const [min, max] = settingBounds[name]
     const value = settings[name]
     const whole = name.endsWith('Ms') ? Number.isFinite(value) : Number.isSafeInteger(value)
@@ -72,10 +57,8 @@ export function settingsProblem(settings: RaftSettings): string | undefined {
       return `${name} must be between ${min} and ${max}, not ${String(value)}`
     }
   }
-  if (settings.heartbeatMs * 3 > settings.electionTimeoutMs) {
-    return 'heartbeatMs must be at most a third of electionTimeoutMs'
-  }
-  return undefined
+  if (settings.heartbeatMs * 3 <= settings.electionTimeoutMs) return undefined
+  return 'heartbeatMs must be at most a third of electionTimeoutMs'
 }
 
 export function assertSettings(settings: RaftSettings): void {

@@ -4,8 +4,6 @@
  * Chunks are taken in order and stored outside; only when the last one is stored does the snapshot take effect, in
  * one write. One that reaches no further than what is committed here is not needed; none ever takes that back.
  */
-import { isConfiguration } from './configuration.ts'
-import { numberLimit } from './entry.ts'
 import { rejectOldTerm } from './follower.ts'
 import { snapshotsBeingSent } from './leadership.ts'
 import type { InstallSnapshot, SnapshotMeta } from './message.ts'
@@ -85,17 +83,4 @@ function compactionPoint({ leadership, log, settings }: State, index: number): n
   const isAffordable = (base: number) =>
     base >= log.baseIndex && log.bytesBetween(base, index) <= settings.maxUncommittedBytes
   return [pinned, trailing].find(isAffordable) ?? index
-}
-
-/** Whether what a message says of a snapshot makes sense. */
-export function isSnapshot(snapshot: SnapshotMeta): boolean {
-  const { lastIncludedIndex, lastIncludedTerm, configuration, chunks } = snapshot
-  return (
-    lastIncludedIndex > 0 &&
-    lastIncludedIndex < numberLimit &&
-    lastIncludedTerm > 0 &&
-    chunks > 0 &&
-    chunks < numberLimit &&
-    isConfiguration(configuration)
-  )
 }

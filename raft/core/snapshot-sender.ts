@@ -9,6 +9,7 @@ import { isHeard } from './heartbeat.ts'
 import type { InstallSnapshotReply } from './message.ts'
 import type { Progress, Sending } from './progress.ts'
 import type { State } from './state.ts'
+import { answered } from './trust.ts'
 
 export function flushSnapshot(
   state: State,
@@ -29,11 +30,9 @@ export function flushSnapshot(
   }
 }
 
-export function onInstallSnapshotReply(
-  state: State,
-  progress: Progress,
-  message: InstallSnapshotReply,
-): void {
+export function onInstallSnapshotReply(state: State, message: InstallSnapshotReply): void {
+  const progress = answered(state, message)
+  if (progress === undefined) return
   const { matchIndex, snapshotId, session, nextChunk } = message
   const { mode } = progress
   if (matchIndex !== undefined) {

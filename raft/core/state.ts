@@ -18,7 +18,7 @@ import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
 import { Log } from './log.ts'
 import type { SnapshotMeta } from './message.ts'
-import { Outbox } from './outbox.ts'
+import { emptyOutbox, isDirty, type Outbox } from './outbox.ts'
 import { Randomness } from './random.ts'
 import type { RaftSettings } from './settings.ts'
 
@@ -40,7 +40,7 @@ export class State {
   readonly log: Log
   readonly history = new ConfigurationHistory()
   /** Of the step under way. */
-  outbox = new Outbox()
+  outbox: Outbox = emptyOutbox()
 
   private readonly hard: { currentTerm: number; votedFor: string | undefined; trust: Trust }
   /** Indices that only rise, but for `persisted` when the log is cut. */
@@ -104,11 +104,11 @@ export class State {
     assert(this.log.lastTerm <= persisted.currentTerm, 'no entry is newer than the term')
     this.reached.committed = at
     this.lastApplied = at
+    this.reached.handedOut = at
     const { partial } = persisted
     if (partial !== undefined && partial.snapshot.lastIncludedIndex > at) {
       this.incoming = incomingOf(partial.snapshot, this.newKey(), partial.stored)
     }
-    this.reached.handedOut = at
     this.reached.persisted = this.log.lastIndex
     this.belonged = isMember(this.history.latest, this.id)
     this.shown = this.status()
@@ -274,7 +274,7 @@ export class State {
 
   /** The seq that covers everything changed so far, this step included. */
   get coveringSeq(): number {
-    return this.issuedSeq + (this.outbox.isDirty ? 1 : 0)
+    return this.issuedSeq + (isDirty(this.outbox) ? 1 : 0)
   }
 
   applied(index: number): void {
@@ -287,12 +287,12 @@ export class State {
   }
 
   send(message: Send['message']): void {
-    this.outbox.send(message, false)
+    this.outbox.sends.push({ message, gated: false })
   }
 
   /** For what promises something: leaves when all that was changed so far is on disk. */
   sendDurably(message: Send['message']): void {
-    this.outbox.send(message, true)
+    this.outbox.sends.push({ message, gated: true })
   }
 
   /** Never the same twice, in earlier runs neither (chance). */
@@ -316,32 +316,38 @@ export class State {
   finish(): Effects {
     this.handOut()
     this.assertInvariants()
-    const { outbox } = this
-    const persist = outbox.isDirty ? this.write() : undefined
+    const persist = isDirty(this.outbox) ? this.write() : undefined
+    const { dirt: _, sends, ...effects } = this.outbox
+    this.outbox = emptyOutbox()
     const after = this.issuedSeq > this.persistedSeq ? this.issuedSeq : undefined
     const status = this.status()
     const { role, term, leader } = this.shown
-    const news = role !== status.role || term !== status.term || leader !== status.leader
+    const isNews = role !== status.role || term !== status.term || leader !== status.leader
     this.shown = status
-    this.outbox = new Outbox()
-    return outbox.finish(persist, after, news ? status : undefined)
+    return {
+      ...effects,
+      ...(persist && { persist }),
+      ...(isNews && { status }),
+      send: sends.map(({ message, gated }) =>
+        gated && after !== undefined ? { message, after } : { message },
+      ),
+    }
   }
 
   private write(): Persist {
-    const { snapshot, truncateFrom, compactTo, stagedFrom } = this.outbox.dirt
-    const isNews = this.outbox.trust !== undefined || this.hard.trust.kind !== 'full'
+    const { dirt, trust } = this.outbox
+    const { hardState: _, stagedFrom, ...changes } = dirt
     this.issuedSeq += 1
     this.writes.push({ seq: this.issuedSeq, trust: this.trust, lastIndex: this.log.lastIndex })
+    const { currentTerm, votedFor } = this.hard
+    // An empty disk has no trust written yet; it must never be read as full.
+    const isTold = trust !== undefined || this.trust.kind !== 'full'
+    const entries = stagedFrom === undefined ? [] : this.log.from(stagedFrom)
     return {
-      seq: this.issuedSeq,
-      currentTerm: this.hard.currentTerm,
-      votedFor: this.hard.votedFor,
-      // An empty disk has none written yet; it must never be read as full.
-      ...(isNews && { trust: this.hard.trust }),
-      ...(snapshot && { snapshot }),
-      ...(truncateFrom !== undefined && { truncateFrom }),
-      ...(compactTo !== undefined && { compactTo }),
-      entries: stagedFrom === undefined ? [] : this.log.from(stagedFrom),
+      ...{ seq: this.issuedSeq, currentTerm, votedFor },
+      ...(isTold && { trust: this.trust }),
+      ...changes,
+      entries,
     }
   }
 

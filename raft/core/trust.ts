@@ -25,12 +25,21 @@
  * Messages of before the loss are told by their round: the leader begins a new one when it learns of the loss.
  */
 import { isVoter } from './configuration.ts'
+import { noteAnswer } from './heartbeat.ts'
 import type { Lesson } from './following.ts'
 import type { Trust } from './input.ts'
-import type { Candour, Distrust, Teach, TeachReply } from './message.ts'
+import type {
+  AppendEntriesReply,
+  Candour,
+  Distrust,
+  HeartbeatReply,
+  InstallSnapshotReply,
+  Teach,
+  TeachReply,
+} from './message.ts'
 import type { Progress } from './progress.ts'
 import { readAtLeader } from './reads.ts'
-import { hearLeader } from './roles.ts'
+import { becomeFollower, hearLeader } from './roles.ts'
 import type { State } from './state.ts'
 
 // The untrusted server's side
@@ -130,24 +139,28 @@ export function onTeach(state: State, message: Teach): void {
   } else readAtLeader(state, leadership, { from: 'pupil', peer, key })
 }
 
-/** Whether an answer to the leader counts; notes what it says of its sender's word. */
-export function isCounted(
+/**
+ * Common to answers: a higher term ends this one (5.1); another term, a stranger, or a server as it was before it lost
+ * its log count for nothing. Notes what the answer says of its sender's word.
+ */
+export function answered(
   state: State,
-  progress: Progress,
-  message: Candour & { readonly round: number },
-): boolean {
-  const { untrusted, round } = message
-  if (round < progress.since) return false
-  if (progress.isAccused && untrusted === undefined) {
-    // It has not heard yet that it lost something.
-    accuse(state, progress)
-    return false
-  }
+  message: AppendEntriesReply | HeartbeatReply | InstallSnapshotReply,
+): Progress | undefined {
+  const { from, term, round, untrusted } = message
+  if (term > state.currentTerm) becomeFollower(state, term, undefined)
+  const { leadership } = state
+  const progress = leadership?.progress.get(from)
+  if (leadership === undefined || progress === undefined || term < state.currentTerm) return
+  if (round > leadership.round || round < progress.since) return
+  // It has not heard yet that it lost something.
+  if (progress.isAccused && untrusted === undefined) return accuse(state, progress)
   const isNews = progress.untrusted === undefined && untrusted !== undefined
   progress.untrusted = untrusted
   progress.isAccused = false
-  if (isNews) startOver(state, progress, progress.matchIndex)
-  return !isNews
+  if (isNews) return startOver(state, progress, progress.matchIndex)
+  noteAnswer(state, leadership, progress, round)
+  return progress
 }
 
 /**
@@ -177,12 +190,12 @@ export function showsLoss(
   return true
 }
 
-function accuse(state: State, { id }: Progress): void {
+function accuse(state: State, { id }: Progress): undefined {
   state.send({ type: 'distrust', ...state.envelope(id) })
 }
 
 /** What a member has, and had, is open again. A new round tells its answers from those of before. */
-function startOver(state: State, progress: Progress, lastLogIndex: number): void {
+function startOver(state: State, progress: Progress, lastLogIndex: number): undefined {
   progress.startOver(Math.min(lastLogIndex, state.log.lastIndex) + 1, nextRound(state))
   if (state.leadership !== undefined) state.leadership.sinceHeartbeat = Infinity
 }

@@ -2,43 +2,19 @@
  * Whether a message, well-formed as it is, can be what a correct server sent.
  *
  * What fails here is dropped and counted; it changes nothing. A term out of all bounds, for one, would otherwise be
- * adopted and leave no room for another election.
+ * adopted and leave no room for another election. (The shape of a message is the codec's to check.)
  */
-import { isConfiguration } from './configuration.ts'
 import { numberLimit } from './entry.ts'
 import type { AppendEntries, Message } from './message.ts'
-import { isSnapshot } from './snapshot-receiver.ts'
 
 export function isSensible(message: Message): boolean {
-  if (message.from === message.to || message.from === '' || !isNumber(message.term)) return false
-  switch (message.type) {
-    case 'preVote':
-      return message.nextTerm === message.term + 1 && isNumber(message.lastLogIndex)
-    case 'requestVote':
-      return message.lastLogTerm < message.term && isNumber(message.lastLogIndex)
-    case 'appendEntries':
-      return isNumber(message.round) && isNumber(message.leaderCommit) && areContiguous(message)
-    case 'heartbeat':
-      return isNumber(message.round) && isNumber(message.leaderCommit)
-    case 'appendEntriesReply':
-    case 'heartbeatReply':
-    case 'installSnapshotReply':
-      return isNumber(message.round)
-    case 'installSnapshot':
-      return isNumber(message.round) && isNumber(message.chunk) && isSnapshot(message.snapshot)
-    case 'teach':
-      return isNumber(message.lastLogIndex)
-    case 'teachReply':
-      return isNumber(message.lastIndex)
-    case 'readIndexReply':
-      return message.index === undefined || isNumber(message.index)
-    case 'preVoteReply':
-    case 'requestVoteReply':
-    case 'readIndex':
-    case 'timeoutNow':
-    case 'distrust':
-      return true
-  }
+  const { from, to, term } = message
+  if (from === to || from === '') return false
+  const values: readonly unknown[] = Object.values(message)
+  if (values.some(value => typeof value === 'number' && !isNumber(value))) return false
+  if (message.type === 'preVote') return message.nextTerm === term + 1
+  if (message.type === 'requestVote') return message.lastLogTerm < term
+  return message.type !== 'appendEntries' || areContiguous(message)
 }
 
 function isNumber(value: number): boolean {
@@ -47,14 +23,9 @@ function isNumber(value: number): boolean {
 
 /** Entries follow one another, in terms that never fall and none newer than the sender's. */
 function areContiguous({ prevLogIndex, prevLogTerm, entries, term }: AppendEntries): boolean {
-  if (!isNumber(prevLogIndex) || !isNumber(prevLogTerm)) return false
-  let index = prevLogIndex
-  let entryTerm = prevLogTerm
-  for (const entry of entries) {
-    if (entry.index !== index + 1 || entry.term < entryTerm) return false
-    if (entry.kind === 'configuration' && !isConfiguration(entry.configuration)) return false
-    index = entry.index
-    entryTerm = entry.term
-  }
-  return entryTerm <= term && isNumber(index)
+  const terms = [prevLogTerm, ...entries.map(entry => entry.term), term]
+  return (
+    terms.every((each, i) => each >= (terms[i - 1] ?? 0)) &&
+    entries.every((entry, i) => entry.index === prevLogIndex + i + 1)
+  )
 }

@@ -74,9 +74,9 @@ export const replicationMutants: readonly Mutant[] = [
     name: 'stale-acknowledgement-counted',
     doc: 'An acknowledgement of an earlier term counts in this one.',
     ids: ['R4', 'R5', 'M4'],
-    file: replication,
-    find: 'leadership === undefined || message.term < state.currentTerm',
-    put: 'leadership === undefined',
+    file: 'raft/core/trust.js',
+    find: 'progress === undefined || term < state.currentTerm',
+    put: 'progress === undefined',
   },
   {
     name: 'heartbeat-answer-counted-as-acknowledgement',
@@ -99,8 +99,8 @@ export const replicationMutants: readonly Mutant[] = [
     doc: 'A truncated suffix stays on disk.',
     ids: ['D20', 'D12'],
     file: state,
-    find: '...(truncateFrom !== undefined && { truncateFrom }),',
-    put: '',
+    find: '...changes,',
+    put: '...changes, truncateFrom: undefined,',
   },
   {
     name: 'commit-beyond-match',
@@ -277,5 +277,13 @@ export const replicationMutants: readonly Mutant[] = [
     file: follower,
     find: 'if (state.log.termAt(leaderCommit) === commitTerm)',
     put: 'if (leaderCommit <= state.log.lastIndex)',
+  },
+  {
+    name: 'heartbeat-answer-means-loss',
+    doc: 'A follower that does not have what was sent after the heartbeat is believed to have lost it.',
+    ids: ['R11'],
+    file: replication,
+    find: 'oldest.round < message.round && message.lastLogIndex',
+    put: 'message.lastLogIndex',
   },
 ]

@@ -25,8 +25,8 @@ export const trustMutants: readonly Mutant[] = [
     doc: 'What a server acknowledges that lost part of its log counts like any other.',
     ids: ['D2', 'R12'],
     file: trust,
-    find: 'return !isNews;',
-    put: 'progress.untrusted = undefined; return true;',
+    find: 'if (isNews) return startOver(state, progress, progress.matchIndex);',
+    put: 'progress.untrusted = undefined;',
   },
   {
     name: 'lost-log-goes-unnoticed',
@@ -57,7 +57,7 @@ export const trustMutants: readonly Mutant[] = [
     doc: 'What a server acknowledged before it lost it counts after it said so.',
     ids: ['R4', 'M4', 'D2'],
     file: trust,
-    find: 'if (round < progress.since) return false;',
+    find: '|| round < progress.since',
     put: '',
   },
   {
