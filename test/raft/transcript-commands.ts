@@ -234,10 +234,10 @@ export const commands: Readonly<Record<string, Command>> = {
   crash(world, { words }) {
     for (const id of words) world.server(id).crash()
   },
-  restart(world, { words }) {
+  restart(world, { words, options }) {
     for (const id of words) {
       world.server(id).crash()
-      world.start(world.server(id))
+      world.start(world.server(id), Number(options.get('partial') ?? 0))
     }
   },
   wipe: (world, args) => rewrite(world, word(args, 0), () => blankState),

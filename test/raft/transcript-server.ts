@@ -52,6 +52,8 @@ export class Server {
   private work: Work[] = []
   private chunks: { readonly snapshotId: string; readonly chunk: number }[] = []
   private received = new Map<string, string[]>()
+  /** Of the snapshot whose chunks came last: what a crash may have left of them. */
+  private coming: SnapshotMeta | undefined
   private inputs: Input[] = []
 
   constructor(id: string, disk: PersistedState, settings: RaftSettings, world: Surroundings) {
@@ -62,8 +64,8 @@ export class Server {
     this.world = world
   }
 
-  /** Starts from what the disk holds. */
-  start(): void {
+  /** Starts from what the disk holds; with the first `partial` chunks of the snapshot that was being received. */
+  start(partial = 0): void {
     assert(this.raft === undefined, `${this.id} runs`)
     const { disk, id, settings } = this
     this.starts += 1
@@ -74,7 +76,13 @@ export class Server {
     this.shown = disk
     this.memory = [...disk.entries]
     this.machine = disk.snapshot === undefined ? [] : this.stateOf(disk.snapshot.id)
-    this.raft = new Raft({ id, settings, persisted: disk, seed })
+    const { coming } = this
+    const kept = coming === undefined ? [] : (this.received.get(coming.id) ?? []).slice(0, partial)
+    this.received.clear()
+    const isKept = coming !== undefined && kept.length > 0
+    if (isKept) this.received.set(coming.id, kept)
+    const rest = isKept ? { partial: { snapshot: coming, stored: kept.length } } : {}
+    this.raft = new Raft({ id, settings, persisted: { ...disk, ...rest }, seed })
   }
 
   /** Everything that was not on disk is gone. */
@@ -87,7 +95,6 @@ export class Server {
     this.waiting = []
     this.work = []
     this.chunks = []
-    this.received = new Map()
     this.inputs = []
   }
 
@@ -123,6 +130,7 @@ export class Server {
       const parts = chunk === 0 ? [] : (this.received.get(snapshot.id) ?? [])
       parts[chunk] = new TextDecoder().decode(data)
       this.received.set(snapshot.id, parts)
+      this.coming = snapshot
       this.chunks.push({ snapshotId: snapshot.id, chunk })
     }
     const { restore } = effects

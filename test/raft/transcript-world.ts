@@ -70,8 +70,8 @@ export class World implements Surroundings {
     this.start(server)
   }
 
-  start(server: Server): void {
-    server.start()
+  start(server: Server, partial = 0): void {
+    server.start(partial)
     this.told.set(server.id, server.raft?.commitIndex ?? 0)
     if (server.raft !== undefined) this.goneBy.set(server.id, server.raft.configuration)
     this.checks.started(server)

@@ -41,7 +41,8 @@ import { World } from './transcript-world.ts'
  * Disk and state machine
  *   hold a disk|apply|chunks   from now on nothing of it is done by itself; release a disk|apply|chunks
  *   persist a [n]              ends the oldest n writes (all), one by one; apply a [n], store a [n] likewise (store: order=newest)
- *   crash a                    loses what is not on disk, and all messages that waited for it; restart a
+ *   crash a                    loses what is not on disk, and all messages that waited for it; restart a;
+ *   restart a partial=2        with the first 2 chunks of the snapshot that it was receiving (else none)
  *   wipe a | lose a 2          an empty disk; a disk without its last 2 entries. trust a relearning: what the disk says
  *   snapshot a chunks=3        of what is applied, durable at once
  * Callers
