@@ -24,7 +24,7 @@ const codeOf: Readonly<Record<RaftCode, Code>> = {
 export function asLicdError(cause: unknown): LicdError {
   if (cause instanceof LicdError) return cause
   if (cause instanceof RaftError) {
-    return new LicdError(codeOf[cause.code], cause.message, { cause })
+    return new LicdError(codeOf[cause.code], cause.detail, { cause })
   }
   return new LicdError('LICD_INTERNAL', cause instanceof Error ? cause.message : String(cause), {
     cause,
