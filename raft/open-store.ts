@@ -148,7 +148,15 @@ class Opening {
       report('raft-vote-mended', 'The vote file was broken or missing; the database has the vote.')
       vote.rewrite(
         verdict.vote,
-        this.#next(() => this.#tidy(database, store, verdict.vote)),
+        this.#next(() => this.#read(database)),
+      )
+    } else if (store !== undefined && isAhead(verdict.vote, store.tail)) {
+      // The crash came before the batch. Whoever asks again is answered at once by what stands here, so it must
+      // stand in both places first: or a vote file that goes back by one write would take a promise with it.
+      const tail = { ...store.tail, ...verdict.vote, seq: store.tail.seq + 1 }
+      database.batch(
+        [{ type: 'put', key: tailKey, value: sealTail(tail) }],
+        this.#next(() => this.#read(database)),
       )
     } else this.#tidy(database, store, verdict.vote)
   }
@@ -256,4 +264,9 @@ class Opening {
     if (aside === undefined) opened()
     else disk.marker.remove(aside, this.#next(opened))
   }
+}
+
+function isAhead(vote: Vote | undefined, { currentTerm, votedFor }: Tail): boolean {
+  if (vote === undefined) return false
+  return vote.currentTerm !== currentTerm || vote.votedFor !== votedFor
 }

@@ -170,6 +170,20 @@ t.test('a vote that was written before its batch counts', async t => {
   t.match(await read(next), { trust: { kind: 'full' }, currentTerm: 7, votedFor: 'a' })
 })
 
+t.test('a vote that was believed once stands in both places', async t => {
+  const plain = await founded()
+  const before = copyOf(plain)
+  const { store } = await open(plain)
+  await write(store, { persists: [persist({ currentTerm: 7, votedFor: 'a' })] })
+  // The crash came between the two files; the server starts, and answers by its vote.
+  const vote = before.vote
+  before.vote = Buffer.from(plain.vote)
+  t.match(await read((await open(before)).store), { currentTerm: 7, votedFor: 'a' })
+  // Then the file loses its last write.
+  before.vote = vote
+  t.match(await read((await open(before)).store), { currentTerm: 7, votedFor: 'a' })
+})
+
 t.test('a store of format 1 is read, and trusted', async t => {
   const plain = await founded()
   const tail = unpack(valueOf(plain, '00').subarray(4)) ?? []
