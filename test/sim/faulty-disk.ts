@@ -28,6 +28,8 @@ export interface DiskState {
   slowness: number
   stalled: boolean
   error: 'full' | 'failing' | undefined
+  /** Almost full. */
+  low: boolean
 }
 
 export interface FaultyDiskOptions {
@@ -87,6 +89,12 @@ export class FaultyDisk implements Disk {
       medium.clear()
     }
     this.#write(move, move, done)
+  }
+
+  freeBytes(done: (bytes: number) => void): void {
+    this.#do(error => {
+      if (error === undefined) done(this.#options.state.low ? 1_000_000 : 1_000_000_000)
+    })
   }
 
   later(run: () => void): void {

@@ -42,7 +42,7 @@ interface Node<Input, Output> {
 export function checkLinearizable<State, Input, Output>(
   model: Model<State, Input, Output>,
   operations: readonly Operation<Input, Output>[],
-  limit = 1_000_000,
+  limit = 200_000,
 ): Verdict {
   const head = listOf(operations)
   const seen = new Set<string>()

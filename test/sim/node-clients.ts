@@ -17,6 +17,9 @@ import type { SeededRandom } from './seeded-random.ts'
 
 export const features = ['cad', 'sim', 'mesh'] as const
 
+/** Writes of a feature whose outcome stays unknown. */
+const maxUnknown = 6
+
 interface Asked {
   readonly id: string
   readonly feature: string
@@ -36,6 +39,8 @@ export class NodeClients {
   readonly acknowledged = new Map<string, number>()
   readonly #world: NodeWorld
   readonly #random: SeededRandom
+  /** Writes given up, by feature. */
+  readonly #given = new Map<string, number>()
   #asked = 0
   #revision = 0
   #resting = false
@@ -101,7 +106,7 @@ export class NodeClients {
     const { time, options } = this.#world
     const random = this.#random
     asked.attempt++
-    if (asked.silences > options.patience && !this.#world.calm) {
+    if (asked.silences > options.patience && this.#mayGiveUp(asked)) {
       this.#end(client, asked, undefined)
       return
     }
@@ -125,6 +130,15 @@ export class NodeClients {
       if (asked.input.kind === 'read') this.#read(client, server, asked, attempt, again)
       else this.#propose(client, server, asked, again)
     })
+  }
+
+  /** What nobody knows makes the check of the history exponential: a few writes of each feature, and any read. */
+  #mayGiveUp({ feature, input }: Asked): boolean {
+    if (this.#world.calm) return false
+    if (input.kind === 'read') return true
+    const given = this.#given.get(feature) ?? 0
+    this.#given.set(feature, given + 1)
+    return given < maxUnknown
   }
 
   #propose(

@@ -275,6 +275,14 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
     victim.disk.stalled = true
     faults.later(lastingMs(faults.world, random) * 2, () => victim.unstall())
   },
+  low(faults, random) {
+    const disk = faults.victim(random)?.disk
+    if (disk === undefined) return
+    disk.low = true
+    faults.later(lastingMs(faults.world, random), () => {
+      disk.low = false
+    })
+  },
   full(faults, random) {
     failDisk(faults, random, 'full')
   },

@@ -35,7 +35,7 @@ export const processFaults = [
   'stop',
 ] as const
 
-export const diskFaults = ['lag', 'stall', 'full', 'error', 'wipe', ...damages] as const
+export const diskFaults = ['lag', 'stall', 'low', 'full', 'error', 'wipe', ...damages] as const
 
 export const operatorFaults = ['transfer', 'members'] as const
 
@@ -119,7 +119,7 @@ function drawLimits(random: SeededRandom) {
   const settings: RaftSettings = {
     ...defaultSettings,
     electionTimeoutMs,
-    heartbeatMs: electionTimeoutMs / random.pick([3, 4, 5]),
+    heartbeatMs: electionTimeoutMs / random.pick([3, 3, 4]),
     maxEntriesPerMessage: isTiny ? random.between(1, 3) : random.between(4, 64),
     maxBytesPerMessage: isTiny ? random.pick([256, 600]) : random.pick([2_000, 20_000]),
     maxInflightMessages: isTiny ? random.between(1, 2) : random.between(3, 16),
@@ -139,7 +139,7 @@ function drawLimits(random: SeededRandom) {
     latencyMs: [0.1, slow],
     diskMs: [0.1, random.pick([1, 4])],
     clients: random.between(4, 12),
-    thinkMs: random.pick([10, 20, 50]),
+    thinkMs: random.pick([5, 15, 40]),
     clientTimeoutMs: electionTimeoutMs * random.pick([1, 2, 4]),
     patience: random.pick([2, 5, 20]),
   } satisfies Partial<NodeRunOptions>

@@ -37,7 +37,7 @@ export interface Running {
 export class NodeServer {
   readonly id: string
   readonly medium = new Medium()
-  readonly disk: DiskState = { slowness: 1, stalled: false, error: undefined }
+  readonly disk: DiskState = { slowness: 1, stalled: false, error: undefined, low: false }
   readonly watched: Watched
   readonly #world: NodeWorld
   readonly #random: SeededRandom
@@ -241,6 +241,7 @@ export class NodeServer {
           if (process.alive) done(error, data)
         })
       },
+      freeBytes: done => storage.freeBytes?.(done),
       close: done => storage.close(done),
     }
   }
@@ -277,6 +278,7 @@ export class NodeServer {
   calmDisk(): void {
     this.disk.slowness = 1
     this.disk.error = undefined
+    this.disk.low = false
     this.unstall()
   }
 
