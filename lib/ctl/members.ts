@@ -56,8 +56,10 @@ export async function awaitMember(
     const { answer } = await viewMembers(client)
     const settled = look(answer, options.server, options.wanted)
     if (settled.outcome !== 'waiting' || clock.now() >= end) return settled
-    if (settled.for !== told) options.onWait(settled.for)
-    told = settled.for
+    // Figures change all the time; what is waited for does not.
+    const what = settled.for.replaceAll(/\d+/g, '')
+    if (what !== told) options.onWait(settled.for)
+    told = what
     await new Promise<void>(resolve => clock.after(lookEveryMs, resolve))
   }
 }

@@ -209,7 +209,7 @@ export class Membership {
     if (name === this.#options.server) return true
     const peer = this.#options.peers().find(({ id }) => id === name)
     // Right after an election everyone counts as heard: only an answer to this leader tells.
-    return peer?.reachable === true && peer.matchIndex > 0 && isSound(peer)
+    return peer?.reachable === true && peer.matchIndex > 0 && peer.untrusted === undefined
   }
 
   #tellWaiting(text: string): void {

@@ -1,7 +1,10 @@
 // Who belongs to the pool, on real processes: joining, roles, removal, alive or dead (R3; paper, 6).
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { ProcessPool } from '../pool-processes.ts'
-import { Operator } from './operator.ts'
+import { call } from '../cmd/in-process.ts'
+import { ProcessPool, ready } from '../pool-processes.ts'
+import { Operator, type Servers } from './operator.ts'
 
 t.setTimeout(240_000)
 const settings = { leaseTicks: 20, seatTicks: 10 }
@@ -83,3 +86,28 @@ t.test('the leader is removed: it hands over first', async t => {
     code: /LICD_(NO_TARGET|UNKNOWN_SERVER)/,
   })
 })
+
+t.test(
+  'a server whose log was wiped shows, and counts again once demoted and promoted',
+  async t => {
+    await using pool = await ProcessPool.start(settings)
+    const operator = new Operator(pool)
+    const leader = await operator.leader()
+    const [wiped = ''] = pool.servers.filter(name => name !== leader)
+    await pool.kill(wiped)
+    rmSync(join(pool.folder, wiped, 'raft'), { recursive: true })
+    await pool.startUntil(wiped, ready)
+    const trustOf = ({ servers }: Servers) => servers.find(({ name }) => name === wiped)?.trust
+    await operator.until(servers => trustOf(servers) === 'unknown')
+    const { stdout } = await call(['ctl', 'servers', '--nats', pool.nats.url])
+    t.match(stdout, /wiped/)
+    t.match(
+      (await call(['ctl', 'servers', 'add', wiped, '--nats', pool.nats.url])).stdout,
+      /demote it/,
+    )
+    t.match(await operator.ctl('servers', 'demote', wiped), { outcome: 'done' })
+    t.match(await operator.ctl('servers', 'promote', wiped), { outcome: 'done' })
+    await operator.until(servers => trustOf(servers) === 'full')
+    t.equal(await operator.leader(), leader, 'nobody else had to do anything')
+  },
+)
