@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import { type Entry, sizeOf } from './entry.ts'
+import type { PersistedState } from './input.ts'
 
 export class Log {
   /** Of the last entry dropped; `end` as in `ends`. */
@@ -52,7 +53,7 @@ export class Log {
     return held <= 0 ? this.base.end : (this.ends[held - 1] ?? this.base.end)
   }
 
-  /** Entries from `from` on, up to both limits, but at least one where there is one. */
+  /** Entries from `from` on, up to both limits; a first one is taken whatever its size. */
   slice(from: number, maxEntries: number, maxBytes: number): Entry[] {
     assert(from > this.base.index)
     const start = from - this.base.index - 1
@@ -126,4 +127,16 @@ export class Log {
     }
     return low
   }
+}
+
+/** The disk may hold entries at and before the snapshot; the first of those is then the base. */
+export function restoredLog({ snapshot, entries }: PersistedState): Log {
+  const at = snapshot?.lastIncludedIndex ?? 0
+  const first = entries[0]
+  if (first === undefined || first.index === at + 1) {
+    return new Log(at, snapshot?.lastIncludedTerm ?? 0, entries)
+  }
+  const log = new Log(first.index, first.term, entries.slice(1))
+  assert.equal(log.termAt(at), snapshot?.lastIncludedTerm, 'log and snapshot agree')
+  return log
 }

@@ -117,16 +117,10 @@ export class Progress {
     assert(this.matchIndex < this.nextIndex)
   }
 
-  sendSnapshot(snapshot: SnapshotMeta, { now, window }: { now: number; window: number }): void {
+  sendSnapshot(snapshot: SnapshotMeta, movedAt: number, window: number): Sending {
     assert(snapshot.lastIncludedIndex > this.matchIndex)
-    this.mode = {
-      kind: 'snapshot',
-      snapshot,
-      session: undefined,
-      ackedChunks: 0,
-      nextChunk: 0,
-      window,
-      movedAt: now,
-    }
+    const start = { session: undefined, ackedChunks: 0, nextChunk: 0 }
+    this.mode = { kind: 'snapshot', snapshot, ...start, window, movedAt }
+    return this.mode
   }
 }

@@ -8,16 +8,7 @@
 import assert from 'node:assert/strict'
 import type { Configuration } from './configuration.ts'
 import type { Effects, Role } from './effect.ts'
-import {
-  countOwnVote,
-  elapseElection,
-  onLeaderGone,
-  onPreVote,
-  onPreVoteReply,
-  onRequestVote,
-  onRequestVoteReply,
-  onTimeoutNow,
-} from './election.ts'
+import * as election from './election.ts'
 import { onAppendEntries, onHeartbeat } from './follower.ts'
 import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbeat.ts'
 import type { Input, PersistedState, Trust } from './input.ts'
@@ -25,15 +16,7 @@ import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
 import type { Message, MessageType, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
-import {
-  advanceCommit,
-  elapseLeader,
-  flush,
-  onAppendEntriesReply,
-  onHeartbeatReply,
-  propose,
-  unpauseProbes,
-} from './replication.ts'
+import * as replication from './replication.ts'
 import { assertSettings, type RaftSettings } from './settings.ts'
 import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-receiver.ts'
 import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
@@ -64,25 +47,22 @@ export interface Peer {
   readonly untrusted?: Untrusted
 }
 
-const handlers: {
-  readonly [K in MessageType]: (
-    state: State,
-    message: Extract<Message, { readonly type: K }>,
-  ) => void
-} = {
-  preVote: onPreVote,
-  preVoteReply: onPreVoteReply,
-  requestVote: onRequestVote,
-  requestVoteReply: onRequestVoteReply,
+type Handler<K> = (state: State, message: Extract<Message, { readonly type: K }>) => void
+
+const handlers: { readonly [K in MessageType]: Handler<K> } = {
+  preVote: election.onPreVote,
+  preVoteReply: election.onPreVoteReply,
+  requestVote: election.onRequestVote,
+  requestVoteReply: election.onRequestVoteReply,
   appendEntries: onAppendEntries,
-  appendEntriesReply: onAppendEntriesReply,
+  appendEntriesReply: replication.onAppendEntriesReply,
   heartbeat: onHeartbeat,
-  heartbeatReply: onHeartbeatReply,
+  heartbeatReply: replication.onHeartbeatReply,
   installSnapshot: onInstallSnapshot,
   installSnapshotReply: onInstallSnapshotReply,
   readIndex: onReadIndex,
   readIndexReply: onReadIndexReply,
-  timeoutNow: onTimeoutNow,
+  timeoutNow: election.onTimeoutNow,
   teach: onTeach,
   teachReply: onTeachReply,
   distrust: onDistrust,
@@ -117,11 +97,11 @@ export class Raft {
       case 'message':
         return this.receive(input.message)
       case 'propose':
-        return propose(state, input.proposals)
+        return replication.propose(state, input.proposals)
       case 'read':
         return read(state, input.id)
       case 'persisted':
-        return state.persisted(input.seq) ? countOwnVote(state) : undefined
+        return state.persisted(input.seq) ? election.countOwnVote(state) : undefined
       case 'applied':
         return state.applied(input.index)
       case 'snapshotSaved':
@@ -158,9 +138,9 @@ export class Raft {
     state.now += ms
     const { leadership } = state
     if (leadership === undefined) {
-      elapseElection(state, ms)
+      election.elapseElection(state, ms)
       expireForwardedReads(state)
-    } else if (elapseLeader(state, leadership)) {
+    } else if (replication.elapseLeader(state, leadership)) {
       leadership.sinceHeartbeat += ms
       elapseTransfer(state, leadership)
       elapseSnapshots(state, leadership)
@@ -172,7 +152,7 @@ export class Raft {
     const progress = state.leadership?.progress.get(peer)
     // The next heartbeat's probe will tell; until then nothing is wasted on it.
     if (progress?.mode.kind === 'replicate') progress.probe(undefined, true)
-    if (peer === state.leader && state.leadership === undefined) onLeaderGone(state)
+    if (peer === state.leader && state.leadership === undefined) election.onLeaderGone(state)
   }
 
   private stalled(): void {
@@ -187,17 +167,17 @@ export class Raft {
     const state = this.state
     const { leadership } = state
     if (leadership === undefined) return attend(state)
-    advanceCommit(state, leadership)
+    replication.advanceCommit(state, leadership)
     if (!settleConfiguration(state, leadership)) return
     pumpTransfer(state, leadership)
     if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) this.heartbeat(leadership)
     pumpReads(state, leadership)
-    flush(state, leadership)
+    replication.flush(state, leadership)
   }
 
   private heartbeat(leadership: Leadership): void {
     broadcastHeartbeat(this.state, leadership)
-    unpauseProbes(leadership)
+    replication.unpauseProbes(leadership)
   }
 
   get id(): string {

@@ -11,7 +11,7 @@ import type { ProposeRefusal } from './effect.ts'
 import { hasLostQuorum, isHeard, isQuorate, sendHeartbeat } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
 import type { AppendEntriesReply, HeartbeatReply } from './message.ts'
-import type { Progress, Replicate } from './progress.ts'
+import type { Probe, Progress, Replicate } from './progress.ts'
 import { quorumValue } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import { flushSnapshot } from './snapshot-sender.ts'
@@ -116,45 +116,36 @@ export function unpauseProbes({ progress }: Leadership): void {
 export function flush(state: State, leadership: Leadership): void {
   for (const progress of leadership.progress.values()) {
     const { mode } = progress
-    if (mode.kind === 'snapshot') flushSnapshot(state, leadership, progress, mode)
-    else if (progress.nextIndex <= state.log.baseIndex) beginSnapshot(state, leadership, progress)
-    else if (mode.kind === 'probe') flushProbe(state, leadership, progress)
-    else flushWindow(state, leadership, progress, mode)
+    if (mode.kind === 'snapshot') flushSnapshot(state, progress, mode)
+    else if (progress.nextIndex <= state.log.baseIndex) beginSnapshot(state, progress)
+    else if (mode.kind === 'probe') flushProbe(state, progress, mode)
+    else flushWindow(state, progress, mode)
   }
 }
 
 /** The entries it needs are gone (7). One that is not heard has no use for megabytes: heartbeats must do. */
-function beginSnapshot(state: State, leadership: Leadership, progress: Progress): void {
+function beginSnapshot(state: State, progress: Progress): void {
   if (!isHeard(state, progress)) return
   const { snapshot, now, settings } = state
   assert(snapshot !== undefined, 'what is compacted is in a snapshot')
-  progress.sendSnapshot(snapshot, { now, window: settings.snapshotWindow })
-  if (progress.mode.kind === 'snapshot') {
-    flushSnapshot(state, leadership, progress, progress.mode)
-  }
+  flushSnapshot(state, progress, progress.sendSnapshot(snapshot, now, settings.snapshotWindow))
 }
 
-function flushProbe(state: State, leadership: Leadership, progress: Progress): void {
-  assert(progress.mode.kind === 'probe')
-  if (progress.mode.paused) return
-  progress.mode.paused = true
+function flushProbe(state: State, progress: Progress, mode: Probe): void {
+  if (mode.paused) return
+  mode.paused = true
   const maxEntries = isHeard(state, progress) ? state.settings.maxEntriesPerMessage : 0
-  sendAppendEntries(state, leadership, progress, maxEntries)
+  sendAppendEntries(state, progress, maxEntries)
 }
 
-function flushWindow(
-  state: State,
-  leadership: Leadership,
-  progress: Progress,
-  { inflight }: Replicate,
-): void {
+function flushWindow(state: State, progress: Progress, { inflight }: Replicate): void {
   const { settings, log, now } = state
   while (progress.nextIndex <= log.lastIndex && inflight.length < settings.maxInflightMessages) {
     const bytes = log.bytesBetween(progress.matchIndex, progress.nextIndex - 1)
     if (inflight.length > 0 && bytes >= settings.maxInflightBytes) break
-    const lastIndex = sendAppendEntries(state, leadership, progress, settings.maxEntriesPerMessage)
+    const lastIndex = sendAppendEntries(state, progress, settings.maxEntriesPerMessage)
     assert(lastIndex >= progress.nextIndex)
-    inflight.push({ lastIndex, round: leadership.round, sentAt: now })
+    inflight.push({ lastIndex, round: state.round, sentAt: now })
     progress.nextIndex = lastIndex + 1
   }
   // While something is in flight, the next message or the next acknowledgement brings the commit index along.
@@ -163,30 +154,17 @@ function flushWindow(
 }
 
 /** @returns the index of the last entry sent. */
-function sendAppendEntries(
-  state: State,
-  leadership: Leadership,
-  progress: Progress,
-  maxEntries: number,
-): number {
-  const { log, settings, commitIndex } = state
+function sendAppendEntries(state: State, progress: Progress, maxEntries: number): number {
+  const { log, settings, commitIndex: leaderCommit, round } = state
   const prevLogIndex = progress.nextIndex - 1
   const prevLogTerm = log.termAt(prevLogIndex)
   assert(prevLogTerm !== undefined, 'what is sent is there')
-  const entries =
-    maxEntries > 0 ? log.slice(progress.nextIndex, maxEntries, settings.maxBytesPerMessage) : []
+  const entries = log.slice(progress.nextIndex, maxEntries, settings.maxBytesPerMessage)
   const lastIndex = prevLogIndex + entries.length
   if (progress.mode.kind === 'replicate') {
-    progress.toldCommit = Math.max(progress.toldCommit, Math.min(commitIndex, lastIndex))
+    progress.toldCommit = Math.max(progress.toldCommit, Math.min(leaderCommit, lastIndex))
   }
-  state.send({
-    type: 'appendEntries',
-    ...state.envelope(progress.id),
-    prevLogIndex,
-    prevLogTerm,
-    entries,
-    leaderCommit: commitIndex,
-    round: leadership.round,
-  })
+  const body = { prevLogIndex, prevLogTerm, entries, leaderCommit, round }
+  state.send({ type: 'appendEntries', ...state.envelope(progress.id), ...body })
   return lastIndex
 }

@@ -11,22 +11,13 @@ import type { Progress, Sending } from './progress.ts'
 import type { State } from './state.ts'
 import { answered } from './trust.ts'
 
-export function flushSnapshot(
-  state: State,
-  { round }: Leadership,
-  progress: Progress,
-  mode: Sending,
-): void {
+export function flushSnapshot(state: State, progress: Progress, mode: Sending): void {
   const { snapshot } = mode
+  const envelope = { type: 'installSnapshot', ...state.envelope(progress.id) } as const
   const end = Math.min(snapshot.chunks, mode.ackedChunks + mode.window)
   for (; mode.nextChunk < end; mode.nextChunk += 1) {
-    state.outbox.sendChunks.push({
-      type: 'installSnapshot',
-      ...state.envelope(progress.id),
-      snapshot,
-      chunk: mode.nextChunk,
-      round,
-    })
+    const { nextChunk: chunk } = mode
+    state.outbox.sendChunks.push({ ...envelope, snapshot, chunk, round: state.round })
   }
 }
 
@@ -68,7 +59,7 @@ export function elapseSnapshots(state: State, { progress }: Leadership): void {
     if (!isHeard(state, peer)) continue
     if (newest !== undefined && mode.snapshot.lastIncludedIndex < log.baseIndex) {
       // The log no longer continues that snapshot.
-      peer.sendSnapshot(newest, { now, window: 1 })
+      peer.sendSnapshot(newest, now, 1)
       continue
     }
     mode.nextChunk = Math.min(mode.ackedChunks, mode.snapshot.chunks - 1)

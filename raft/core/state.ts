@@ -16,7 +16,7 @@ import { type Forward, type Incoming, incomingOf, type Lesson } from './followin
 import { ConfigurationHistory } from './history.ts'
 import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
-import { Log } from './log.ts'
+import { type Log, restoredLog } from './log.ts'
 import type { SnapshotMeta } from './message.ts'
 import { emptyOutbox, isDirty, type Outbox } from './outbox.ts'
 import { Randomness } from './random.ts'
@@ -147,6 +147,11 @@ export class State {
 
   get leadership(): Leadership | undefined {
     return this.standing.role === 'leader' ? this.standing.leadership : undefined
+  }
+
+  /** Of the newest heartbeats; 0 unless leader. */
+  get round(): number {
+    return this.leadership?.round ?? 0
   }
 
   /** Whether an entry of the current term is committed: only then is commitIndex all that is committed (5.4.2, 8). */
@@ -382,16 +387,4 @@ export class State {
     }
     assert(this.trust.kind === 'full' || this.standing.role === 'follower')
   }
-}
-
-/** The disk may hold entries at and before the snapshot; the first of those is then the base. */
-function restoredLog({ snapshot, entries }: PersistedState): Log {
-  const at = snapshot?.lastIncludedIndex ?? 0
-  const first = entries[0]
-  if (first === undefined || first.index === at + 1) {
-    return new Log(at, snapshot?.lastIncludedTerm ?? 0, entries)
-  }
-  const log = new Log(first.index, first.term, entries.slice(1))
-  assert.equal(log.termAt(at), snapshot?.lastIncludedTerm, 'log and snapshot agree')
-  return log
 }

@@ -4,6 +4,7 @@
  * If it does not happen within T, the leader goes on as before: a transfer costs at worst that pause.
  */
 import { isVoter, votersOf } from './configuration.ts'
+import type { TransferRefusal } from './effect.ts'
 import { isHeard } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
 import { becomeFollower } from './roles.ts'
@@ -11,23 +12,14 @@ import type { State } from './state.ts'
 
 export function transfer(state: State, id: number, to: string | undefined): void {
   const { leadership, outbox } = state
-  const target = leadership === undefined ? undefined : (to ?? bestTarget(state, leadership))
-  if (target === state.id && leadership !== undefined) {
-    outbox.transfers.push({ id, outcome: 'done' })
-    return
-  }
-  const reason =
-    leadership === undefined
-      ? 'not-leader'
-      : leadership.transfer !== undefined
-        ? 'busy'
-        : target === undefined || !isTarget(state, leadership, target)
-          ? 'no-target'
-          : undefined
-  if (reason !== undefined) outbox.transfers.push({ id, outcome: 'refused', reason })
-  else if (leadership !== undefined && target !== undefined) {
-    leadership.transfer = { id, target, startedAt: state.now, sent: false }
-  }
+  const refuse = (reason: TransferRefusal) =>
+    void outbox.transfers.push({ id, outcome: 'refused', reason })
+  if (leadership === undefined) return refuse('not-leader')
+  const target = to ?? bestTarget(state, leadership)
+  if (target === state.id) return void outbox.transfers.push({ id, outcome: 'done' })
+  if (leadership.transfer !== undefined) return refuse('busy')
+  if (target === undefined || !isTarget(state, leadership, target)) return refuse('no-target')
+  leadership.transfer = { id, target, startedAt: state.now, sent: false }
 }
 
 function isTarget(state: State, { progress }: Leadership, id: string): boolean {

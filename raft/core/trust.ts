@@ -178,7 +178,7 @@ export function showsLoss(
   if (answer.lastLogIndex >= proof.index) {
     progress.proven = proof
     if (proof !== nextProof) return false
-    progress.nextProof = { round: nextRound(state), index: progress.matchIndex }
+    progress.nextProof = { round: state.round + 1, index: progress.matchIndex }
     return false
   }
   startOver(state, progress, answer.lastLogIndex)
@@ -196,10 +196,6 @@ function accuse(state: State, { id }: Progress): undefined {
 
 /** What a member has, and had, is open again. A new round tells its answers from those of before. */
 function startOver(state: State, progress: Progress, lastLogIndex: number): undefined {
-  progress.startOver(Math.min(lastLogIndex, state.log.lastIndex) + 1, nextRound(state))
+  progress.startOver(Math.min(lastLogIndex, state.log.lastIndex) + 1, state.round + 1)
   if (state.leadership !== undefined) state.leadership.sinceHeartbeat = Infinity
-}
-
-function nextRound({ leadership }: State): number {
-  return (leadership?.round ?? 0) + 1
 }
