@@ -47,7 +47,7 @@ export const driverMutants: readonly Mutant[] = [
     ids: ['D8'],
     file: snapshots,
     find: 'this.#options.writer.publish(snapshot, () => {',
-    put: 'this.#options.writer.publish(snapshot, () => {}); this.#options.clock.defer(() => {',
+    put: 'this.#options.clock.defer(() => this.#options.writer.publish(snapshot, () => {})); (done => done())(() => {',
   },
   {
     name: 'snapshot-without-its-last-chunk',
@@ -106,14 +106,6 @@ export const driverMutants: readonly Mutant[] = [
     put: 'const applied = 0;',
   },
   {
-    name: 'another-entry-settles-the-call',
-    doc: 'A caller hears "committed" when any entry is applied at its index.',
-    ids: ['C7', 'R16', 'R6'],
-    file: 'raft/calls.js',
-    find: 'waiting === undefined || waiting.term !== entry.term',
-    put: 'waiting === undefined',
-  },
-  {
     name: 'committed-before-applied',
     doc: 'A caller hears "committed" as soon as its command is in the log.',
     ids: ['R16', 'D1', 'C8'],
@@ -141,9 +133,9 @@ export const driverMutants: readonly Mutant[] = [
     name: 'leads-before-applied',
     doc: 'A new leader acts as one before it has applied what was committed before.',
     ids: ['C4'],
-    file: driver,
-    find: 'return this.#readyIndex !== undefined && applied >= this.#readyIndex;',
-    put: 'return applied >= 0;',
+    file: 'raft/standing.js',
+    find: 'return readyIndex !== undefined && applier.applied >= readyIndex',
+    put: 'return applier.applied >= 0',
   },
   {
     name: 'hung-disk-goes-unnoticed',

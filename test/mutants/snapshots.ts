@@ -43,8 +43,8 @@ export const snapshotMutants: readonly Mutant[] = [
     doc: 'After a restart the entry that the snapshot ends with is applied again.',
     ids: ['D11', 'C6'],
     file: state,
-    find: 'this.lastApplied = at; this.reached.handedOut = at;',
-    put: 'this.lastApplied = Math.max(0, at - 1); this.reached.handedOut = Math.max(this.log.baseIndex, at - 1);',
+    find: 'this.reached.handedOut = at;',
+    put: 'this.lastApplied = Math.max(this.log.baseIndex, at - 1); this.reached.handedOut = this.lastApplied;',
   },
   {
     name: 'applied-one-more-after-install',

@@ -110,6 +110,7 @@ async function damageIsSeen(): Promise<void> {
     plain => plain.databases.get('db')?.delete('02000000000000000a'),
     plain => plain.databases.get('db')?.delete('02000000000000000c'),
     plain => plain.databases.get('db')?.delete('00'),
+    plain => plain.databases.get('db')?.delete('01'),
     plain => plain.evidence.push('dropping 344 bytes; checksum mismatch'),
   ]
   for (const [n, damage] of damages.entries()) {

@@ -72,7 +72,7 @@ export const disk: readonly Bug[] = [
     source: 'openraft io_ordering.md',
     was: 'an entry was durable before its term: committed entries were lost',
     tests: ['disk#D5-vote-before-entries', 'disk#D5-torn-vote'],
-    mutants: ['vote-file-not-written', 'entries-before-the-vote', 'vote-in-one-slot'],
+    mutants: ['vote-file-not-written'],
   },
   {
     id: 'D6',
@@ -121,7 +121,7 @@ export const disk: readonly Bug[] = [
     source: 'nats e374acd92',
     was: 'a gap between snapshot and log was not noticed',
     tests: ['disk#D3-damage-is-seen'],
-    mutants: ['hole-not-seen'],
+    mutants: ['gap-behind-the-snapshot-believed'],
   },
   {
     id: 'D11',
@@ -134,14 +134,14 @@ export const disk: readonly Bug[] = [
     id: 'D11',
     source: 'dragonboat#59',
     was: 'an entry was applied twice, or not at all, around a snapshot',
-    tests: ['D11-off-by-one-around-a-snapshot.txt', 'shell#C6-restart-from-a-snapshot'],
+    tests: ['D11-entries-behind-a-snapshot.txt', 'shell#C6-restart-from-a-snapshot'],
     mutants: ['applied-again-after-restart', 'applied-one-more-after-install'],
   },
   {
     id: 'D11',
     source: 'canonical/raft#355',
     was: 'the commit index was off after a snapshot was installed',
-    tests: ['D11-off-by-one-around-a-snapshot.txt'],
+    tests: ['D11-entries-behind-a-snapshot.txt'],
     mutants: ['applied-one-more-after-install'],
   },
   {
