@@ -36,7 +36,7 @@ export const devCommand = defineCommand({
     const timer = seconds === undefined ? undefined : setTimeout(onSignal, seconds)
     try {
       await runDev({
-        program: fileURLToPath(new URL('./licd.js', import.meta.url)),
+        program: fileURLToPath(new URL('./start.cjs', import.meta.url)),
         ...(args.data === undefined ? {} : { data: args.data }),
         ...(args.nats === undefined ? {} : { nats: args.nats }),
         embedded: args.embedded,

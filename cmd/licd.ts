@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * The `licd` program: reads the command line, runs one command, and ends with its exit code.
  *

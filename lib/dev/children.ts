@@ -11,7 +11,7 @@ import { LicdError } from '../error.ts'
 import { watchParent } from '../nats-server.ts'
 
 export interface ChildOptions {
-  /** The script to run with this Node: `cmd/licd.js`. */
+  /** The script to run with this Node: `cmd/start.cjs`. */
   readonly program: string
   readonly data: string
   readonly nats: string

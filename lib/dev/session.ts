@@ -28,7 +28,7 @@ export const devPool = 'default'
 const settings = { tickMs: 500, leaseTicks: 20, seatTicks: 12 }
 
 export interface SessionOptions {
-  /** The script to run servers with: `cmd/licd.js`. */
+  /** The script to run servers with: `cmd/start.cjs`. */
   readonly program: string
   /** Keep the data here instead of in a temporary folder; a pool that is there already goes on. */
   readonly data?: string

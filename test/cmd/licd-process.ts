@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { watchParent } from '../../lib/nats-server.ts'
 
-const program = fileURLToPath(new URL('../../cmd/licd.js', import.meta.url))
+const program = fileURLToPath(new URL('../../cmd/start.cjs', import.meta.url))
 
 /**
  * The test runner has Node load its hooks in every process that a test starts, whatever environment is given; the
