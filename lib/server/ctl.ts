@@ -77,7 +77,7 @@ export interface CtlOptions {
   readonly withdraw: (id: string) => boolean
   readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
   readonly verifyCode: VerifyCode
-  readonly membership: Pick<Membership, 'refusal'>
+  readonly membership: Pick<Membership, 'judge'>
   readonly members: () => CtlAnswers['servers']
   readonly backups: Pick<Backups, 'open' | 'read'>
 }
@@ -212,7 +212,7 @@ export class Ctl {
     })
   }
 
-  /** Who belongs to the pool. The leader alone can tell whether a change is wise now (`Membership.refusal`). */
+  /** Who belongs to the pool. The leader alone can tell whether a change is wise now (`Membership.judge`). */
   #decide(operation: MemberOperation, fields: Fields, message: BusMessage, done: Done): void {
     const { leader, server, ledger, membership } = this.#options
     const change = readChange(fields)
@@ -225,11 +225,13 @@ export class Ctl {
     const { state } = ledger()
     // A repeated command is told what it was told before, whatever would be wise now.
     const isKnown = state.results.has(change.value.id)
-    const refusal = isKnown ? undefined : membership.refusal(body.value)
-    if (refusal !== undefined) return done({ ok: false, ...refusal })
-    const role = state.servers.get(body.value.server)?.role
-    const unchanged = body.value.type === 'add-server' ? isMember(role) : role === body.value.role
-    return this.#commit(change.value, body.value, done, isKnown ? {} : { unchanged })
+    if (isKnown) return this.#commit(change.value, body.value, done)
+    return membership.judge(body.value, refusal => {
+      if (refusal !== undefined) return done({ ok: false, ...refusal })
+      const role = state.servers.get(body.value.server)?.role
+      const unchanged = body.value.type === 'add-server' ? isMember(role) : role === body.value.role
+      return this.#commit(change.value, body.value, done, { unchanged })
+    })
   }
 
   /** Only the leader can do it: it gets the request as it came, and answers it. */

@@ -28,6 +28,10 @@ const drainMs = 10_000
 const drainTicks = 3
 /** A newcomer may lack so many entries when it becomes a voter: about one message. */
 export const lagMax = 256
+/** Whoever has not answered for so many heartbeats may be dead: the leader itself takes longer to think so. */
+const freshHeartbeats = 3
+/** How long, in heartbeats, a decision waits for the answers of those who would remain. */
+const patienceHeartbeats = 15
 /** So often the office is offered to another before the leader goes without. */
 const handOversMax = 3
 
@@ -41,6 +45,7 @@ export interface MembershipOptions {
   readonly isLeader: () => boolean
   readonly status: () => NodeStatus | undefined
   readonly peers: () => readonly Peer[]
+  readonly heartbeatMs: number
   readonly change: (change: ConfigurationChange, done: (outcome: ChangeOutcome) => void) => void
   readonly transfer: (to: string, done: (problem: string | undefined) => void) => void
 }
@@ -84,8 +89,22 @@ export class Membership {
     if (change !== undefined) this.#change(change)
   }
 
-  /** Why a decision would be unwise now, or `undefined`. Only the leader can tell. */
-  refusal(body: Decision): Refusal | undefined {
+  /**
+   * Calls back with why a decision would be unwise now, or `undefined`. Only the leader can tell. Takes a moment when
+   * somebody has not answered lately, for he may be about to.
+   */
+  judge(body: Decision, done: (refusal: Refusal | undefined) => void): void {
+    const { clock, heartbeatMs } = this.#options
+    const end = clock.now() + patienceHeartbeats * heartbeatMs
+    const look = (): void => {
+      const refusal = this.#refusal(body)
+      if (refusal?.code !== 'LICD_QUORUM_AT_RISK' || clock.now() >= end) done(refusal)
+      else clock.after(heartbeatMs / 2, look)
+    }
+    look()
+  }
+
+  #refusal(body: Decision): Refusal | undefined {
     const node = this.#options.status()
     const record = this.#options.ledger().state.servers.get(body.server)
     if (node === undefined || record === undefined || body.type === 'add-server') return undefined
@@ -194,8 +213,13 @@ export class Membership {
     const { tick } = ledger.state
     if (record.leaving) draining.leavingAt ??= tick
     if (draining.leavingAt !== undefined && tick - draining.leavingAt >= drainTicks) return true
-    const isThere = this.#isWell(name) && ledger.serverState(name) !== 'down'
-    return !isThere || this.#options.clock.now() - draining.since >= drainMs
+    const peer = this.#options.peers().find(({ id }) => id === name)
+    const isThere = name === this.#options.server || peer?.reachable === true
+    return (
+      !isThere ||
+      ledger.serverState(name) === 'down' ||
+      this.#options.clock.now() - draining.since >= drainMs
+    )
   }
 
   #remaining(configuration: Configuration, without: string): string[] {
@@ -208,8 +232,9 @@ export class Membership {
   #isWell(name: string): boolean {
     if (name === this.#options.server) return true
     const peer = this.#options.peers().find(({ id }) => id === name)
+    if (peer === undefined || peer.untrusted !== undefined) return false
     // Right after an election everyone counts as heard: only an answer to this leader tells.
-    return peer?.reachable === true && peer.matchIndex > 0 && peer.untrusted === undefined
+    return peer.matchIndex > 0 && peer.heardAgoMs <= freshHeartbeats * this.#options.heartbeatMs
   }
 
   #tellWaiting(text: string): void {

@@ -23,6 +23,8 @@ export interface OperatorsOptions {
     readonly clusterId: string
     readonly epoch?: number
   }
+  /** Raft's, in milliseconds. */
+  readonly heartbeatMs: number
   readonly subjects: Subjects
   readonly bus: Bus
   readonly clock: Clock
@@ -130,7 +132,7 @@ export class Operators {
   }
 
   #makeMembership(): Membership {
-    const { identity, clock, log, replica, isRunning } = this.#options
+    const { identity, clock, log, replica, isRunning, heartbeatMs } = this.#options
     return new Membership({
       server: identity.server,
       clock,
@@ -139,6 +141,7 @@ export class Operators {
       isLeader: () => replica.isLeader && isRunning(),
       status: () => replica.status,
       peers: () => replica.peers,
+      heartbeatMs,
       change: (change, done) => replica.changeConfiguration(change, done),
       transfer: (to, done) => replica.transferLeadership(to, done),
     })

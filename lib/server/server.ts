@@ -378,20 +378,18 @@ export class LicenseServer implements Host {
   }
 
   #makeOperators(): Operators {
-    const { identity, onStanding } = this.#options
+    const { identity, raft, verifyCode, onStanding } = this.#options
+    const { bus, clock, random, log, subjects } = this
     return new Operators({
       identity,
-      subjects: this.subjects,
-      bus: this.bus,
-      clock: this.clock,
-      random: this.random,
-      log: this.log,
+      heartbeatMs: raft.heartbeatMs,
+      ...{ bus, clock, random, log, subjects },
       replica: this.#replica,
       service: () => this.service,
       incarnation: () => this.incarnation,
       status: () => this.status(),
       isRunning: () => this.#state === 'running',
-      verifyCode: this.#options.verifyCode,
+      verifyCode,
       beginAnew: () => this.#tenure.beginAnew(),
       ...(onStanding === undefined ? {} : { onStanding }),
       removed: () => this.#fail(new LicdError('LICD_SERVER_REMOVED', `Server ${this.server}.`)),

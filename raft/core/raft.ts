@@ -43,6 +43,8 @@ export interface Peer {
   readonly lag: number
   /** It answered lately. */
   readonly reachable: boolean
+  /** Since its last answer, or since this leader's election. */
+  readonly heardAgoMs: number
   /** Why its word does not count; absent where it counts. */
   readonly untrusted?: Untrusted
 }
@@ -256,12 +258,14 @@ export class Raft {
 
   /** Leader: what it knows of the other members, sorted by id. Nobody else knows anything. */
   get peers(): readonly Peer[] {
-    const { leadership, log } = this.state
+    const { leadership, log, now } = this.state
     return [...(leadership?.progress.values() ?? [])].map(progress => ({
       id: progress.id,
       matchIndex: progress.matchIndex,
       lag: log.lastIndex - progress.matchIndex,
       reachable: isHeard(this.state, progress),
+      heardAgoMs: now - progress.heardAt,
+      ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
       ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
     }))
   }
