@@ -58,16 +58,9 @@ function startPreVote(state: State): void {
   state.resetElectionTimer()
   state.standing = { role: 'preCandidate', votes: new Map([[state.id, true]]) }
   const { log, currentTerm, leaderGone } = state
-  for (const to of votersOf(state.configuration)) {
-    if (to === state.id) continue
-    state.send({
-      type: 'preVote',
-      ...state.envelope(to),
-      nextTerm: currentTerm + 1,
-      lastLogIndex: log.lastIndex,
-      lastLogTerm: log.lastTerm,
-      leaderGone,
-    })
+  const question = { nextTerm: currentTerm + 1, ...log.end, leaderGone }
+  for (const to of otherVoters(state)) {
+    state.send({ type: 'preVote', ...state.envelope(to), ...question })
   }
   countPreVotes(state)
 }
@@ -142,17 +135,13 @@ function startElection(state: State, transfer: boolean): void {
   state.heardRound = 0
   state.resetElectionTimer()
   state.standing = { role: 'candidate', votes: new Map(), ownVoteSeq: state.coveringSeq }
-  const { log } = state
-  for (const to of votersOf(state.configuration)) {
-    if (to === state.id) continue
-    state.sendDurably({
-      type: 'requestVote',
-      ...state.envelope(to),
-      lastLogIndex: log.lastIndex,
-      lastLogTerm: log.lastTerm,
-      transfer,
-    })
+  for (const to of otherVoters(state)) {
+    state.sendDurably({ type: 'requestVote', ...state.envelope(to), ...state.log.end, transfer })
   }
+}
+
+function otherVoters({ configuration, id }: State): string[] {
+  return votersOf(configuration).filter(voter => voter !== id)
 }
 
 /** The own vote counts like any other: when it is on disk. */

@@ -33,6 +33,11 @@ export class Log {
     return this.entries[this.entries.length - 1]?.term ?? this.base.term
   }
 
+  /** What a candidate tells of its log (5.4.1). */
+  get end(): { readonly lastLogIndex: number; readonly lastLogTerm: number } {
+    return { lastLogIndex: this.lastIndex, lastLogTerm: this.lastTerm }
+  }
+
   /** `undefined` before the base and after the end. */
   termAt(index: number): number | undefined {
     if (index === this.base.index) return this.base.term

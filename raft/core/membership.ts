@@ -23,26 +23,28 @@ import type { State } from './state.ts'
 import { handOver } from './transfer.ts'
 
 export function changeConfiguration(state: State, id: number, change: ConfigurationChange): void {
-  const reason = refusal(state)
-  const next = reason === undefined ? changed(state.configuration, change) : undefined
-  const { leadership } = state
-  if (leadership === undefined || next === undefined) {
-    state.outbox.changes.push({ id, outcome: 'refused', reason: reason ?? 'invalid' })
-  } else if (!areCaughtUp(state, leadership, next)) {
-    state.outbox.changes.push({ id, outcome: 'refused', reason: 'not-caught-up' })
-  } else {
-    leadership.change = id
-    appendConfiguration(state, leadership, next)
-  }
+  const reason = beginChange(state, id, change)
+  if (reason !== undefined) state.outbox.changes.push({ id, outcome: 'refused', reason })
 }
 
-function refusal(state: State): ChangeRefusal | undefined {
+/** @returns why not, or `undefined` once it is begun. */
+function beginChange(
+  state: State,
+  id: number,
+  change: ConfigurationChange,
+): ChangeRefusal | undefined {
   const { leadership, history, commitIndex } = state
   if (leadership === undefined) return 'not-leader'
   if (leadership.transfer !== undefined) return 'transferring'
   if (!isQuorate(state, leadership)) return 'no-quorum'
   if (!state.committedInTerm) return 'not-ready'
-  return isJoint(history.latest) || history.latestIndex > commitIndex ? 'in-progress' : undefined
+  if (isJoint(history.latest) || history.latestIndex > commitIndex) return 'in-progress'
+  const next = changed(history.latest, change)
+  if (next === undefined) return 'invalid'
+  if (!areCaughtUp(state, leadership, next)) return 'not-caught-up'
+  leadership.change = id
+  appendConfiguration(state, leadership, next)
+  return undefined
 }
 
 /**

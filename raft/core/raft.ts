@@ -11,28 +11,21 @@ import type { Effects, Role } from './effect.ts'
 import * as election from './election.ts'
 import { onAppendEntries, onHeartbeat } from './follower.ts'
 import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbeat.ts'
-import type { Input, PersistedState, Trust } from './input.ts'
+import type { Input, Trust } from './input.ts'
 import { type Leadership, snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
 import type { Message, MessageType, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
 import * as replication from './replication.ts'
-import { assertSettings, type RaftSettings } from './settings.ts'
+import { assertSettings } from './settings.ts'
 import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-receiver.ts'
 import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
-import { State } from './state.ts'
+import { type RaftOptions, State } from './state.ts'
 import { elapseTransfer, handOver, pumpTransfer, transfer } from './transfer.ts'
 import { attend, onDistrust, onTeach, onTeachReply } from './trust.ts'
 import { isSensible } from './validity.ts'
 
-export interface RaftOptions {
-  readonly id: string
-  readonly settings: RaftSettings
-  /** As read from the own disk; the state machine must already be restored from `persisted.snapshot`. */
-  readonly persisted: PersistedState
-  /** 32 bits of chance, different at every start. */
-  readonly seed: number
-}
+export type { RaftOptions } from './state.ts'
 
 /** Another member as the leader knows it. */
 export interface Peer {
@@ -265,7 +258,6 @@ export class Raft {
       lag: log.lastIndex - progress.matchIndex,
       reachable: isHeard(this.state, progress),
       heardAgoMs: now - progress.heardAt,
-      ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
       ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
     }))
   }

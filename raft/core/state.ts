@@ -33,6 +33,15 @@ export type Standing =
     }
   | { readonly role: 'leader'; readonly leadership: Leadership }
 
+export interface RaftOptions {
+  readonly id: string
+  readonly settings: RaftSettings
+  /** As read from the own disk; the state machine must already be restored from `persisted.snapshot`. */
+  readonly persisted: PersistedState
+  /** 32 bits of chance, different at every start. */
+  readonly seed: number
+}
+
 export class State {
   readonly id: string
   readonly settings: RaftSettings
@@ -76,23 +85,14 @@ export class State {
   private belonged = false
   private shown: Status
 
-  constructor(options: {
-    readonly id: string
-    readonly settings: RaftSettings
-    readonly persisted: PersistedState
-    readonly seed: number
-  }) {
-    const { persisted } = options
-    this.id = options.id
-    this.settings = options.settings
-    this.random = new Randomness(options.seed)
+  constructor({ id, settings, persisted, seed }: RaftOptions) {
+    this.id = id
+    this.settings = settings
+    this.random = new Randomness(seed)
     this.nextKey = this.random.key()
-    this.hard = {
-      currentTerm: persisted.currentTerm,
-      votedFor: persisted.votedFor,
-      trust: persisted.trust ?? { kind: 'full' },
-    }
-    this.durableTrust = this.hard.trust
+    const { trust = { kind: 'full' } } = persisted
+    this.hard = { currentTerm: persisted.currentTerm, votedFor: persisted.votedFor, trust }
+    this.durableTrust = trust
     this.snapshot = persisted.snapshot
     const at = persisted.snapshot?.lastIncludedIndex ?? 0
     this.log = restoredLog(persisted)

@@ -19,8 +19,8 @@ export const membershipMutants: readonly Mutant[] = [
     doc: 'A second change begins before the first is committed.',
     ids: ['M1', 'M7', 'M9'],
     file: membership,
-    find: "isJoint(history.latest) || history.latestIndex > commitIndex ? 'in-progress'",
-    put: "isJoint(history.latest) ? 'in-progress'",
+    find: 'if (isJoint(history.latest) || history.latestIndex > commitIndex)',
+    put: 'if (isJoint(history.latest))',
   },
   {
     name: 'old-majority-not-asked-to-commit',
@@ -163,8 +163,8 @@ export const membershipMutants: readonly Mutant[] = [
     doc: 'A new server becomes a voter before it has caught up.',
     ids: ['M2'],
     file: membership,
-    find: 'else if (!areCaughtUp(state, leadership, next))',
-    put: 'else if (false)',
+    find: 'if (!areCaughtUp(state, leadership, next))',
+    put: 'if (false)',
   },
   {
     name: 'snapshot-with-an-earlier-configuration',
