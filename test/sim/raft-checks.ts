@@ -25,6 +25,8 @@ interface Seen {
 
 export class Checks {
   readonly #leaders = new Map<number, string>()
+  /** By term and server. */
+  readonly #votes = new Map<string, string>()
   /** By term and index: a hash of that entry and everything before it. */
   readonly #chains = new Map<string, number>()
   readonly #committed = new Map<number, Committed>()
@@ -149,9 +151,21 @@ export class Checks {
     if (committed !== undefined) assert.equal(chain, committed.chain, `applied at ${index}`)
   }
 
+  /** Each server votes for at most one candidate in a term (5.2), itself included. */
+  #oneVote(id: string, message: Message): void {
+    const isAsking = message.type === 'requestVote'
+    if (!isAsking && (message.type !== 'requestVoteReply' || !message.voteGranted)) return
+    const key = `${message.term}:${id}`
+    const candidate = isAsking ? id : message.to
+    const before = this.#votes.get(key) ?? candidate
+    this.#votes.set(key, before)
+    assert.equal(candidate, before, `election safety: ${id} votes twice in term ${message.term}`)
+  }
+
   /** A message leaves: what it promises must be on the sender's disk. */
   promise({ disk, id }: SimServer, message: Message, link: Link | undefined): void {
     const { term } = message
+    this.#oneVote(id, message)
     if (message.type === 'requestVoteReply' && message.voteGranted) {
       assert(
         disk.currentTerm > term || (disk.currentTerm === term && disk.votedFor === message.to),

@@ -31,6 +31,7 @@ export class Clients {
   changesDone = 0
   #phase: 'busy' | 'quiet' | 'served' = 'busy'
   #goal = 0
+  #restsUntil = 0
 
   constructor(world: RaftWorld) {
     this.#world = world
@@ -49,9 +50,15 @@ export class Clients {
       const anyone = leaders.length === 0 || random.chance(0.3)
       client.at = random.pick(anyone ? servers : leaders)
     }
-    if (this.#phase !== 'quiet') this.#ask(client.at)
+    const rests = this.#phase === 'busy' && time.now < this.#restsUntil
+    if (this.#phase !== 'quiet' && !rests) this.#ask(client.at)
     const pause = this.#phase === 'busy' ? swarm.pauseMs : 40
     time.after(random.next() * pause, () => this.#act(client))
+  }
+
+  /** Nobody asks for anything for so many ms. */
+  rest(ms: number): void {
+    this.#restsUntil = this.#world.time.now + ms
   }
 
   /** They all turn to one server, and go on so while it lives. */

@@ -56,7 +56,7 @@ export class Nemesis {
       case 'hops':
         return this.hop()
       case 'crowds':
-        return this.every(40, () => this.crowd())
+        return this.every(100, () => this.crowd())
       case 'returns':
         return this.every(400, () => this.sendAway())
       case 'swizzle':
@@ -153,14 +153,37 @@ export class Nemesis {
     this.later(2, look)
   }
 
-  /** Everybody hears at once that the leader is gone, and it may be. */
+  /**
+   * Two that do not hear each other campaign at once; the leader may be one of those whom they ask. Meanwhile (see
+   * `isCrowd`) what is asked and answered takes its time, and voters restart.
+   */
   private crowd(): void {
+    const { random, clients } = this.world
+    this.cut.clear()
+    // With logs that are level, nobody has to vote against anybody.
+    clients.rest(60)
+    this.later(40 * random.next(), () => this.campaign())
+  }
+
+  private campaign(): void {
     const { random, servers } = this.world
     const leader = this.leader()
-    if (leader === undefined) return
-    if (random.chance(0.3)) this.crash(leader, random.next() * 30)
-    for (const server of shuffled(random, servers)) {
-      if (server !== leader) server.step({ type: 'unreachable', peer: leader.id })
+    const [one, other] = shuffled(random, servers).filter(
+      server => server !== leader || random.chance(0.2),
+    )
+    if (one === undefined || other === undefined || leader === undefined) return
+    this.cut.add(`${one.id}>${other.id}`)
+    this.cut.add(`${other.id}>${one.id}`)
+    if (random.chance(0.7)) this.bounce(leader)
+    this.hint()
+    this.later(random.next() * 80, () => this.hint())
+  }
+
+  /** Everybody is told that its leader is gone. */
+  private hint(): void {
+    for (const server of shuffled(this.world.random, this.world.servers)) {
+      const leader = server.raft?.leader
+      if (leader !== undefined) server.step({ type: 'unreachable', peer: leader })
     }
   }
 

@@ -39,6 +39,7 @@ export interface RunResult {
   readonly damages: number
 }
 
+const slowInCrowds = new Set(['requestVote', 'requestVoteReply', 'appendEntries'])
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']
 
 export class RaftWorld {
@@ -134,16 +135,17 @@ export class RaftWorld {
     if (nemesis.isCut(message.from, message.to)) return
     if (nemesis.isOver) return this.deliver(server, message, 0)
     const habit = swarm.habits.get(message.type)
-    const isSlow = nemesis.isCrowd && message.type.startsWith('requestVote')
+    const isSlow = nemesis.isCrowd && slowInCrowds.has(message.type)
     if (random.chance(habit === 'lost' ? 0.5 : swarm.lossRate)) return
     const late = random.chance(habit === 'late' || isSlow ? 0.5 : swarm.lateRate)
-    this.deliver(server, message, late ? random.next() * (isSlow ? 80 : 300) : 0)
-    if (random.chance(habit === 'repeated' ? 0.5 : swarm.repeatRate)) {
-      this.deliver(server, message, random.next() * (habit === 'repeated' ? 200 : 20))
+    this.deliver(server, message, late ? random.next() * (isSlow ? 120 : 300) : 0)
+    const isOften = habit === 'repeated' || (nemesis.isCrowd && message.type === 'requestVote')
+    if (random.chance(isOften ? 0.6 : swarm.repeatRate)) {
+      this.deliver(server, message, random.next() * (isOften ? 120 : 20))
     }
     const isVote = message.type === 'requestVoteReply'
     if (!isVote && message.type !== 'appendEntriesReply') return
-    if (!random.chance(isVote && nemesis.isCrowd ? 0.4 : swarm.bounceRate)) return
+    if (!random.chance(isVote && nemesis.isCrowd ? 0.7 : swarm.bounceRate)) return
     this.time.after(0, () => nemesis.bounce(server))
   }
 
