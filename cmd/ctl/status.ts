@@ -60,6 +60,7 @@ function printStatus(program: Program, view: PoolView): void {
   if (status.heldTicks !== undefined) program.print(heldText(status.heldTicks, tickMs))
   program.print('')
   printServers(program, view)
+  for (const problem of problemsOf(view)) program.print(program.paint('red', problem))
   program.print('')
   if (status.features.length === 0) {
     program.print(
@@ -68,6 +69,22 @@ function printStatus(program: Program, view: PoolView): void {
     return
   }
   printFeatures(program, view)
+}
+
+/** What an operator must look into: servers whose word does not count, and ledgers that differ. */
+function problemsOf({ healthOf }: PoolView): string[] {
+  return Object.entries(healthOf)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([server, { trust, damage, differing }]) => [
+      ...(trust === 'full'
+        ? []
+        : [
+            `${server} is quarantined until it was taught again: ${damage ?? 'its disk was empty'}`,
+          ]),
+      ...(differing.length === 0
+        ? []
+        : [`the ledger of ${server} differs from that of ${differing.join(', ')}: report it`]),
+    ])
 }
 
 /** Why nothing is granted yet. */

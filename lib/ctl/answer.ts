@@ -64,6 +64,16 @@ const server: Fields = {
   downInTicks: 'figure',
 }
 
+const health: Fields = {
+  trust: 'text',
+  'damage?': 'text',
+  differing: ['text'],
+  lateP50Ms: 'figure',
+  lateP99Ms: 'figure',
+  lateMaxMs: 'figure',
+  longestStallMs: 'figure',
+}
+
 const status: Fields = {
   pool: 'text',
   fingerprint: 'text',
@@ -79,6 +89,7 @@ const status: Fields = {
   leaseLeftMs: 'figure',
   'heldTicks?': 'figure',
   hash: 'text',
+  'health?': health,
   servers: [server],
   features: [feature],
 }

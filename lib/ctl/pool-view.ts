@@ -6,7 +6,7 @@
  * up for its own column, all at once and for a short time: a server that does not answer shows the figure of its
  * last listing, and is named as stale.
  */
-import type { PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { Health, PoolStatus, SeatStatus } from '../protocol/ctl.ts'
 import type { CtlClient } from './ctl-client.ts'
 
 /** How long each server may take for its own figures. */
@@ -21,6 +21,8 @@ export interface PoolView {
   readonly live: readonly string[]
   /** Per server that answered: how long it may still grant, and how old its word of the pool is. */
   readonly lease: Readonly<Record<string, { leaseLeftMs: number; tickAgeMs: number }>>
+  /** Per server that answered: how it is. */
+  readonly healthOf: Readonly<Record<string, Health>>
 }
 
 /** Asks for the state of the pool. Throws as `CtlClient.ask`. */
@@ -38,6 +40,9 @@ export async function viewPool(client: CtlClient): Promise<PoolView> {
     live: [...byServer.keys()].sort(),
     lease: Object.fromEntries(
       [...byServer].map(([name, { leaseLeftMs, tickAgeMs }]) => [name, { leaseLeftMs, tickAgeMs }]),
+    ),
+    healthOf: Object.fromEntries(
+      [...byServer].flatMap(([name, { health }]) => (health === undefined ? [] : [[name, health]])),
     ),
   }
 }

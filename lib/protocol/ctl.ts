@@ -146,6 +146,22 @@ export interface FeatureStatus {
   readonly shares: readonly ShareStatus[]
 }
 
+/** How the answering server itself is. */
+export interface Health {
+  /** `full`, or its disk lost something: then it counts in no majority until it has been taught again. */
+  readonly trust: 'full' | 'relearning' | 'unknown'
+  /** What was found to be wrong with its disk, until it is well again. */
+  readonly damage?: string
+  /** Servers whose ledger differs from its own. Should be empty; else please report it with the logs. */
+  readonly differing: readonly string[]
+  /** How late its heartbeats left in the last one to two minutes, milliseconds. */
+  readonly lateP50Ms: number
+  readonly lateP99Ms: number
+  readonly lateMaxMs: number
+  /** The longest that its process stood still since it started, milliseconds. */
+  readonly longestStallMs: number
+}
+
 export interface PoolStatus {
   readonly pool: string
   readonly fingerprint: string
@@ -164,6 +180,8 @@ export interface PoolStatus {
   /** Milliseconds the answering server may still grant; 0 when it may not. */
   readonly leaseLeftMs: number
   readonly hash: string
+  /** Absent before the server has read its disk. */
+  readonly health?: Health
   readonly servers: readonly ServerStatus[]
   readonly features: readonly FeatureStatus[]
 }

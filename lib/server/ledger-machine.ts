@@ -18,6 +18,7 @@ const sliceBytes = 48 * 1024
 /** Rows in a slice, a bound on the work of one pull. */
 const sliceRows = 128
 const sliceVersion = 1
+const comparedEveryTicks = 4
 
 export interface LedgerHooks {
   /** After every entry that changed the ledger or was refused by it, in order. */
@@ -31,6 +32,7 @@ export class LedgerMachine implements StateMachine {
   readonly #log: Logger
   #ledger = new Ledger()
   #index = 0
+  #isCheckpoint = false
   #hash: { readonly index: number; readonly text: string } | undefined
 
   constructor(hooks: LedgerHooks, log: Logger) {
@@ -58,12 +60,15 @@ export class LedgerMachine implements StateMachine {
 
   apply({ index, data }: Entry): void {
     this.#index = index
+    this.#isCheckpoint = false
     const command = commandCodec.decode(data)
     if (command === undefined) {
       this.#log.error('entry-unreadable', { index, bytes: data.length })
       return
     }
-    this.#hooks.applied(index, command, this.#ledger.apply(command, index))
+    const applied = this.#ledger.apply(command, index)
+    this.#isCheckpoint = command.body.type === 'tick' && applied.result.ok
+    this.#hooks.applied(index, command, applied)
   }
 
   snapshot(): Iterator<Uint8Array> {
@@ -90,8 +95,14 @@ export class LedgerMachine implements StateMachine {
     }
   }
 
+  /** The number is of the rows' shape: servers of versions with other rows are not compared. */
   digest(): string {
-    return this.hash()
+    return `rows-1:${this.hash()}`
+  }
+
+  /** Every few ticks, so that servers of a pool where nothing else happens are compared too. */
+  isCheckpoint(): boolean {
+    return this.#isCheckpoint && this.#ledger.state.tick % comparedEveryTicks === 0
   }
 }
 

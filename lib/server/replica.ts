@@ -21,6 +21,7 @@ import {
 import { commandCodec } from '../command-codec.ts'
 import type { Command, Listing } from '../ledger/command.ts'
 import type { Applied, Ledger } from '../ledger/ledger.ts'
+import type { Health } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { Intake, type IntakeOptions } from './intake.ts'
 import { LedgerMachine } from './ledger-machine.ts'
@@ -128,6 +129,22 @@ export class Replica {
   /** The node's own view; `undefined` before it runs. */
   get status(): NodeStatus | undefined {
     return this.#node?.status
+  }
+
+  /** How this server itself is; `undefined` before it runs. */
+  get health(): Health | undefined {
+    if (this.#node === undefined) return undefined
+    const { trust, damage, differing } = this.#node.status
+    const { p50Ms, p99Ms, maxMs, longestMs } = this.#node.lateness
+    return {
+      trust,
+      ...(damage === undefined ? {} : { damage }),
+      differing,
+      lateP50Ms: rounded(p50Ms),
+      lateP99Ms: rounded(p99Ms),
+      lateMaxMs: rounded(maxMs),
+      longestStallMs: rounded(longestMs),
+    }
   }
 
   get submitter(): Submitter {
@@ -302,4 +319,9 @@ export class Replica {
     this.#intake.installed()
     hooks.tellSnapshot(index)
   }
+}
+
+/** To tenths. */
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

@@ -184,7 +184,7 @@ export class LicenseServer implements Host {
       lastApplied: this.#replica.index,
       tickAgeMs: Math.round(now - Math.max(this.tickAppliedAt, this.#startedAt)),
       leaseLeftMs: Math.max(0, Math.round(this.leaseUntil - now)),
-      hash: this.#replica.hash(),
+      ...{ hash: this.#replica.hash(), health: this.#replica.health },
       inUse: feature => this.service.inUse(feature),
     })
   }

@@ -3,7 +3,13 @@
  */
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Feature, ServerRecord } from '../ledger/state.ts'
-import type { FeatureStatus, PoolStatus, ServerStatus, ShareStatus } from '../protocol/ctl.ts'
+import type {
+  FeatureStatus,
+  Health,
+  PoolStatus,
+  ServerStatus,
+  ShareStatus,
+} from '../protocol/ctl.ts'
 
 /** The answering server's own view that the ledger does not hold. */
 export interface Viewer {
@@ -16,6 +22,7 @@ export interface Viewer {
   readonly tickAgeMs: number
   readonly leaseLeftMs: number
   readonly hash: string
+  readonly health: Health | undefined
   /** Seats in use here, live. */
   readonly inUse: (feature: string) => number
 }
@@ -38,6 +45,7 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     leaseLeftMs: viewer.leaseLeftMs,
     ...(state.heldUntil > state.tick ? { heldTicks: state.heldUntil - state.tick } : {}),
     hash: viewer.hash,
+    ...(viewer.health === undefined ? {} : { health: viewer.health }),
     servers: sortedKeys(state.servers).flatMap(name => {
       const record = state.servers.get(name)
       return record === undefined ? [] : [serverStatus(viewer, record)]

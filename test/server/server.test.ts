@@ -78,6 +78,8 @@ t.test('three servers elect, say hello, tick, and hold leases', async t => {
     const left = server.leaseUntil - server.clock.now()
     t.ok(left > 27_000 && left < 29_500, `${server.server} holds a lease: ${left}`)
     t.equal(server.ledger.serverState(server.server), 'up')
+    const { health } = server.status()
+    t.match(health, { trust: 'full', differing: [], lateMaxMs: 0 })
   }
 })
 
