@@ -27,7 +27,7 @@ t.test('a new server joins, is promoted, demoted and removed', async t => {
   const demoted = await operator.until(({ servers }) => servers.every(({ share }) => share === 6))
   t.match(
     demoted.servers.find(({ name }) => name === 'beta'),
-    { member: 'learner', role: 'learner', lag: 0, trust: 'full' },
+    { member: 'learner', role: 'learner', lag: Number, trust: 'full' },
     'learners own shares',
   )
   t.match(await operator.try('servers', 'demote', 'alpha'), { code: 'LICD_LAST_VOTER' })
