@@ -58,12 +58,12 @@ export const driverMutants: readonly Mutant[] = [
     put: 'if (data !== undefined && taking.chunks > 0 && taking.slices.next().done) {',
   },
   {
-    name: 'snapshot-of-a-later-state',
-    doc: 'A snapshot is said to be of where the machine was, but holds what it is when it ends.',
+    name: 'snapshot-said-to-be-older',
+    doc: 'A snapshot holds one entry more than it says.',
     ids: ['D7', 'D11'],
     file: 'raft/parts.js',
-    find: 'const index = raft.lastApplied;',
-    put: 'const index = Math.max(raft.snapshotIndex, raft.lastApplied - 1);',
+    find: 'snapshots.take({ index, term, configuration: raft.configurationAt(index) });',
+    put: 'snapshots.take({ index: index - 1, term: raft.termAt(index - 1) ?? term, configuration: raft.configurationAt(index) });',
   },
   {
     name: 'snapshots-end-after-one',

@@ -24,9 +24,11 @@ export interface KillerPlace {
 
 export const killers: readonly KillerPlace[] = [
   { name: 'transcripts', module: 'test/mutants/transcripts.js', seeds: 1000, isFixed: true },
-  { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },
+
+  { name: 'scenarios', module: 'test/mutants/scenarios.js', seeds: 100, isFixed: true },
   { name: 'core world', module: 'test/mutants/core-world.js', seeds: 400 },
   { name: 'node world', module: 'test/sim/node-killer.js', seeds: 200 },
+  { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },
 ]
 
 export function killerNamed(name: string): KillerPlace {

@@ -14,7 +14,11 @@ import { build, makeVariant } from './variant.ts'
 export interface Relapse {
   readonly mutant: Mutant
   /** Rows of the table that it puts back, and for each what its regressions found; `undefined`: nothing. */
-  readonly rows: readonly { readonly row: string; readonly found: string | undefined }[]
+  readonly rows: readonly {
+    readonly row: string
+    readonly test?: string
+    readonly found?: string
+  }[]
   readonly trouble?: string
   readonly ms: number
 }
@@ -40,7 +44,7 @@ export function relapseOrders(mutant: Mutant, folder: string): Orders {
 }
 
 function ordersFor(tests: readonly string[], folder: string): Orders {
-  const module = 'test/mutants/regressions.js'
+  const module = 'test/mutants/scenarios.js'
   const starts = tests.map((_, n) => n)
   return { folder, module, tests, starts, seeds: 1, patience: tests.length + 1, ms: limitMs }
 }
@@ -51,10 +55,11 @@ export function relapsesIn(mutant: Mutant, hunts: readonly Hunt[]): Relapse['row
   const found = new Map(
     testsOf(rows).map((test, n) => [test, finding(hunts.find(({ start }) => start === n))]),
   )
-  return rows.map(({ id, source, tests = [] }) => ({
-    row: `${id} ${source}`,
-    found: tests.map(test => found.get(test)).find(one => one !== undefined),
-  }))
+  return rows.map(({ id, source, tests = [] }) => {
+    const row = `${id} ${source}`
+    const test = tests.find(one => found.get(one) !== undefined)
+    return test === undefined ? { row } : { row, test, found: found.get(test) ?? '' }
+  })
 }
 
 export async function relapse(mutant: Mutant): Promise<Relapse> {

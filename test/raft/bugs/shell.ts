@@ -124,7 +124,8 @@ function snapshotInSlices(): void {
 /** D8, D9: whenever it dies, what the disk holds is a whole snapshot and a log without a gap behind it. */
 function crashWhileTakingSnapshots(): void {
   for (let seed = 1; seed <= 5; seed++) {
-    const { world, leader } = founded(seed, { snapshotEveryEntries: 20 })
+    const settings = { ...worldSettings, trailingEntries: 0 }
+    const { world, leader } = founded(seed, { snapshotEveryEntries: 20, settings })
     leader.diskMs = 15
     const times = 100 + seed * 13
     for (let n = 0; n < 80; n++) world.propose(leader, `${seed} ${n}`)
