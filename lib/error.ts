@@ -92,7 +92,7 @@ export const codes = {
   LICD_DUPLICATE_SERVER: 'Another process runs as this server. Stop one of them.',
   LICD_DATA_LOCKED: 'Another process has the data folder open. Stop it first.',
   LICD_DATA_DAMAGED:
-    'The data folder is damaged; the server will not use it. See the documentation on damage.',
+    'The data folder is damaged. A start sets a damaged log aside, and the others teach the server; it is safe to try once.',
   LICD_DIVERGED:
     'This server\u2019s ledger differs from what a majority of the pool agrees on: start it again and it is taught anew. Please report it with the log.',
   LICD_STORAGE:

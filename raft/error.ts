@@ -11,7 +11,7 @@ export const raftCodes = {
   RAFT_BAD_SETTING: 'A setting is wrong; the message names it.',
   RAFT_LOCKED: 'The folder is open already, here or in another process. Stop that one first.',
   RAFT_DAMAGED:
-    'Stored data is damaged, so this server may have forgotten what it promised. Do not use the folder: remove the server from the cluster and let it join again, empty.',
+    'Stored data is damaged, so this server may have forgotten what it promised. A start sets the damaged database aside, and the server has no voice until the others have taught it.',
   RAFT_STORE_VERSION:
     'The folder was written by another version, or is not a store. Use the version that wrote it, or another folder.',
   RAFT_STORAGE: 'The disk failed or is full. Free or mend it, then start again.',
