@@ -30,6 +30,7 @@ async function part(name: string, run: () => Promise<unknown>): Promise<void> {
   const from = performance.now()
   await run()
   const seconds = (performance.now() - from) / 1000
+  process.stderr.write(`${name}: ${seconds.toFixed(1)} s\n`)
   for (const id of pool.ids) {
     const report = await pool.report(id)
     const { lateness, loop, status } = report

@@ -5,15 +5,17 @@ import assert from 'node:assert/strict'
 import t from 'tap'
 import {
   memoryStorage,
+  type RaftError,
   silentLogger,
   systemClock,
   systemRandom,
   type Storage,
 } from '../../raft/index.ts'
+import { restoreSnapshot } from '../../raft/restore.ts'
 import { Snapshots } from '../../raft/snapshots.ts'
 import { Writer } from '../../raft/writer.ts'
 import { Counter } from './counter.ts'
-import { meta } from './stored.ts'
+import { meta, write } from './stored.ts'
 import { World, worldSettings } from './world.ts'
 
 const T = worldSettings.electionTimeoutMs
@@ -78,3 +80,54 @@ t.test('a snapshot is kept while the machine still reads it, though a newer one 
   t.ok(world.until(() => behind.machine.lines.length === sent, 5 * T))
   t.strictSame(behind.fatal, [])
 })
+
+t.test(
+  'a snapshot is restored chunk by chunk, and the old state is in force until the last',
+  async t => {
+    const storage = memoryStorage()
+    const machine = new Counter(1)
+    const source = new Counter(1)
+    source.lines = ['one', 'two', 'three']
+    const chunks = [...source.snapshot()]
+    const bytes = chunks.reduce((sum, { length }) => sum + length, 0)
+    const snapshot = meta('s', 9, chunks.length, bytes)
+    await write(storage, {
+      chunks: chunks.map((data, chunk) => ({ snapshotId: 's', chunk, data })),
+    })
+    machine.lines = ['old']
+    const seen: string[][] = []
+    const turns: (() => void)[] = []
+    const clock = { ...systemClock, defer: (run: () => void) => void turns.push(run) }
+    const restore = (
+      meta: typeof snapshot,
+      isStopped: () => boolean,
+    ): Promise<RaftError | undefined> =>
+      new Promise(resolve => {
+        restoreSnapshot({ machine, storage, clock, snapshot: meta, isStopped }, resolve)
+      })
+    /** One turn of the loop after the other, as long as there are any. */
+    const turn = async (): Promise<void> => {
+      for (;;) {
+        await new Promise(resolve => setImmediate(resolve))
+        const next = turns.shift()
+        if (next === undefined) return
+        seen.push(machine.lines)
+        next()
+      }
+    }
+    const wrong = restore({ ...snapshot, bytes: bytes + 1 }, () => false)
+    await turn()
+    t.match(await wrong, { code: 'RAFT_DAMAGED' })
+    t.strictSame(machine.lines, ['old'])
+    seen.length = 0
+    void restore(snapshot, () => seen.length === 2)
+    await turn()
+    t.strictSame(machine.lines, ['old'], 'one that is broken off leaves no trace')
+    seen.length = 0
+    const whole = restore(snapshot, () => false)
+    await turn()
+    t.equal(await whole, undefined)
+    t.strictSame(seen, [['old'], ['old'], ['old']])
+    t.strictSame(machine.lines, source.lines)
+  },
+)

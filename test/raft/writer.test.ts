@@ -82,6 +82,34 @@ t.test('a batch is bounded', async t => {
   t.strictSame(batches.map(seqs), [[1], [2, 3], [4, 5]])
 })
 
+t.test(
+  'a long log that ends is deleted bit by bit, a received snapshot takes its place at once',
+  async t => {
+    const { storage, batches, finish } = held()
+    const { writer: w, told } = writer(storage)
+    const ends = (batch: Batch): unknown => batch.persists?.map(({ compactTo }) => compactTo)
+    w.persist({ ...persist(1), compactTo: 5000 })
+    for (let i = 0; i < 3; i++) finish()
+    t.strictSame(batches.map(ends), [[2048], [4096], [5000]])
+    t.strictSame(told, ['persisted 1'], 'once all of it is done')
+    w.persist({ ...persist(2), compactTo: 5010 })
+    w.persist({ ...persist(3), compactTo: 20_000, snapshot: meta('s', 20_000, 1, 0) })
+    for (let i = 0; i < 2; i++) finish()
+    t.strictSame(batches.slice(3).map(ends), [[5010], [20_000]])
+  },
+)
+
+t.test('very many small entries are written in several batches', async t => {
+  const { storage, batches, finish } = held()
+  const { writer: w } = writer(storage)
+  for (let seq = 1; seq <= 1100; seq++) w.persist(persist(seq))
+  for (let i = 0; i < 3; i++) finish()
+  t.strictSame(
+    batches.map(batch => batch.persists?.length),
+    [1, 1024, 75],
+  )
+})
+
 t.test('nothing that was asked for later takes effect earlier', async t => {
   const { storage, batches, finish } = held()
   const { writer: w, told } = writer(storage)
