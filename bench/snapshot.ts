@@ -3,7 +3,8 @@
  * LevelDB take snapshots of it, and send one to a server that is far behind and to one that is new, while commands
  * go through. Told of each part: elections, how late heartbeats leave, the longest stretches of work on the loop.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startNatsServer } from '../test/nats-server.ts'
@@ -15,6 +16,7 @@ const perSecond = 400
 const snapshotEveryEntries = 4_000
 
 const folder = await mkdtemp(join(tmpdir(), 'licd-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 await using broker = await startNatsServer()
 await using pool = new PaddedPool({
   ...{ url: broker.url, folder, name: 'bench', snapshotEveryEntries },
@@ -94,4 +96,3 @@ for (const id of pool.ids) {
 }
 console.table(figures)
 console.table(stretches)
-await rm(folder, { recursive: true })
