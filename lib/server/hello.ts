@@ -39,6 +39,7 @@ export class Hello {
   readonly #bootIds = new Set<string>()
   #bootId: string | undefined
   #timer: Timer | undefined
+  #bootedAt = -Infinity
   #closed = false
 
   constructor(options: HelloOptions) {
@@ -54,9 +55,19 @@ export class Hello {
     return this.#bootIds.has(bootId)
   }
 
-  /** Begins a new boot. A process needs few: each costs a whole lease; a flood of them would be a defect. */
+  /**
+   * Begins a new boot. A process needs few, for each costs a whole lease; but two processes of one name end each
+   * other's runs until one of them gives way, and must not fill the log meanwhile.
+   */
   boot(): void {
-    this.#options.lease.end()
+    const { clock, lease } = this.#options
+    lease.end()
+    if (clock.now() - this.#bootedAt < retryMs) {
+      this.#bootId = undefined
+      this.#later(() => this.boot())
+      return
+    }
+    this.#bootedAt = clock.now()
     const bootId = this.#options.random.id()
     this.#bootId = bootId
     this.#bootIds.add(bootId)

@@ -183,7 +183,7 @@ t.test('... nor does it go on when they could not hear each other at first', asy
   t.equal(twin.fatal(), undefined)
   pool.broker.heal('beta-twin', 'beta')
   pool.broker.heal('beta', 'beta-twin')
-  // Said by hand: its disk is empty, so it cannot get as far as a `hello` of its own.
+  // Said by hand, so that it is heard at once: with an empty disk it has to learn the log before its own `hello`.
   pool.server('alpha').submit({ type: 'hello', server: 'beta', bootId: 'twin' }, {}, () => {})
   t.ok(
     pool.runUntil(() => twin.fatal() !== undefined, 5_000),
@@ -192,7 +192,9 @@ t.test('... nor does it go on when they could not hear each other at first', asy
   t.equal(twin.fatal()?.code, 'LICD_DUPLICATE_SERVER')
   t.ok(pool.settle())
   t.equal(pool.process('beta')?.fatal, undefined)
-  t.equal(pool.server('beta').incarnation, 3, 'the older one has a new incarnation')
+  const { incarnation } = pool.server('beta')
+  t.ok(incarnation >= 3, 'the older one has a new incarnation')
+  t.ok(incarnation < 30, 'and they did not fill the log with theirs')
 })
 
 t.test('a server whose key is of another pool stops, and says why', async t => {
