@@ -150,6 +150,20 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
     faults.cut(pairs, lastingMs(faults.world, random))
     if (random.chance(0.3)) faults.world.network.accuse(inside)
   },
+  strike(faults, random) {
+    // The leader, perhaps with a companion that has what it appends, for as long as it takes to elect another.
+    const { world } = faults
+    const leader = world.servers.find(({ leads }) => leads)
+    if (leader === undefined) return
+    const inside = faults.ids.filter(id => id === leader.id || random.chance(0.25))
+    const pairs = inside.flatMap(from =>
+      faults.ids
+        .filter(to => !inside.includes(to))
+        .flatMap(to => [[from, to] as const, [to, from] as const]),
+    )
+    faults.cut(pairs, world.options.settings.electionTimeoutMs * (1.5 + 2 * random.next()))
+    if (random.chance(0.6)) world.network.accuse(inside)
+  },
   deaf(faults, random) {
     const victim = faults.victim(random)?.id ?? 'a'
     const pairs = faults.ids.map(id => [id, victim] as const)

@@ -13,6 +13,7 @@ export const networkFaults = [
   'noise',
   'cut',
   'part',
+  'strike',
   'deaf',
   'bridge',
   'swizzle',
@@ -88,7 +89,7 @@ export function drawOptions(request: RunRequest): NodeRunOptions {
   const faultsMs = random.pick([5_000, 10_000, 10_000, 20_000])
   // Half of the runs have a handful of kinds, the others many.
   const share = random.pick([0.15, 0.3, 0.6])
-  const calmMs = random.pick([400, 1_000, 2_500])
+  const calmMs = random.pick([300, 700, 2_000])
   const drawn = faultKinds.map(kind => {
     const isOn = random.chance(share)
     const meanMs = calmMs * (0.5 + random.next() * 3)
@@ -139,7 +140,7 @@ function drawLimits(random: SeededRandom) {
     latencyMs: [0.1, slow],
     diskMs: [0.1, random.pick([1, 4])],
     clients: random.between(4, 12),
-    thinkMs: random.pick([5, 15, 40]),
+    thinkMs: random.pick([5, 10, 30]),
     clientTimeoutMs: electionTimeoutMs * random.pick([1, 2, 4]),
     patience: random.pick([2, 5, 20]),
   } satisfies Partial<NodeRunOptions>
