@@ -47,7 +47,7 @@ export const driverMutants: readonly Mutant[] = [
     ids: ['D8'],
     file: snapshots,
     find: 'this.#options.writer.publish(snapshot, () => {',
-    put: 'this.#options.clock.defer(() => this.#options.writer.publish(snapshot, () => {})); (done => done())(() => {',
+    put: 'this.#options.clock.after(50, () => this.#options.writer.publish(snapshot, () => {})); (done => done())(() => {',
   },
   {
     name: 'snapshot-without-its-last-chunk',

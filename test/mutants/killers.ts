@@ -24,8 +24,8 @@ export interface KillerPlace {
 
 export const killers: readonly KillerPlace[] = [
   { name: 'transcripts', module: 'test/mutants/transcripts.js', seeds: 1000, isFixed: true },
-
   { name: 'scenarios', module: 'test/mutants/scenarios.js', seeds: 100, isFixed: true },
+  { name: 'shell world', module: 'test/mutants/shell-world.js', seeds: 150 },
   { name: 'core world', module: 'test/mutants/core-world.js', seeds: 400 },
   { name: 'node world', module: 'test/sim/node-killer.js', seeds: 200 },
   { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },

@@ -1,0 +1,150 @@
+/**
+ * Three nodes in the small world of the shell's tests, under whatever befalls them: crashes, pauses, lost messages,
+ * partitions, disks that are slow. Real core, driver, codec; a few milliseconds a seed.
+ *
+ * What was acknowledged is there, once, in one order, everywhere; what was refused is nowhere; a read sees all that was
+ * acknowledged before it; every caller hears, once; nobody stops by himself; old snapshots go.
+ */
+import assert from 'node:assert/strict'
+import { World, worldSettings, type Process } from '../raft/world.ts'
+import type { Killer } from './killers.ts'
+
+const T = worldSettings.electionTimeoutMs
+const ids = ['a', 'b', 'c'] as const
+const steps = 70
+
+class Run {
+  readonly #world: World
+  readonly #fatal: string[] = []
+  /** Commands by what their callers heard. */
+  readonly #committed = new Set<string>()
+  readonly #refused = new Set<string>()
+  /** Calls at a node that still runs. */
+  readonly #open = new Map<string, Process>()
+  #next = 0
+
+  constructor(seed: number) {
+    const settings = { ...worldSettings, trailingEntries: seed % 4 }
+    const extra = { settings, snapshotEveryEntries: 6 + (seed % 3) * 10 }
+    this.#world = new World(seed, extra)
+    this.#world.found(ids)
+    for (const id of ids) this.#watch(this.#world.process(id))
+  }
+
+  run(): void {
+    const world = this.#world
+    world.run(2 * T)
+    for (let step = 0; step < steps; step++) {
+      this.#misfortune()
+      for (let n = this.#between(0, 4); n > 0; n--) this.#ask()
+      world.run(this.#between(5, 250))
+    }
+    this.#heal()
+    this.#check()
+  }
+
+  #between(low: number, high: number): number {
+    return low + Math.floor(this.#world.random() * (high - low + 1))
+  }
+
+  #pick(): Process | undefined {
+    const all = [...this.#world.processes.values()]
+    return all[this.#between(0, all.length - 1)]
+  }
+
+  #watch(process: Process): void {
+    process.node.onFatal(error => this.#fatal.push(`${process.id}: ${error.message}`))
+  }
+
+  #start(id: string): void {
+    if (!this.#world.processes.has(id)) this.#watch(this.#world.start(id))
+  }
+
+  #ask(): void {
+    const process = this.#world.leader ?? this.#pick()
+    if (process === undefined) return
+    const name = `command ${this.#next++}`
+    this.#open.set(name, process)
+    process.node.propose(Buffer.from(name), ({ outcome }) => {
+      assert(this.#open.delete(name), 'each caller hears once')
+      if (outcome === 'committed') this.#committed.add(name)
+      if (outcome === 'refused') this.#refused.add(name)
+      if (outcome !== 'committed') return
+      assert(process.machine.lines.includes(name), `${name} is committed, but not applied`)
+    })
+    const reader = this.#pick()
+    const before = [...this.#committed]
+    reader?.node.readIndex(({ ok }) => {
+      const missing = ok ? before.filter(line => !reader.machine.lines.includes(line)) : []
+      assert.deepEqual(missing, [], `a stale read at ${reader.id}`)
+    })
+  }
+
+  #misfortune(): void {
+    const world = this.#world
+    const process = this.#pick()
+    if (process === undefined) return
+    switch (this.#between(0, 9)) {
+      case 0:
+      case 1:
+        for (const [name, at] of this.#open) if (at === process) this.#open.delete(name)
+        return world.crash(process.id)
+      case 2:
+      case 3:
+        return ids.forEach(id => this.#start(id))
+      case 4:
+        process.pausedUntil = world.now + this.#between(100, 3 * T)
+        return
+      case 5:
+        process.isolated = true
+        return
+      case 6:
+        for (const one of world.processes.values()) one.isolated = false
+        return
+      case 7:
+        process.diskMs = this.#between(1, 300)
+        return
+      case 8:
+        world.loss = this.#between(0, 3) / 10
+    }
+  }
+
+  #heal(): void {
+    const world = this.#world
+    world.loss = 0
+    for (const id of ids) this.#start(id)
+    for (const process of world.processes.values()) {
+      process.isolated = false
+      process.pausedUntil = 0
+      process.diskMs = 2
+    }
+    assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
+    assert(
+      world.until(() => world.leader !== undefined, 12 * T),
+      'somebody leads',
+    )
+    const { leader } = world
+    assert(leader !== undefined)
+    world.propose(leader, 'last')
+    const isEverywhere = (): boolean =>
+      [...world.processes.values()].every(({ machine }) => machine.lines.at(-1) === 'last')
+    assert(world.until(isEverywhere, 12 * T), 'all have all')
+    world.run(6 * T)
+  }
+
+  #check(): void {
+    const all = [...this.#world.processes.values()]
+    assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
+    for (const { machine, disk, id } of all) {
+      const { lines } = machine
+      assert.deepEqual(lines, all[0]?.machine.lines, 'one order')
+      assert.equal(new Set(lines).size, lines.length, 'each once')
+      for (const name of this.#committed) assert(lines.includes(name), `${name} is lost`)
+      for (const name of this.#refused) assert(!lines.includes(name), `${name} was refused`)
+      assert(disk.chunks.size <= 3, `${id} keeps ${disk.chunks.size} snapshots`)
+    }
+    assert.deepEqual([...this.#open.keys()], [], 'every caller hears')
+  }
+}
+
+export const killer: Killer = { name: 'shell world', run: seed => new Run(seed).run() }
