@@ -148,7 +148,7 @@ export class Nemesis {
     const look = (): void => {
       const isElected = this.world.checks.elections > elections
       if (!isElected && time.now < end) return this.later(2, look)
-      this.later(random.next() * 15, () => this.hop())
+      this.later(random.next() * random.pick([4, 15, 40]), () => this.hop())
     }
     this.later(2, look)
   }
