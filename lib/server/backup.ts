@@ -64,8 +64,13 @@ export class Backups {
     session.timer = this.#arm()
     if (chunk !== session.at) {
       const next = session.slices.next()
+      if (next.done === true) {
+        this.#finished = session.id
+        this.end()
+        return done(answerWith('snapshot-read', {}))
+      }
       session.at++
-      session.last = next.done === true ? {} : { data: Buffer.from(next.value).toString('base64') }
+      session.last = { data: Buffer.from(next.value).toString('base64') }
     }
     return done(answerWith('snapshot-read', session.last))
   }
