@@ -28,6 +28,7 @@ export const killers: readonly KillerPlace[] = [
   { name: 'shell world', module: 'test/mutants/shell-world.js', seeds: 150 },
   { name: 'core world', module: 'test/mutants/core-world.js', seeds: 400 },
   { name: 'node world', module: 'test/sim/node-killer.js', seeds: 200 },
+  { name: 'stories', module: 'test/sim/raft-stories-killer.js', seeds: 1, isFixed: true },
   { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },
 ]
 

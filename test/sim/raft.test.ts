@@ -2,6 +2,7 @@
  * Whole clusters of cores under faults. To look at one failure: `RAFT_SEED=n`; `RAFT_SEEDS=n` runs more of them.
  */
 import t from 'tap'
+import { killer } from './raft-stories-killer.ts'
 import { type RunResult, runSeed } from './raft-world.ts'
 
 const count = Number(process.env.RAFT_SEEDS ?? 120)
@@ -28,6 +29,10 @@ if (process.env.RAFT_SEED !== undefined) {
     t.ok(sum.elections > 8 * count && sum.commits > 100 * count)
     t.ok(sum.reads > 20 * count && sum.snapshots > 2 * count)
     t.ok(sum.changes > count / 4 && sum.damages > count / 4, 'members changed, disks lost entries')
+    t.end()
+  })
+  t.test('schedules that take five servers and much luck', t => {
+    t.doesNotThrow(() => killer.run())
     t.end()
   })
   t.test('a seed repeats its run', t => {
