@@ -25,7 +25,7 @@ export interface Outbox extends Mutable<Omit<Effects, 'persist' | 'send' | 'stat
 }
 
 export function emptyOutbox(): Outbox {
-  // One literal: this is made at every step, and put together of parts it takes ten times as long.
+  // One literal, not spread together of parts: it is made at every step.
   return {
     dirt: {},
     sends: [],
