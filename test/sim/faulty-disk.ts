@@ -17,6 +17,7 @@ import {
   type SlotFile,
 } from '../../raft/database.ts'
 import { RaftError } from '../../raft/error.ts'
+import { chunkOf } from '../../raft/store-layout.ts'
 import type { Medium, SlotPair } from './faulty-medium.ts'
 import type { SimProcess } from './node-process.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -122,6 +123,12 @@ export class FaultyDisk implements Disk {
   spoil(key: string): void {
     const value = this.#options.medium.table.get(key)
     if (value !== undefined && this.#live.has(key)) this.#live.set(key, value)
+  }
+
+  /** Snapshots of which there is a chunk. */
+  get snapshotIds(): ReadonlySet<string> {
+    const owners = [...this.#live.keys()].map(key => chunkOf(Buffer.from(key, 'latin1')))
+    return new Set(owners.flatMap(owner => (owner === undefined ? [] : [owner.snapshotId])))
   }
 
   #database(): Database {

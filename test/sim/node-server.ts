@@ -171,7 +171,9 @@ export class NodeServer {
 
   #fatal(process: SimProcess, error: RaftError | undefined): void {
     const { code } = error ?? {}
-    if (error === undefined || code === 'RAFT_INTERNAL' || code === 'RAFT_STATE_MACHINE') {
+    // A disk that fails, or one that was harmed: nothing else happens here that may end a server.
+    const isDue = code === 'RAFT_STORAGE' || (code === 'RAFT_DAMAGED' && this.watched.damaged)
+    if (error === undefined || !isDue) {
       this.#world.fail(error?.cause instanceof Error ? error.cause : error)
       return
     }

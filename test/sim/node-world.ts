@@ -245,7 +245,17 @@ export class NodeWorld {
     }
     this.network.healAll()
     this.#until('not all come back', () => this.#agrees(this.servers.map(({ id }) => id)))
+    this.#checkDisks()
     this.#checkHistory()
+  }
+
+  /** The newest snapshot, one that is being taken, and one that is being sent: no more is kept. */
+  #checkDisks(): void {
+    this.runTo(this.time.now + 2 * this.options.settings.electionTimeoutMs)
+    for (const { id, running } of this.servers) {
+      const count = running?.disk.snapshotIds.size ?? 0
+      assert(count <= 3, `${id} keeps ${count} snapshots`)
+    }
   }
 
   #calmDown({ members, breakage }: Core): void {
