@@ -83,10 +83,13 @@ export function onPreVote(state: State, message: PreVote): void {
 
 /**
  * Whether a log that ends so has all that may be committed, for all this server knows (5.4.1). One whose own log is
- * not what it was cannot tell (trust.ts); nor one with an empty log: founders begin with an entry.
+ * not what it was cannot tell (trust.ts); nor one with an empty log: founders begin with an entry. One that is cleared
+ * votes when asked: its old votes elect nobody any more, and it may be a voter before it has the entry that says so.
  */
 function isComplete({ log, trust }: State, lastLogIndex: number, lastLogTerm: number): boolean {
-  return trust.kind === 'full' && log.lastIndex > 0 && log.isUpToDate(lastLogIndex, lastLogTerm)
+  const isOver = trust.kind === 'unknown' && trust.cleared === true
+  if (trust.kind !== 'full' && !isOver) return false
+  return log.lastIndex > 0 && log.isUpToDate(lastLogIndex, lastLogTerm)
 }
 
 /**
