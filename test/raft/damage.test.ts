@@ -43,8 +43,8 @@ const walBytes = 5_000
 
 /** What a start has to say, and who makes the server a full member again. */
 type Kind = {
-  /** `text` is a part of an entry that lies in a table and is still needed. */
-  readonly damage: (folder: string, text: string) => Promise<void>
+  /** `texts` are parts of entries that are still needed. */
+  readonly damage: (folder: string, texts: readonly string[]) => Promise<void>
   readonly found?: RegExp
   readonly trust: Trust['kind']
   readonly needsTable?: true
@@ -100,13 +100,17 @@ const kinds: Record<string, Kind> = {
     trust: 'relearning',
   },
   'bit flip in a table': {
-    damage: async (folder, text) => {
+    damage: async (folder, texts) => {
       const names = (await readdir(join(folder, 'db'))).filter(name => name.endsWith('.ldb'))
-      for (const name of names) {
-        await change(join(folder, 'db', name), bytes => {
-          const at = bytes.indexOf(text)
-          if (at >= 0) flip(bytes, at)
-        })
+      const tables = await Promise.all(names.map(name => readFile(join(folder, 'db', name))))
+      // Compression may have cut some of them in pieces.
+      const text = texts.find(one => tables.some(bytes => bytes.includes(one)))
+      if (text === undefined) throw new Error('no entry lies in a table')
+      for (const [n, bytes] of tables.entries()) {
+        const at = bytes.indexOf(text)
+        if (at < 0) continue
+        flip(bytes, at)
+        await writeFile(join(folder, 'db', names[n] ?? ''), bytes)
       }
     },
     found: /entry \d+ is broken/i,
@@ -245,7 +249,7 @@ class World {
 async function suffer(t: Test, world: World, victim: string, kind: Kind): Promise<string> {
   const { cluster } = world
   const folder = join(world.folder, victim)
-  const text = world.acknowledged.at(-1)?.split(' ')[1] ?? ''
+  const texts = world.acknowledged.slice(-20).map(line => line.split(' ')[1] ?? '')
   await world.commit(25)
   await cluster.converged(world.acknowledged.length)
   // As a crash leaves it: nothing was closed.
@@ -254,7 +258,7 @@ async function suffer(t: Test, world: World, victim: string, kind: Kind): Promis
   world.forget(victim)
   await rename(folder, `${folder}.was-${world.acknowledged.length}`)
   await rename(`${folder}.copy`, folder)
-  await kind.damage(folder, text)
+  await kind.damage(folder, texts)
   await world.commit(3)
 
   const { storage } = await cluster.start(victim)
