@@ -13,7 +13,7 @@ import {
   type ReadOutcome,
   type TransferOutcome,
 } from './calls.ts'
-import type { ConfigurationChange } from './core/configuration.ts'
+import { isMember, type ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
 import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
@@ -236,7 +236,10 @@ class Driver implements RaftNode {
     for (const result of effects.reads) this.#calls.readResult(result, applier.applied)
     for (const result of effects.transfers) this.#calls.transferResult(result)
     for (const result of effects.changes) this.#calls.changeResult(result)
-    if (effects.removed) {
+    const { configuration, removed } = effects
+    // It may be added again: an operator does so with a server that lost its disk.
+    if (configuration !== undefined && isMember(configuration, this.id)) this.#removed = false
+    if (removed) {
       this.#removed = true
       this.#options.log.warn('raft-removed', { id: this.id })
     }

@@ -67,8 +67,9 @@ export class Belonging {
 
   statusChanged({ removed }: NodeStatus): void {
     this.#admission.look()
-    if (!removed || this.#isRemoved) return
-    this.#isRemoved = true
+    const isNews = removed && !this.#isRemoved
+    this.#isRemoved = removed
+    if (!isNews) return
     if (this.#drain === 'none' && this.#options.incarnation() > 0) this.#give()
     else if (this.#drain !== 'under-way') this.#options.removed()
   }

@@ -22,6 +22,10 @@
  * vote of s needs a server that agreed to one of these changes, and has not got that change in its log. In the term
  * in which it comes to count its vote is spent.
  *
+ * Once `cleared` it votes when asked: it may be a voter before it has the entry that says so, and no other may be left
+ * to elect a leader. Whoever asks in T* has no log as good as l's, or followed l by then and is no candidate; whoever
+ * holds an old vote of s in a later term cannot win by it, as above. So one at most can.
+ *
  * Messages of before the loss are told by their round: the leader begins a new one when it learns of the loss.
  */
 import { isVoter } from './configuration.ts'

@@ -299,6 +299,27 @@ t.test('malformed and foreign messages are counted and change nothing', async t 
   t.ok(leader.node.status.dropped.unsent > 0)
 })
 
+t.test('a server that was removed and is added again is no longer called removed', async t => {
+  const { world, leader } = founded(21)
+  const { id, node } = others(world, leader)[0] ?? leader
+  const change = (wanted: {
+    voters?: string[]
+    learners?: string[]
+    remove?: string[]
+  }): string => {
+    let outcome = ''
+    leader.node.changeConfiguration(wanted, result => (outcome = result.outcome))
+    world.until(() => outcome !== '')
+    return outcome
+  }
+  t.equal(change({ remove: [id] }), 'done')
+  t.ok(world.until(() => node.status.removed, 3 * T))
+  t.equal(change({ learners: [id] }), 'done')
+  t.ok(world.until(() => node.status.role === 'learner' && !node.status.removed, 3 * T))
+  world.run(3 * T)
+  t.notOk(node.status.removed)
+})
+
 t.test('a stop before the disk was read ends too', async t => {
   const world = new World(15)
   const process = world.start('a')
