@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import type { Raft } from '../../raft/core/raft.ts'
 import type { SimServer } from './raft-server.ts'
-import { electionTimeoutMs } from './raft-swarm.ts'
+import { electionTimeoutMs, latestMs } from './raft-swarm.ts'
 import type { RaftWorld } from './raft-world.ts'
 
 /** What it may take: so many elections, and what every entry takes that is not everywhere yet, one by one at worst. */
@@ -32,6 +32,8 @@ export function calm(world: RaftWorld): void {
   else if (outcast !== undefined) nemesis.remove(outcast)
   settle(world, outcast)
   serve(world, outcast)
+  // A hand-over that the leader has given up may still be on its way, and is then carried out (thesis 3.10).
+  world.time.run(latestMs, world.count)
   const { leader, term } = reign(world, outcast)
   stays(world, outcast, 'while one hears nobody')
   // One that was cut off in the middle of an election brings a later term along, and whoever hears of it steps down (5.1).

@@ -13,6 +13,9 @@ const schemes = ['misfortunes', 'hops', 'crowds', 'returns', 'swizzle', 'churn',
 
 export type Scheme = (typeof schemes)[number] | 'decay'
 
+/** How late a message may be, in ms. */
+export const latestMs = 300
+
 /** What a seed does to all messages of one type, beside what it does to all. */
 export type Habit = 'lost' | 'late' | 'repeated'
 

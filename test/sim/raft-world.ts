@@ -16,7 +16,7 @@ import { Checks } from './raft-checks.ts'
 import { Clients } from './raft-clients.ts'
 import { Nemesis } from './raft-nemesis.ts'
 import { type Link, SimServer } from './raft-server.ts'
-import { type Swarm, swarmOf, type Wishes } from './raft-swarm.ts'
+import { latestMs, type Swarm, swarmOf, type Wishes } from './raft-swarm.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualTime } from './virtual-clock.ts'
 
@@ -138,7 +138,7 @@ export class RaftWorld {
     const isSlow = nemesis.isCrowd && slowInCrowds.has(message.type)
     if (random.chance(habit === 'lost' ? 0.5 : swarm.lossRate)) return
     const late = random.chance(habit === 'late' || isSlow ? 0.5 : swarm.lateRate)
-    this.deliver(server, message, late ? random.next() * (isSlow ? 120 : 300) : 0)
+    this.deliver(server, message, late ? random.next() * (isSlow ? 120 : latestMs) : 0)
     const isOften = habit === 'repeated' || (nemesis.isCrowd && message.type === 'requestVote')
     if (random.chance(isOften ? 0.6 : swarm.repeatRate)) {
       this.deliver(server, message, random.next() * (isOften ? 120 : 20))
