@@ -19,11 +19,21 @@ import { hasVote } from './trust.ts'
 /** Time went by for a server that does not lead. One that has no vote never campaigns. */
 export function elapseElection(state: State, ms: number): void {
   state.electionElapsed += ms
-  const { configuration } = state
+  const { configuration, standing } = state
   if (!hasVote(state)) return
-  const alone = votersOf(configuration).length === 1 && state.standing.role === 'follower'
-  if (alone || state.electionElapsed >= state.electionTimeout) startPreVote(state)
+  const alone = votersOf(configuration).length === 1 && standing.role === 'follower'
+  const isDue = alone || state.electionElapsed >= state.electionTimeout
+  if (isDue && !awaitsDisk(state)) startPreVote(state)
   else if (state.leader !== undefined) watchLeader(state)
+}
+
+/**
+ * A candidacy that is not on disk yet has asked nobody. Another one would only drive up the term: with a disk that hangs
+ * without end, and each new term ends the campaigns of those who hear of it.
+ */
+function awaitsDisk(state: State): boolean {
+  const { standing } = state
+  return standing.role === 'candidate' && !state.isPersisted(standing.ownVoteSeq)
 }
 
 /** Two heartbeats missed: say something to the leader, so that the broker can tell whether it is there at all. */

@@ -90,14 +90,6 @@ export const driverMutants: readonly Mutant[] = [
     put: '',
   },
   {
-    name: 'restored-before-durable',
-    doc: 'The machine takes a received snapshot before it is published on the disk.',
-    ids: ['D8', 'D11'],
-    file: 'raft/applier.js',
-    find: "work.kind === 'restore' && work.seq > this.#persistedSeq",
-    put: 'false',
-  },
-  {
     name: 'applied-again-after-restart',
     doc: 'A node that starts from a snapshot says that nothing was applied.',
     ids: ['C6', 'D11'],

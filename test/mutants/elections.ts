@@ -169,8 +169,8 @@ export const elections: readonly Mutant[] = [
     doc: 'A server whose timer ends enters the next term without asking.',
     ids: ['V14', 'V15'],
     file: election,
-    find: 'state.electionElapsed >= state.electionTimeout) startPreVote(state);',
-    put: 'state.electionElapsed >= state.electionTimeout) startElection(state, false);',
+    find: '!awaitsDisk(state)) startPreVote(state);',
+    put: '!awaitsDisk(state)) startElection(state, false);',
   },
   {
     name: 'leader-is-not-protected',
@@ -227,5 +227,13 @@ export const elections: readonly Mutant[] = [
     file: election,
     find: "standing.role !== 'preCandidate' || message.nextTerm !== state.currentTerm + 1",
     put: "standing.role !== 'preCandidate'",
+  },
+  {
+    name: 'hung-disk-drives-up-terms',
+    doc: 'A server asks for votes again and again, though none of its terms is on its disk.',
+    ids: ['D17'],
+    file: election,
+    find: 'if (isDue && !awaitsDisk(state))',
+    put: 'if (isDue)',
   },
 ]

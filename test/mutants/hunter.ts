@@ -68,12 +68,23 @@ async function hunted(
   return {}
 }
 
-/** A killer finds by assertion: anything else, a TypeError say, tells that the patch is nonsense. */
+/** What says that the patch is nonsense, and not that its bug was found. */
+const nonsense =
+  /is not defined|is not a function|not iterable|Cannot (read|set) propert|Cannot destructure/
+
+/** A killer finds by assertion, or a port's error comes through. What a slip in a patch throws is no finding. */
 function finding(error: unknown): Pick<Hunt, 'by' | 'broken'> {
-  const asserted = assertionIn(error)
-  const shown = asserted ?? error
-  const by = (shown instanceof Error ? shown.message : String(shown)).split('\n', 1)[0] ?? ''
-  return asserted === undefined ? { by, broken: true } : { by }
+  const shown = assertionIn(error) ?? error
+  const text = shown instanceof Error ? shown.message : String(shown)
+  const by = text.split('\n', 1)[0] ?? ''
+  const isSlip = nonsense.test(text) || isMistake(error)
+  return isSlip ? { by, broken: true } : { by }
+}
+
+function isMistake(error: unknown): boolean {
+  if (error instanceof AssertionError || !(error instanceof Error)) return false
+  const mistakes = [ReferenceError, TypeError, SyntaxError]
+  return mistakes.some(kind => error instanceof kind) || isMistake(error.cause)
 }
 
 function assertionIn(error: unknown): AssertionError | undefined {

@@ -99,7 +99,7 @@ export const readMutants: readonly Mutant[] = [
     ids: ['C5'],
     file: heartbeat,
     find: 'progress.ackedAt = Math.max(progress.ackedAt, begun.at);',
-    put: 'progress.ackedAt = state.now;',
+    put: 'progress.ackedAt = now;',
   },
   {
     name: 'stall-forgets-nothing',

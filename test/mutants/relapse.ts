@@ -66,10 +66,8 @@ export async function relapse(mutant: Mutant): Promise<Relapse> {
   const variant = makeVariant(mutant)
   try {
     const { hunts, trouble, ms } = await hunt([relapseOrders(mutant, variant.folder)], limitMs)
-    // That a regression throws what is no assertion is a finding too: the node may well stop on an error of its own.
-    const isTrouble = trouble !== undefined && !hunts.some(({ broken }) => broken === true)
     const rows = relapsesIn(mutant, hunts)
-    return { mutant, rows, ...(isTrouble ? { trouble } : {}), ms }
+    return { mutant, rows, ...(trouble === undefined ? {} : { trouble }), ms }
   } finally {
     variant.remove()
   }
@@ -83,5 +81,5 @@ export async function soundness(): Promise<string[]> {
 }
 
 function finding(one: Hunt | undefined): string | undefined {
-  return one?.after === undefined ? undefined : (one.by ?? 'fails')
+  return one?.after === undefined || one.broken === true ? undefined : (one.by ?? 'fails')
 }

@@ -19,8 +19,8 @@ class Run {
   /** Commands by what their callers heard. */
   readonly #committed = new Set<string>()
   readonly #refused = new Set<string>()
-  /** Calls at a node that still runs. */
-  readonly #open = new Map<string, Process>()
+  /** Calls at a node that still runs, and since when. */
+  readonly #open = new Map<string, { readonly at: Process; readonly since: number }>()
   #next = 0
 
   constructor(seed: number) {
@@ -38,6 +38,7 @@ class Run {
       this.#misfortune()
       for (let n = this.#between(0, 4); n > 0; n--) this.#ask()
       world.run(this.#between(5, 250))
+      this.#checkOpen()
     }
     this.#heal()
     this.#check()
@@ -53,6 +54,11 @@ class Run {
   }
 
   #watch(process: Process): void {
+    process.node.onStatus(({ role }) => {
+      if (role !== 'leader') return
+      const missing = [...this.#committed].filter(line => !process.machine.lines.includes(line))
+      assert.deepEqual(missing, [], `${process.id} leads before it has applied`)
+    })
     process.node.onFatal(error => this.#fatal.push(`${process.id}: ${error.message}`))
   }
 
@@ -64,7 +70,7 @@ class Run {
     const process = this.#world.leader ?? this.#pick()
     if (process === undefined) return
     const name = `command ${this.#next++}`
-    this.#open.set(name, process)
+    this.#open.set(name, { at: process, since: this.#world.now })
     process.node.propose(Buffer.from(name), ({ outcome }) => {
       assert(this.#open.delete(name), 'each caller hears once')
       if (outcome === 'committed') this.#committed.add(name)
@@ -87,7 +93,7 @@ class Run {
     switch (this.#between(0, 9)) {
       case 0:
       case 1:
-        for (const [name, at] of this.#open) if (at === process) this.#open.delete(name)
+        for (const [name, { at }] of this.#open) if (at === process) this.#open.delete(name)
         return world.crash(process.id)
       case 2:
       case 3:
@@ -102,10 +108,16 @@ class Run {
         for (const one of world.processes.values()) one.isolated = false
         return
       case 7:
-        process.diskMs = this.#between(1, 300)
+        // A write that hangs never comes to its end.
+        if (process.diskMs !== Infinity) process.diskMs = this.#between(1, 300)
         return
       case 8:
         world.loss = this.#between(0, 3) / 10
+        return
+      default:
+        // One at a time: the others are a majority.
+        if ([...world.processes.values()].some(({ diskMs }) => diskMs === Infinity)) return
+        process.diskMs = Infinity
     }
   }
 
@@ -116,7 +128,7 @@ class Run {
     for (const process of world.processes.values()) {
       process.isolated = false
       process.pausedUntil = 0
-      process.diskMs = 2
+      if (process.diskMs !== Infinity) process.diskMs = 2
     }
     assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
     assert(
@@ -127,13 +139,26 @@ class Run {
     assert(leader !== undefined)
     world.propose(leader, 'last')
     const isEverywhere = (): boolean =>
-      [...world.processes.values()].every(({ machine }) => machine.lines.at(-1) === 'last')
+      this.#sound().every(({ machine }) => machine.lines.at(-1) === 'last')
     assert(world.until(isEverywhere, 12 * T), 'all have all')
     world.run(6 * T)
   }
 
+  #sound(): Process[] {
+    return [...this.#world.processes.values()].filter(({ diskMs }) => diskMs !== Infinity)
+  }
+
+  /** A node gives up on a proposal after five election timeouts, if it runs. */
+  #checkOpen(): void {
+    const { now } = this.#world
+    for (const [name, { at, since }] of this.#open) {
+      const isRunning = at.pausedUntil + 7 * T < now
+      assert(!isRunning || now - since < 7 * T, `the caller of ${name} hears nothing`)
+    }
+  }
+
   #check(): void {
-    const all = [...this.#world.processes.values()]
+    const all = this.#sound()
     assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
     for (const { machine, disk, id } of all) {
       const { lines } = machine

@@ -9,8 +9,8 @@ export const trustMutants: readonly Mutant[] = [
     doc: 'A server that lost part of its log votes by what is left of it.',
     ids: ['D2', 'R12'],
     file: 'raft/core/election.js',
-    find: "return trust.kind === 'full' && log.lastIndex > 0 &&",
-    put: 'return log.lastIndex > 0 &&',
+    find: "if (trust.kind !== 'full' && !isOver)",
+    put: 'if (false)',
   },
   {
     name: 'damaged-server-campaigns',

@@ -124,7 +124,7 @@ function snapshotInSlices(): void {
 /** D8, D9: whenever it dies, what the disk holds is a whole snapshot and a log without a gap behind it. */
 function crashWhileTakingSnapshots(): void {
   for (let seed = 1; seed <= 5; seed++) {
-    const settings = { ...worldSettings, trailingEntries: 0 }
+    const settings = { ...worldSettings, trailingEntries: 2 }
     const { world, leader } = founded(seed, { snapshotEveryEntries: 20, settings })
     leader.diskMs = 15
     const times = 100 + seed * 13

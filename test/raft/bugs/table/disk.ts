@@ -221,6 +221,13 @@ export const disk: readonly Bug[] = [
     mutants: ['hung-disk-goes-unnoticed', 'failed-write-counts'],
   },
   {
+    id: 'D17',
+    source: 'found here, of a follower',
+    was: 'a server whose disk hangs drove up terms that nobody could be elected in',
+    tests: ['D17-disk-that-hangs-drives-up-terms.txt'],
+    mutants: ['hung-disk-drives-up-terms'],
+  },
+  {
     id: 'D18',
     source: 'leveldb#1180',
     was: 'a full disk corrupted the database',
