@@ -30,7 +30,7 @@ export class Watched {
   durableTerm = 0
   /** Its disk was harmed, or is new, and its word does not yet count again. */
   damaged = true
-  /** Whatever was done to its disk was before the last open. */
+  /** Whatever was done to its disk was before its last start: what comes while a store is read may be seen later. */
   judged = true
   /** The term in which its vote is no vote, but spent when its word began to count again. */
   spent = -1
@@ -98,7 +98,6 @@ export class NodeChecks {
     server.memory = log()
     server.disk = log()
     server.run = undefined
-    server.judged = true
     const pending = server.pending
     server.pending = []
     if (trust.kind !== 'full') {

@@ -76,6 +76,7 @@ export class NodeServer {
     if (this.running !== undefined || this.retired || this.broken) return
     const { options, network, time } = this.#world
     this.#runs++
+    this.watched.judged = true
     const count = (kind: EventKind): void => this.#world.count(kind)
     const onDeath = (): void => this.#died(process)
     const process: SimProcess = new SimProcess({ time, rate: this.#rate, count, onDeath })

@@ -3,10 +3,11 @@
  *
  * `SIM_SEEDS=n` runs more of them.
  */
+import assert from 'node:assert/strict'
 import t from 'tap'
 import { replayLine } from './node-options.ts'
 import { runQuiet } from './node-quiet.ts'
-import { NodeFailure, runNodes } from './node-world.ts'
+import { NodeFailure, NodeWorld, runNodes } from './node-world.ts'
 import { addResult, emptyTotals, report } from './run-totals.ts'
 
 const seeds = Number(process.env.SIM_SEEDS ?? 100)
@@ -42,6 +43,29 @@ t.test('nodes under faults', t => {
 
 t.test('a seed repeats its run', t => {
   t.same(runNodes({ seed: 7 }), runNodes({ seed: 7 }))
+  t.end()
+})
+
+t.test('a bit that flips while a server starts is a damage that its next start may notice', t => {
+  const world = new NodeWorld({ seed: 1, size: 3, only: [] }, { snapshotEveryEntries: 10_000 })
+  const [server] = world.servers
+  assert(server !== undefined)
+  world.start()
+  world.runTo(500)
+  server.crash()
+  server.boot()
+  // All is read, and the core not yet told.
+  t.ok(world.time.runUntil(() => server.running?.node !== undefined, 1_000))
+  t.equal(server.raft, undefined)
+  // Often enough to hit an entry, not only what is written anew.
+  for (let n = 0; n < 10; n++) t.ok(server.damage('flip-table'))
+  world.runTo(1_000)
+  t.equal(server.watched.damaged, true)
+  server.crash()
+  server.boot()
+  world.runTo(2_000)
+  t.match(server.medium.aside, [1])
+  t.equal(server.watched.damaged, false, 'it was taught everything again')
   t.end()
 })
 
