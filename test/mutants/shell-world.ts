@@ -11,11 +11,12 @@ import type { Killer } from './killers.ts'
 
 const T = worldSettings.electionTimeoutMs
 const ids = ['a', 'b', 'c'] as const
-const steps = 70
+const steps = 120
 
 class Run {
   readonly #world: World
-  readonly #fatal: string[] = []
+  /** What callbacks saw: what they throw, the node takes for a defect of theirs. */
+  readonly #wrong: string[] = []
   /** Commands by what their callers heard. */
   readonly #committed = new Set<string>()
   readonly #refused = new Set<string>()
@@ -35,10 +36,11 @@ class Run {
     const world = this.#world
     world.run(2 * T)
     for (let step = 0; step < steps; step++) {
-      this.#misfortune()
+      if (this.#between(0, 2) === 0) this.#misfortune()
       for (let n = this.#between(0, 4); n > 0; n--) this.#ask()
       world.run(this.#between(5, 250))
       this.#checkOpen()
+      assert.deepEqual(this.#wrong, [])
     }
     this.#heal()
     this.#check()
@@ -57,9 +59,9 @@ class Run {
     process.node.onStatus(({ role }) => {
       if (role !== 'leader') return
       const missing = [...this.#committed].filter(line => !process.machine.lines.includes(line))
-      assert.deepEqual(missing, [], `${process.id} leads before it has applied`)
+      if (missing.length > 0) this.#wrong.push(`${process.id} leads without ${missing.join()}`)
     })
-    process.node.onFatal(error => this.#fatal.push(`${process.id}: ${error.message}`))
+    process.node.onFatal(error => this.#wrong.push(`${process.id} stops: ${error.message}`))
   }
 
   #start(id: string): void {
@@ -72,17 +74,18 @@ class Run {
     const name = `command ${this.#next++}`
     this.#open.set(name, { at: process, since: this.#world.now })
     process.node.propose(Buffer.from(name), ({ outcome }) => {
-      assert(this.#open.delete(name), 'each caller hears once')
+      if (!this.#open.delete(name)) this.#wrong.push(`the caller of ${name} hears twice`)
       if (outcome === 'committed') this.#committed.add(name)
       if (outcome === 'refused') this.#refused.add(name)
       if (outcome !== 'committed') return
-      assert(process.machine.lines.includes(name), `${name} is committed, but not applied`)
+      if (!process.machine.lines.includes(name)) this.#wrong.push(`${name} is not applied`)
     })
     const reader = this.#pick()
     const before = [...this.#committed]
     reader?.node.readIndex(({ ok }) => {
       const missing = ok ? before.filter(line => !reader.machine.lines.includes(line)) : []
-      assert.deepEqual(missing, [], `a stale read at ${reader.id}`)
+      if (missing.length > 0)
+        this.#wrong.push(`a stale read at ${reader?.id}: no ${missing.join()}`)
     })
   }
 
@@ -130,7 +133,7 @@ class Run {
       process.pausedUntil = 0
       if (process.diskMs !== Infinity) process.diskMs = 2
     }
-    assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
+    assert.deepEqual(this.#wrong, [])
     assert(
       world.until(() => world.leader !== undefined, 12 * T),
       'somebody leads',
@@ -159,7 +162,7 @@ class Run {
 
   #check(): void {
     const all = this.#sound()
-    assert.deepEqual(this.#fatal, [], 'nobody stops by himself')
+    assert.deepEqual(this.#wrong, [])
     for (const { machine, disk, id } of all) {
       const { lines } = machine
       assert.deepEqual(lines, all[0]?.machine.lines, 'one order')
