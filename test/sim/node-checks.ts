@@ -30,8 +30,10 @@ export class Watched {
   durableTerm = 0
   /** Its disk was harmed, or is new, and its word does not yet count again. */
   damaged = true
-  /** Whatever was done to its disk was before its last start: what comes while a store is read may be seen later. */
+  /** Whatever was done to its disk was before the start that ended in its last open. */
   judged = true
+  /** Something was done to its disk since it was started: after it was read, perhaps. */
+  harmedSinceStart = false
   /** The term in which its vote is no vote, but spent when its word began to count again. */
   spent = -1
   term = 0
@@ -98,6 +100,7 @@ export class NodeChecks {
     server.memory = log()
     server.disk = log()
     server.run = undefined
+    server.judged ||= !server.harmedSinceStart
     const pending = server.pending
     server.pending = []
     if (trust.kind !== 'full') {

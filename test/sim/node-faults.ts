@@ -237,8 +237,7 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
   power(faults, random) {
     for (const server of faults.world.servers) {
       faults.crash(server, random)
-      // What was never synced is as old as the system had left it.
-      if (random.chance(0.5)) server.medium.mark.revert()
+      server.losePower(random.chance(0.5))
     }
   },
   pause(faults, random) {

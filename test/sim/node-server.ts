@@ -76,7 +76,7 @@ export class NodeServer {
     if (this.running !== undefined || this.retired || this.broken) return
     const { options, network, time } = this.#world
     this.#runs++
-    this.watched.judged = true
+    this.watched.harmedSinceStart = false
     const count = (kind: EventKind): void => this.#world.count(kind)
     const onDeath = (): void => this.#died(process)
     const process: SimProcess = new SimProcess({ time, rate: this.#rate, count, onDeath })
@@ -133,7 +133,15 @@ export class NodeServer {
     if (kind === 'flip-table') this.running?.disk.spoil(medium.flipped)
     watched.damaged = true
     watched.judged = false
+    watched.harmedSinceStart = true
     return true
+  }
+
+  /** What was never synced is as old as the system had left it; but that alone, so that the mark tells of a harm. */
+  losePower(isOld: boolean): void {
+    const { medium, watched } = this
+    this.crash()
+    if (isOld && watched.judged) medium.mark.revert()
   }
 
   /** The process is gone at once; of the write under way all or nothing happened. */

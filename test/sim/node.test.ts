@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import t from 'tap'
 import { replayLine } from './node-options.ts'
 import { runQuiet } from './node-quiet.ts'
+import type { NodeServer } from './node-server.ts'
 import { NodeFailure, NodeWorld, runNodes } from './node-world.ts'
 import { addResult, emptyTotals, report } from './run-totals.ts'
 
@@ -68,6 +69,35 @@ t.test('a bit that flips while a server starts is a damage that its next start m
   t.equal(server.watched.damaged, false, 'it was taught everything again')
   t.end()
 })
+
+t.test(
+  'a power cut takes the newest mark, but not from a disk with a harm that no start has seen',
+  t => {
+    const world = new NodeWorld({ seed: 1, size: 3, only: [] }, { snapshotEveryEntries: 10_000 })
+    const [one, other] = world.servers
+    assert(one !== undefined && other !== undefined)
+    world.start()
+    world.runTo(1_000)
+    const markOf = ({ medium }: NodeServer) => medium.mark.bytes.toString('hex')
+    const [before, otherBefore] = [markOf(one), markOf(other)]
+    one.crash()
+    t.ok(one.damage('cut-tail'))
+    one.losePower(true)
+    other.losePower(true)
+    t.equal(markOf(one), before)
+    t.not(markOf(other), otherBefore)
+    one.boot()
+    other.boot()
+    // It had no time to look.
+    one.losePower(true)
+    t.equal(markOf(one), before)
+    one.boot()
+    world.runTo(2_500)
+    t.match(one.medium.aside, [1])
+    t.equal(one.watched.damaged, false, 'it was taught everything again')
+    t.end()
+  },
+)
 
 t.test('without faults there is one election', t => {
   const { elections, commands, events } = runQuiet(1)
