@@ -15,6 +15,7 @@ export interface Incoming {
   /** All chunks below are stored; of those above, these. */
   stored: number
   readonly ahead: Set<number>
+  /** The newest of that term that came with a chunk. */
   round: number
 }
 

@@ -29,9 +29,10 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
   if (isLate) return
   const current =
     incoming?.snapshot.id === snapshot.id ? incoming : incomingOf(snapshot, state.newKey())
+  // Rounds are numbered within a term.
+  current.round = current.term === message.term ? Math.max(current.round, round) : round
   current.term = message.term
   state.incoming = current
-  current.round = Math.max(current.round, round)
   if (chunk === current.received && chunk < current.snapshot.chunks) {
     current.received += 1
     state.outbox.storeChunks.push({ snapshot: current.snapshot, chunk, data })
@@ -48,12 +49,17 @@ export function onChunkStored(state: State, snapshotId: string, chunk: number): 
   state.incoming = undefined
   // The log may have overtaken it meanwhile.
   if (incoming.snapshot.lastIncludedIndex > state.commitIndex) state.install(incoming.snapshot)
-  const { session, round, stored } = incoming
-  report(state, { snapshotId, session, nextChunk: stored, round }, true)
+  report(state, progressOf(state, incoming), true)
 }
 
-function reportProgress(state: State, { snapshot, session, stored, round }: Incoming): void {
-  report(state, { snapshotId: snapshot.id, session, nextChunk: stored, round }, false)
+function reportProgress(state: State, incoming: Incoming): void {
+  report(state, progressOf(state, incoming), false)
+}
+
+/** The leader may be another than the one that sent the chunks: its rounds were not answered by them. */
+function progressOf(state: State, { snapshot, session, stored, term, round }: Incoming) {
+  const answers = term === state.currentTerm ? round : 0
+  return { snapshotId: snapshot.id, session, nextChunk: stored, round: answers }
 }
 
 function report(

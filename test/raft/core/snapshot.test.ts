@@ -190,6 +190,31 @@ t.test("another leader's snapshot replaces one that will never end", async t => 
   t.equal(core.snapshotIndex, 7)
 })
 
+t.test("what is said of a snapshot's chunks answers no round of another leader", async t => {
+  const core = coreOf('c', stateOf(voters, [2], 2))
+  const snapshot = metaOf(9, 2, 3)
+  const send = (from: string, term: number, round: number, chunk: number) => {
+    const envelope = { type: 'installSnapshot', from, to: 'c', term, round } as const
+    return core.step({
+      type: 'message',
+      message: { ...envelope, snapshot, chunk, data: bytes('x') },
+    })
+  }
+  const stored = (chunk: number) => core.step({ type: 'chunkStored', snapshotId: 's9', chunk })
+  const answer = (to: string, term: number, round: number, nextChunk: number) => ({
+    send: [{ message: { type: 'installSnapshotReply', to, term, round, nextChunk } }],
+  })
+  send('a', 2, 50, 0)
+  t.match(stored(0), answer('a', 2, 50, 1))
+  send('a', 2, 51, 1)
+  const heartbeat = { leaderCommit: 0, commitTerm: 0, round: 2 } as const
+  const envelope = { type: 'heartbeat', from: 'b', to: 'c', term: 3 } as const
+  core.step({ type: 'message', message: { ...envelope, ...heartbeat } })
+  t.match(stored(1), answer('b', 3, 0, 2), 'the chunk came before that leader was one')
+  t.match(send('b', 3, 3, 0), answer('b', 3, 3, 2), 'its own rounds count, low as they are')
+  t.end()
+})
+
 t.test('a server starts from its snapshot and what the disk has around it', async t => {
   const snapshot = metaOf(5, 2)
   const state = { currentTerm: 3, votedFor: undefined, snapshot }
