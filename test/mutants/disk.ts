@@ -105,7 +105,7 @@ export const diskMutants: readonly Mutant[] = [
   {
     name: 'trust-not-kept',
     doc: 'A server that may not vote may again after a restart.',
-    ids: ['R12', 'D2'],
+    ids: ['R12', 'D2', 'D3'],
     file: store,
     find: 'const trust = persist.trust ?? this.#tail.trust;',
     put: "const trust = persist.trust ?? { kind: 'full' };",

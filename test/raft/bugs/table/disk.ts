@@ -35,6 +35,7 @@ export const disk: readonly Bug[] = [
       'log-shorter-than-its-tail',
       'evidence-is-ignored',
       'damaged-server-keeps-its-voice',
+      'trust-not-kept',
     ],
     also: damage,
   },
