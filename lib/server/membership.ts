@@ -125,8 +125,10 @@ export class Membership {
     if (isVoter(configuration, server)) return undefined
     const peer = this.#options.peers().find(({ id }) => id === server)
     if (peer?.reachable !== true) return refuse('LICD_NOT_CAUGHT_UP', `${server} does not answer.`)
-    if (peer.lag <= lagMax && isSound(peer)) return undefined
-    const what = isSound(peer) ? `lacks ${peer.lag} entries` : 'learns its log anew'
+    // A learner that does not know how it once voted is soon told that it is none: the decision waits for that.
+    const isSoundSoon = isSound(peer) || peer.untrusted === 'unknown'
+    if (peer.lag <= lagMax && isSoundSoon) return undefined
+    const what = isSoundSoon ? `lacks ${peer.lag} entries` : 'learns its log anew'
     return refuse('LICD_NOT_CAUGHT_UP', `${server} ${what}.`)
   }
 
