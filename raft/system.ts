@@ -5,7 +5,7 @@
  * kernel's count since boot, which does not. Only Linux is trusted with that difference: elsewhere the system's
  * uptime is made from the wall clock, or is the monotonic clock itself, so the answer is "cannot tell".
  */
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { platform, uptime } from 'node:os'
 import type { Clock, Random, Timer } from './ports.ts'
 
@@ -44,6 +44,21 @@ export const systemClock: Clock = {
   },
 }
 
+/** Drawn from the system in one call for many uses: a call costs more than a message. No byte is used twice. */
+const drawn = Buffer.allocUnsafe(4_096)
+let drawnUsed = drawn.length
+
+/** Where in `drawn` there are `count` fresh bytes. */
+function draw(count: number): number {
+  if (drawnUsed + count > drawn.length) {
+    randomFillSync(drawn)
+    drawnUsed = 0
+  }
+  const at = drawnUsed
+  drawnUsed += count
+  return at
+}
+
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 /** The largest multiple of 62 in a byte: above it a byte is drawn again, so that no letter is likelier. */
 const fairBelow = 256 - (256 % alphabet.length)
@@ -52,18 +67,16 @@ const idLength = 22
 function id(): string {
   let text = ''
   while (text.length < idLength) {
-    for (const byte of randomBytes(idLength + 10)) {
-      if (byte < fairBelow && text.length < idLength)
-        text += alphabet.charAt(byte % alphabet.length)
-    }
+    const byte = drawn.readUInt8(draw(1))
+    if (byte < fairBelow) text += alphabet.charAt(byte % alphabet.length)
   }
   return text
 }
 
 export const systemRandom: Random = {
   next() {
-    const bytes = randomBytes(8)
-    return ((bytes.readUInt32LE(0) >>> 5) * 2 ** 26 + (bytes.readUInt32LE(4) >>> 6)) / 2 ** 53
+    const at = draw(8)
+    return ((drawn.readUInt32LE(at) >>> 5) * 2 ** 26 + (drawn.readUInt32LE(at + 4) >>> 6)) / 2 ** 53
   },
   id,
 }

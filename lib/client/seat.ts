@@ -29,7 +29,9 @@ export interface SeatEvents {
  */
 export class Seat extends EventEmitter<SeatEvents> {
   readonly #hold: Hold
-  readonly #abort = new AbortController()
+  /** Made when it is asked for: it costs more than all else of a seat that nobody asks it of. */
+  #abort: AbortController | undefined
+  #ended: 'released' | LicdError | undefined
   #released: Promise<void> | undefined
 
   /** @internal */
@@ -69,6 +71,10 @@ export class Seat extends EventEmitter<SeatEvents> {
 
   /** Aborted, with the error as its reason, when the seat is lost or released. */
   get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#ended !== undefined) this.#end(this.#ended)
+    }
     return this.#abort.signal
   }
 
@@ -78,7 +84,7 @@ export class Seat extends EventEmitter<SeatEvents> {
    */
   release(): Promise<void> {
     this.#released ??= new Promise(resolve => this.#hold.release(resolve))
-    this.#abort.abort(new LicdError('LICD_SEAT_LOST', 'The seat was released.'))
+    this.#end('released')
     return this.#released
   }
 
@@ -86,9 +92,16 @@ export class Seat extends EventEmitter<SeatEvents> {
     return this.release()
   }
 
+  #end(why: 'released' | LicdError): void {
+    this.#ended ??= why
+    this.#abort?.abort(
+      why === 'released' ? new LicdError('LICD_SEAT_LOST', 'The seat was released.') : why,
+    )
+  }
+
   /** Events come in a turn of their own: what a listener throws is its program's, and stops no work here. */
   #take(event: HoldEvent): void {
-    if (event.type === 'lost') this.#abort.abort(event.error)
+    if (event.type === 'lost') this.#end(event.error)
     queueMicrotask(() => {
       if (event.type === 'lost') this.emit('lost', event.error)
       else if (event.type === 'moved') this.emit('moved', event.server)
