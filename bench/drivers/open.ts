@@ -1,0 +1,15 @@
+/** The drivers by name; each is loaded only in the processes that use it. */
+import type { Driver, DriverOrder } from '../contender.ts'
+
+export async function openDriver(order: DriverOrder): Promise<Driver> {
+  switch (order.driver) {
+    case 'licd':
+      return (await import('./licd.ts')).open(order)
+    case 'echo':
+      return (await import('./echo.ts')).open(order)
+    case 'redis':
+      return (await import('./redis.ts')).open(order)
+    default:
+      throw new Error(`no driver ${order.driver}`)
+  }
+}

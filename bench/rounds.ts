@@ -1,0 +1,63 @@
+/**
+ * The interleaved measurement: in each round every row is measured once, in an order that turns from round to round,
+ * so that what the machine does meanwhile hits all alike and ratios of one round may be trusted.
+ */
+import { layoutName, type Layout, type Row, type Running } from './contender.ts'
+import { cellOf, type Cell } from './figures.ts'
+import { Fleet, type Sample } from './fleet.ts'
+
+export interface Plan {
+  readonly rows: readonly Row[]
+  readonly layouts: readonly Layout[]
+  readonly running: ReadonlyMap<string, Running>
+  readonly pairs: number
+  readonly seconds: number
+  /** Told what goes on. */
+  readonly note: (text: string) => void
+  readonly nodeArguments?: readonly string[]
+}
+
+/** A new process is warmed up until its code is compiled. */
+const warmSeconds = 0.6
+
+export async function measureRounds(plan: Plan): Promise<Cell[]> {
+  const cells: Cell[] = []
+  for (const layout of plan.layouts) cells.push(...(await measureLayout(plan, layout)))
+  return cells
+}
+
+async function measureLayout(plan: Plan, layout: Layout): Promise<Cell[]> {
+  const { pairs, seconds, note } = plan
+  const fleets = await openFleets(plan, layout)
+  try {
+    const samples = new Map<Row, Sample[]>(fleets.map(({ row }) => [row, []]))
+    for (const { fleet } of fleets) {
+      await fleet.measure(warmSeconds)
+      await fleet.settle()
+    }
+    for (let round = 0; round < pairs; round++) {
+      note(`${layoutName(layout)}: round ${round + 1} of ${pairs}`)
+      const at = (round * Math.ceil(fleets.length / pairs)) % fleets.length
+      for (const { row, fleet } of [...fleets.slice(at), ...fleets.slice(0, at)]) {
+        samples.get(row)?.push(await fleet.measure(seconds))
+        await fleet.settle()
+      }
+    }
+    return fleets.map(({ row }) => cellOf(row.id, layoutName(layout), samples.get(row) ?? []))
+  } finally {
+    await Promise.all(fleets.map(({ fleet }) => fleet.close()))
+  }
+}
+
+async function openFleets(plan: Plan, layout: Layout): Promise<{ row: Row; fleet: Fleet }[]> {
+  const fleets: { row: Row; fleet: Fleet }[] = []
+  for (const row of plan.rows) {
+    const running = plan.running.get(row.contender)
+    if (running === undefined) continue
+    const { address } = running
+    const servers = () => running.processes()
+    const { nodeArguments = [] } = plan
+    fleets.push({ row, fleet: await Fleet.open({ row, layout, address, servers, nodeArguments }) })
+  }
+  return fleets
+}
