@@ -1,10 +1,16 @@
 /** Snapshots installed at the worst moments (R11). */
 import assert from 'node:assert/strict'
-import t from 'tap'
 import { inUse, pool, shares } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
+import type { Scenario } from './scenario.ts'
 
-t.test('a move that a relearning server started from is not counted a second time', async t => {
+export const snapshots: Scenario[] = []
+
+function scenario(name: string, run: Scenario['run']): void {
+  snapshots.push({ name, run })
+}
+
+scenario('a move that a relearning server started from is not counted a second time', t => {
   const world = pool(3, { a: 0, b: 2, c: 1 })
   const probe = new Probe(world)
   const token = probe.seat('b', 's')

@@ -1,10 +1,16 @@
 /** A license code ends while its seats are held (R4, R9): none outlives it, and what remains is granted again at once. */
-import t from 'tap'
 import type { CodeContent } from '../../lib/ledger/command.ts'
 import { Holder } from './holder.ts'
 import { shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
 import { World } from './world.ts'
+import type { Scenario } from './scenario.ts'
+
+export const codeEnds: Scenario[] = []
+
+function scenario(name: string, run: Scenario['run']): void {
+  codeEnds.push({ name, run })
+}
 
 const kid = 'k'
 
@@ -24,7 +30,7 @@ function twoCodes(): World {
   return world
 }
 
-t.test('no seat outlives a code; what remains serves those who ask, and no more', async t => {
+scenario('no seat outlives a code; what remains serves those who ask, and no more', t => {
   const world = twoCodes()
   const all = [...'aabbcc'].map((name, n) => {
     const others = ['a', 'b', 'c'].filter(other => other !== name)
@@ -53,7 +59,7 @@ t.test('no seat outlives a code; what remains serves those who ask, and no more'
   t.equal((free ?? 0) + (a ?? 0) + (b ?? 0) + (c ?? 0), 3)
 })
 
-t.test('just before the end a renewal gets what is left, and a new request waits', async t => {
+scenario('just before the end a renewal gets what is left, and a new request waits', t => {
   const world = twoCodes()
   const probe = new Probe(world)
   world.time.run(20_000)

@@ -1,10 +1,16 @@
-import t from 'tap'
 import { readToken, tokenKey } from '../../lib/token.ts'
 import { hold, inUse, pool, shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
 import { macKey, poolName } from './names.ts'
+import type { Scenario } from './scenario.ts'
 
-t.test('fail-over with spare: the seat is confirmed elsewhere at once', async t => {
+export const failovers: Scenario[] = []
+
+function scenario(name: string, run: Scenario['run']): void {
+  failovers.push({ name, run })
+}
+
+scenario('fail-over with spare: the seat is confirmed elsewhere at once', t => {
   const world = pool(9)
   const all = hold(world, ['a', 'a'])
   world.server('a').crash()
@@ -15,7 +21,7 @@ t.test('fail-over with spare: the seat is confirmed elsewhere at once', async t 
   t.equal(inUse(world, 'b') + inUse(world, 'c'), 2)
 })
 
-t.test('claims 13, 14, 27, 28 - a full pool loses a server and no client its seat', async t => {
+scenario('claims 13, 14, 27, 28 - a full pool loses a server and no client its seat', t => {
   const world = pool(9)
   const all = hold(world, [...'aaabbbccc'])
   t.equal(valid(all), 9)
@@ -34,7 +40,7 @@ t.test('claims 13, 14, 27, 28 - a full pool loses a server and no client its sea
   t.ok(moves.length >= 3, 'each with its own allocation')
 })
 
-t.test('R7 - a crashed server relearns: no seat is lost, none is given twice', async t => {
+scenario('R7 - a crashed server relearns: no seat is lost, none is given twice', t => {
   const world = pool(6, { a: 0, b: 3, c: 3 })
   const all = hold(world, ['b', 'b'])
   world.server('b').crash()
@@ -53,7 +59,7 @@ t.test('R7 - a crashed server relearns: no seat is lost, none is given twice', a
   t.equal(held, 3, 'nothing is dark any more')
 })
 
-t.test('R6, R7 - a repeated old message moves nothing', async t => {
+scenario('R6, R7 - a repeated old message moves nothing', t => {
   const world = pool(4, { a: 2, b: 2, c: 0 })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -70,7 +76,7 @@ t.test('R6, R7 - a repeated old message moves nothing', async t => {
   t.equal(inUse(world, 'b'), 1)
 })
 
-t.test('R6 - a taker counts what was moved to it, even when it cannot tell the client', async t => {
+scenario('R6 - a taker counts what was moved to it, even when it cannot tell the client', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 }, { commitMs: [50, 60] })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -94,7 +100,7 @@ t.test('R6 - a taker counts what was moved to it, even when it cannot tell the c
   t.strictSame(kinds(probe.renew('b', { seatId: 's', token })), ['renewed'])
 })
 
-t.test('R4 - a token proves nothing beyond the end of its server\u2019s run', async t => {
+scenario('R4 - a token proves nothing beyond the end of its server\u2019s run', t => {
   const world = pool(9, 'even', { settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 } })
   const probe = new Probe(world)
   const key = tokenKey(macKey)
@@ -107,7 +113,7 @@ t.test('R4 - a token proves nothing beyond the end of its server\u2019s run', as
   t.ok(downAt - 1 < 13 + 30)
 })
 
-t.test('R6 - a seat that was released cannot be claimed elsewhere', async t => {
+scenario('R6 - a seat that was released cannot be claimed elsewhere', t => {
   const world = pool(4, { a: 2, b: 2, c: 0 })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -116,7 +122,7 @@ t.test('R6 - a seat that was released cannot be claimed elsewhere', async t => {
   t.equal(inUse(world, 'b'), 0)
 })
 
-t.test('R6 - the old server drops a moved seat and says where it is', async t => {
+scenario('R6 - the old server drops a moved seat and says where it is', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -134,9 +140,9 @@ t.test('R6 - the old server drops a moved seat and says where it is', async t =>
   )
 })
 
-t.test(
+scenario(
   'R6 - a move of a seat that was given on leaves its server over the limit, which borrows',
-  async t => {
+  t => {
     const world = pool(3, { a: 1, b: 1, c: 1 })
     const probe = new Probe(world)
     const token = probe.seat('a', 's')
@@ -155,7 +161,7 @@ t.test(
   },
 )
 
-t.test('R3, R4, R5 - an isolated server serves until its lease ends, then nothing', async t => {
+scenario('R3, R4, R5 - an isolated server serves until its lease ends, then nothing', t => {
   const settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 10 }
   const world = pool(9, 'even', { settings })
   const probe = new Probe(world)
@@ -180,7 +186,7 @@ t.test('R3, R4, R5 - an isolated server serves until its lease ends, then nothin
   t.equal(world.truth.serverState('c'), 'down')
 })
 
-t.test('the lease bounds what a seat is promised', async t => {
+scenario('the lease bounds what a seat is promised', t => {
   const world = pool(9)
   const probe = new Probe(world)
   world.server('c').isolated = true
@@ -190,7 +196,7 @@ t.test('the lease bounds what a seat is promised', async t => {
   if (result?.kind === 'granted') t.ok(result.expiresInMs < 10_000 && result.expiresInMs > 5_000)
 })
 
-t.test('R7 - a clean stop gives back what is unused and hands its book over', async t => {
+scenario('R7 - a clean stop gives back what is unused and hands its book over', t => {
   const world = pool(9, { a: 3, b: 1, c: 3 })
   const all = hold(world, ['b', 'b'])
   t.ok((shares(world).b ?? 0) > 2)
@@ -207,7 +213,7 @@ t.test('R7 - a clean stop gives back what is unused and hands its book over', as
   t.equal(least, 2)
 })
 
-t.test('R7 - a book that was altered, or is of another run, is not believed', async t => {
+scenario('R7 - a book that was altered, or is of another run, is not believed', t => {
   const world = pool(9)
   hold(world, ['b', 'b'])
   const server = world.server('b')
@@ -224,7 +230,7 @@ t.test('R7 - a book that was altered, or is of another run, is not believed', as
   t.strictSame(server.service.seats({ limit: 9 }).seats, [])
 })
 
-t.test('R11 - a snapshot brings shares and moves', async t => {
+scenario('R11 - a snapshot brings shares and moves', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -241,7 +247,7 @@ t.test('R11 - a snapshot brings shares and moves', async t => {
   t.strictSame(kinds(probe.renew('b', { seatId: 'full', token: full })), ['renewed'])
 })
 
-t.test('R4 - no seat is promised beyond the end of what it stands on', async t => {
+scenario('R4 - no seat is promised beyond the end of what it stands on', t => {
   const world = pool(6)
   const feature = world.server('a').host.ledger.state.features.get('cad')
   t.ok(feature)

@@ -3,11 +3,17 @@
  *
  * Each drives real services to the moment named and then counts what clients may believe.
  */
-import t from 'tap'
 import { Holder } from './holder.ts'
 import { hold, inUse, pool, shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
 import type { World } from './world.ts'
+import type { Scenario } from './scenario.ts'
+
+export const schedules: Scenario[] = []
+
+function scenario(name: string, run: Scenario['run']): void {
+  schedules.push({ name, run })
+}
 
 const settings = { tickMs: 1_000, leaseTicks: 12, seatTicks: 10 }
 
@@ -18,7 +24,7 @@ function most(world: World, ms: number, holders: readonly Holder[], more = () =>
   return count
 }
 
-t.test('the taker of a move is not down before the mover\u2019s older token ends', async t => {
+scenario('the taker of a move is not down before the mover\u2019s older token ends', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 }, { settings })
   world.elect('c')
   world.time.run(2_000)
@@ -41,7 +47,7 @@ t.test('the taker of a move is not down before the mover\u2019s older token ends
   t.equal(valid(newcomers), 2, 'and then to others')
 })
 
-t.test('a server resumed after its share was lent grants and renews nothing', async t => {
+scenario('a server resumed after its share was lent grants and renews nothing', t => {
   const world = pool(3, { a: 0, b: 0, c: 3 }, { settings })
   const old = hold(world, ['c', 'c', 'c'])
   const { clock } = world.server('c')
@@ -65,7 +71,7 @@ t.test('a server resumed after its share was lent grants and renews nothing', as
   t.ok(both <= 3, `${both} of 3`)
 })
 
-t.test('a move is remembered until the newest token of the seat ends', async t => {
+scenario('a move is remembered until the newest token of the seat ends', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 }, { settings })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')
@@ -86,7 +92,7 @@ t.test('a move is remembered until the newest token of the seat ends', async t =
   t.equal(inUse(world, 'b'), 0)
 })
 
-t.test('a repeated message at a relearning server eats nobody\u2019s seat', async t => {
+scenario('a repeated message at a relearning server eats nobody\u2019s seat', t => {
   const world = pool(2, { a: 0, b: 2, c: 0 }, { settings })
   const probe = new Probe(world)
   const released = probe.seat('b', 'r')
@@ -108,7 +114,7 @@ t.test('a repeated message at a relearning server eats nobody\u2019s seat', asyn
   t.strictSame(kinds(probe.acquire('b', { requestId: 'n' }, 2_500)), ['LICD_NO_SEAT'])
 })
 
-t.test('a lost answer of an isolated server, then a move with the older token (R5)', async t => {
+scenario('a lost answer of an isolated server, then a move with the older token (R5)', t => {
   const world = pool(2, { a: 1, b: 1, c: 0 }, { settings: { ...settings, leaseTicks: 40 } })
   const probe = new Probe(world)
   const token = probe.seat('a', 's')

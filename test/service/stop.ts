@@ -1,0 +1,100 @@
+/** A clean stop (R7): nothing is dark, nothing comes back to the server that stops, no client is misled. */
+import { hold, holder, inUse, pool, shares, valid } from './pool.ts'
+import { Probe, kinds } from './probe.ts'
+import type { Scenario } from './scenario.ts'
+
+export const stops: Scenario[] = []
+
+function scenario(name: string, run: Scenario['run']): void {
+  stops.push({ name, run })
+}
+
+scenario('after a clean stop all that is not in use can be granted by the others at once', t => {
+  const world = pool(9)
+  const held = hold(world, ['b'])
+  const stopped: number[] = []
+  world.server('b').stop(() => stopped.push(world.time.now))
+  world.time.run(200)
+  t.equal(stopped.length, 1, 'a stop costs a commit or two')
+  t.match(shares(world), { free: 2, b: 1 })
+  world.elect('a')
+  world.time.run(3_500)
+  t.match(shares(world), { free: 2, b: 1 }, 'ticks do not top it up again')
+  const many = holder(world, 'a')
+  many.acquire('cad', { count: 8 })
+  world.time.run(600)
+  t.equal(many.believes('cad'), 8)
+  many.release()
+  world.time.run(100)
+
+  world.server('b').restart()
+  world.time.run(20_000)
+  t.strictSame(shares(world), { free: 0, a: 3, b: 3, c: 3 }, 'the restarted one has its target')
+  t.equal(valid(held), 1)
+})
+
+scenario('what becomes spare during the stop goes back as well', t => {
+  const world = pool(9, 'even', { commitMs: [80, 90] })
+  const probe = new Probe(world)
+  const token = probe.seat('b', 's')
+  world.server('b').stop()
+  world.time.run(150)
+  probe.release('b', { seatId: 's', token })
+  world.time.run(600)
+  t.match(shares(world), { free: 3, b: 0 })
+})
+
+scenario('without a leader a stop ends all the same', t => {
+  const world = pool(9)
+  world.elect(undefined)
+  let stopped = false
+  world.server('b').stop(() => (stopped = true))
+  world.time.run(2_100)
+  t.ok(stopped)
+  t.match(shares(world), { b: 3 })
+})
+
+scenario('R6 - a stop does not say of a move under way that it failed', t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 }, { commitMs: [80, 90] })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.seat('b', 'full')
+  const [challenge] = probe.renew('b', { seatId: 's', token, failover: true })
+  t.equal(challenge?.kind, 'challenge')
+  if (challenge?.kind !== 'challenge') return
+  const confirmed = { seatId: 's', token, failover: true, confirm: challenge.nonce }
+  t.strictSame(kinds(probe.renew('b', confirmed, 20)), ['pending'])
+  const after = probe.within(40, () => world.server('b').stop())
+  t.strictSame(kinds(after), [], 'not known yet')
+  t.strictSame(kinds(probe.renew('b', confirmed, 10)), ['pending'])
+  world.time.run(100)
+  t.match(shares(world), { a: 0, b: 2 })
+  t.strictSame(kinds(probe.results.slice(-1)), ['renewed'], 'told when it is known')
+  world.time.run(300)
+  t.match(world.server('b').book?.incarnation, 1)
+  t.equal(inUse(world, 'a'), 0)
+})
+
+scenario('R6 - while a move is under way the taker says so, whatever else is wrong with it', t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.seat('b', 'full')
+  const [challenge] = probe.renew('b', { seatId: 's', token, failover: true })
+  t.equal(challenge?.kind, 'challenge')
+  if (challenge?.kind !== 'challenge') return
+  const confirmed = { seatId: 's', token, failover: true, confirm: challenge.nonce }
+  probe.renew('b', confirmed, 1)
+  world.time.after(4, () => (world.server('b').isolated = true))
+  world.time.run(3_500)
+  t.match(shares(world), { a: 0, b: 2 }, 'moved')
+  t.strictSame(kinds(probe.renew('b', confirmed)), ['pending'], 'it has seen no tick for long')
+  const { host } = world.server('b')
+  host.leaseUntil = 0
+  t.strictSame(kinds(probe.renew('b', confirmed)), ['pending'], 'it has no lease')
+  world.server('b').isolated = false
+  world.server('b').deliver()
+  world.time.run(20)
+  host.leaseUntil = 0
+  t.strictSame(kinds(probe.renew('b', confirmed)), [], 'applied, and it may not renew: no word')
+})
