@@ -15,7 +15,10 @@ export const codes = {
   LICD_TIMEOUT:
     'No answer or no seat in the time allowed. Allow more time, or see `licd ctl status`.',
   LICD_TOO_MANY_WAITING: 'The server keeps no more waiting requests. Try again later.',
-  LICD_NOT_SERVING: 'The server holds no lease now and may not grant or renew. Another server may.',
+  LICD_NOT_SERVING:
+    'The server is starting or stopping and may not grant or renew now. Another server may.',
+  LICD_NO_LEASE:
+    'It grants and renews nothing until a leader lists it again: check that a majority of servers runs and that they reach each other. Another server may.',
   LICD_OVER_LIMIT:
     'The server owns fewer allocations than are in use there; it grants nothing until it has more.',
   LICD_SEAT_LOST: 'The seat is over: it expired, was released, or was given on. Acquire a new one.',

@@ -87,6 +87,11 @@ export class SeatBook {
     return this.#seats.values()
   }
 
+  /** Dark seats in no order; each counts as in use until the tick after its `due`. Seldom many, unlike all seats. */
+  darkSeats(): Iterable<Readonly<Seat>> {
+    return this.#byTick.items()
+  }
+
   spentMoves(): IterableIterator<[string, number]> {
     return this.#spentMoves.entries()
   }

@@ -24,6 +24,11 @@ export class DueHeap<Item extends Slotted> {
     return this.#items[0]
   }
 
+  /** All items, in no order. The heap must not be changed meanwhile. */
+  items(): Iterable<Item> {
+    return this.#items.values()
+  }
+
   push(item: Item, due: number): void {
     assert.equal(item.slot, -1, 'An item stands in one heap')
     item.due = due

@@ -224,8 +224,7 @@ export class Acquiring {
     if (record.refusal !== undefined && !record.waits) return record.refusal
     // A moment without a server is no reason; to have had none for the whole of the request is.
     const ms = Math.min(record.waitMs, absentMs)
-    const code = this.#servers.absence(this.#time.now(), ms) ?? 'LICD_TIMEOUT'
-    return { code, detail: '' }
+    return this.#servers.absence(this.#time.now(), ms) ?? { code: 'LICD_TIMEOUT', detail: '' }
   }
 
   #ask(record: AcquireRecord, server: string): void {

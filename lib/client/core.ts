@@ -291,7 +291,7 @@ export class ClientCore {
     }
     if (this.#releasing.answered(server, id)) return
     const isSeat = this.#holding.refused(id, server, batch, result)
-    if (result.code === 'LICD_NOT_SERVING') {
+    if (result.code === 'LICD_NOT_SERVING' || result.code === 'LICD_NO_LEASE') {
       // Said of the server, not of the seat: everything goes elsewhere.
       if (!this.#servers.isAvoided(server, this.#time.now())) this.#leave(server, result)
     } else if (!isSeat) this.#acquiring.refused(id, server, result)

@@ -6,6 +6,7 @@
  * while, and another home is sought at once.
  */
 import type { Random } from '../../raft/ports.ts'
+import type { Code } from '../error.ts'
 import type { FoundServer } from '../protocol/seat.ts'
 
 interface Known {
@@ -38,8 +39,8 @@ export class Servers {
   /** Round of the search under way, 0 when there is none. */
   #round = 0
   #findAt = Infinity
-  /** Answered, but without the right to serve. */
-  #idleSeen = false
+  /** Answered, but without the right to serve: why, as the last one said. */
+  #idle: { readonly code: Code; readonly detail: string } | undefined
 
   constructor(options: {
     readonly now: number
@@ -59,9 +60,9 @@ export class Servers {
   }
 
   /** Why there has been no home for as long as `ms`; undefined when there is or was one. */
-  absence(now: number, ms: number): 'LICD_NOT_SERVING' | 'LICD_NO_SERVER' | undefined {
+  absence(now: number, ms: number): { readonly code: Code; readonly detail: string } | undefined {
     if (this.#homelessFrom === undefined || now - this.#homelessFrom < ms) return undefined
-    return this.#idleSeen ? 'LICD_NOT_SERVING' : 'LICD_NO_SERVER'
+    return this.#idle ?? { code: 'LICD_NO_SERVER', detail: '' }
   }
 
   /** Looks for a home, or, when there is one, for other servers; does nothing while it is looking. */
@@ -85,11 +86,12 @@ export class Servers {
   }
 
   found(found: FoundServer, now: number): void {
-    const { server, incarnation, serving } = found
+    const { server, incarnation, serving, reason } = found
     const known = this.#remember(server)
     if (known === undefined) return
     if (!serving) {
-      this.#idleSeen = true
+      const code = reason?.code === 'LICD_NO_LEASE' ? reason.code : 'LICD_NOT_SERVING'
+      this.#idle = { code, detail: reason?.detail ?? '' }
       return
     }
     if (now < known.avoidUntil && incarnation === known.incarnation) return
@@ -99,7 +101,7 @@ export class Servers {
     const seeking = this.#round > 0
     this.#round = 0
     this.#findAt = Infinity
-    this.#idleSeen = false
+    this.#idle = undefined
     this.#home ??= server
     this.#homelessFrom = undefined
     if (seeking) this.#onHome(this.#home)

@@ -43,6 +43,15 @@ const feature: Fields = {
   free: 'figure',
   'endsAt?': 'figure',
   even: 'flag',
+  'dark?': [
+    {
+      'server?': 'text',
+      kind: 'text',
+      count: 'figure',
+      'firstInMs?': 'figure',
+      'lastInMs?': 'figure',
+    },
+  ],
   shares: [
     {
       server: 'text',
@@ -94,6 +103,45 @@ const status: Fields = {
   features: [feature],
 }
 
+const standing: Fields = {
+  share: 'figure',
+  promised: 'figure',
+  limit: 'figure',
+  inUse: 'figure',
+  spare: 'figure',
+  grantsForMs: 'figure',
+  'reason?': 'text',
+  waiting: 'figure',
+  queuePlace: 'figure',
+  'heldByUser?': 'figure',
+}
+
+const denial: Fields = {
+  what: 'text',
+  feature: 'text',
+  count: 'figure',
+  user: 'text',
+  host: 'text',
+  code: 'text',
+  detail: 'text',
+  times: 'figure',
+  agoMs: 'figure',
+  firstAgoMs: 'figure',
+  tried: [{ source: 'text', found: 'figure', why: 'text' }],
+}
+
+const why: Fields = {
+  'leader?': 'text',
+  role: 'text',
+  tick: 'figure',
+  tickMs: 'figure',
+  tickAgeMs: 'figure',
+  leaseLeftMs: 'figure',
+  'feature?': feature,
+  'standing?': standing,
+  denials: [denial],
+}
+
 const seat: Fields = {
   seatId: 'text',
   feature: 'text',
@@ -140,6 +188,7 @@ const header: Fields = {
 
 const answers: Readonly<Record<CtlOperation, Fields>> = {
   status: { status },
+  why,
   seats: { seats: [seat], 'next?': 'text' },
   'code-list': { codes: [{ ...content, state: 'text' }] },
   'vendor-list': { vendors: [{ kid: 'text', name: 'text', publicKey: 'text' }] },

@@ -8,6 +8,7 @@
  */
 import type { Code } from '../error.ts'
 import type { CodeContent, Result, Settings, VendorKey } from '../ledger/command.ts'
+import type { Dark, Denial, Standing } from './why.ts'
 
 export const ctlBounds = { messageBytes: 512 * 1024, pageMax: 1_000 } as const
 
@@ -23,6 +24,8 @@ export interface Change {
 /** Operation -> its request. */
 export interface CtlRequests {
   status: Record<string, never>
+  /** What the answering server may grant of a feature, and what it denied lately, of all or of one user. */
+  why: { readonly feature: string; readonly user?: string }
   /** Seats held at the answering server, a page of them, by seat id. */
   seats: { readonly feature?: string; readonly after?: string; readonly limit?: number }
   'code-list': Record<string, never>
@@ -143,6 +146,8 @@ export interface FeatureStatus {
   readonly free: number
   readonly endsAt?: number
   readonly even: boolean
+  /** Allocations that may not be granted now. Absent in events. */
+  readonly dark?: readonly Dark[]
   readonly shares: readonly ShareStatus[]
 }
 
@@ -201,6 +206,18 @@ export interface SeatStatus {
 /** Operation -> what a successful answer holds. */
 export interface CtlAnswers {
   status: { readonly status: PoolStatus }
+  /** `feature` and `standing` are absent where the server knows of no such feature. */
+  why: {
+    readonly leader?: string
+    readonly role: 'leader' | MemberRole | 'removed'
+    readonly tick: number
+    readonly tickMs: number
+    readonly tickAgeMs: number
+    readonly leaseLeftMs: number
+    readonly feature?: FeatureStatus
+    readonly standing?: Standing
+    readonly denials: readonly Denial[]
+  }
   seats: { readonly seats: readonly SeatStatus[]; readonly next?: string }
   'code-list': {
     readonly codes: readonly (CodeContent & { readonly state: 'pending' | 'active' | 'ended' })[]

@@ -309,19 +309,26 @@ function decodeRefused(
 }
 
 export function encodeFound(batch: number, found: FoundServer) {
-  const { pool, fingerprint, server, incarnation, serving } = found
-  return packr.pack([protocolVersion, batch, pool, fingerprint, server, incarnation, serving])
+  const { pool, fingerprint, server, incarnation, serving, reason } = found
+  const fields = [protocolVersion, batch, pool, fingerprint, server, incarnation, serving]
+  return packr.pack(reason === undefined ? fields : [...fields, reason.code, reason.detail])
 }
 
 export function decodeFound(data: Uint8Array): (FoundServer & { batch: number }) | undefined {
   if (data.length > seatBounds.messageBytes) return undefined
   const message = unpack(data)
   if (message === undefined) return undefined
-  const [version, batch, pool, fingerprint, server, incarnation, serving] = message
+  const [version, batch, pool, fingerprint, server, incarnation, serving, code, detail] = message
   if (version !== protocolVersion || !isWhole(batch) || !isWhole(incarnation)) return undefined
   if (typeof pool !== 'string' || !isName(pool)) return undefined
   if (typeof server !== 'string' || !isServerName(server)) return undefined
   if (typeof fingerprint !== 'string' || fingerprint.length > 128) return undefined
   if (typeof serving !== 'boolean') return undefined
-  return { batch, pool, fingerprint, server, incarnation, serving }
+  const isReason =
+    typeof code === 'string' &&
+    code.length <= 64 &&
+    typeof detail === 'string' &&
+    detail.length <= detailMax
+  const found = { batch, pool, fingerprint, server, incarnation, serving }
+  return isReason ? { ...found, reason: { code, detail } } : found
 }

@@ -131,4 +131,6 @@ export interface FoundServer {
   readonly incarnation: number
   /** False when it may not grant now (no lease yet, or lost). */
   readonly serving: boolean
+  /** Why it may not: LICD_NOT_SERVING or LICD_NO_LEASE, and what it has to say. */
+  readonly reason?: { readonly code: string; readonly detail: string }
 }

@@ -66,6 +66,7 @@ export interface CtlOptions {
   readonly ledger: () => Ledger
   readonly leader: () => string | undefined
   readonly status: () => PoolStatus
+  readonly why: (fields: Fields) => Answer
   readonly seats: SeatService['seats']
   readonly barrier: (done: (caughtUp: boolean) => void) => void
   readonly submit: (
@@ -161,6 +162,8 @@ export class Ctl {
         return this.#afterBarrier(() =>
           done(answerWith('status', { status: this.#options.status() })),
         )
+      case 'why':
+        return done(this.#options.why(fields))
       case 'seats':
         return this.#seats(fields, done)
       case 'code-list':

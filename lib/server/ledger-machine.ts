@@ -14,9 +14,9 @@ import { Ledger, type Applied } from '../ledger/ledger.ts'
 import type { Row } from '../ledger/snapshot.ts'
 
 /** A slice is closed once it holds so much; with its last row it stays well below Raft's 128 KiB. */
-const sliceBytes = 48 * 1024
+export const sliceBytes = 48 * 1024
 /** Rows in a slice, a bound on the work of one pull. */
-const sliceRows = 128
+export const sliceRows = 128
 const sliceVersion = 1
 const comparedEveryTicks = 4
 

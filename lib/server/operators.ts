@@ -3,7 +3,6 @@
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { NodeStatus } from '../../raft/index.ts'
-import type { PoolStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { Standing } from './admission.ts'
 import { Backups } from './backup.ts'
@@ -14,6 +13,8 @@ import { membersAnswer } from './members.ts'
 import { Membership } from './membership.ts'
 import type { AppliedCommand, SeatService } from './parts.ts'
 import type { Replica } from './replica.ts'
+import { poolStatus, type Viewer } from './status.ts'
+import { whyAnswer } from './why.ts'
 
 export interface OperatorsOptions {
   readonly identity: {
@@ -33,7 +34,8 @@ export interface OperatorsOptions {
   readonly replica: Replica
   readonly service: () => SeatService
   readonly incarnation: () => number
-  readonly status: () => PoolStatus
+  /** This server as it sees the pool. */
+  readonly viewer: () => Viewer
   readonly isRunning: () => boolean
   readonly verifyCode: VerifyCode
   /** Taken back after it gave everything away: a new run. */
@@ -97,7 +99,7 @@ export class Operators {
   }
 
   #makeCtl(): Ctl {
-    const { identity, replica, subjects, bus, clock, log } = this.#options
+    const { identity, replica, subjects, bus, clock, log, viewer, service } = this.#options
     const { server } = identity
     const ledger = () => replica.ledger
     return new Ctl({
@@ -108,8 +110,9 @@ export class Operators {
       log,
       ledger,
       leader: () => replica.leader,
-      status: this.#options.status,
-      seats: options => this.#options.service().seats(options),
+      status: () => poolStatus(viewer()),
+      why: fields => whyAnswer(viewer(), service().report, fields),
+      seats: options => service().seats(options),
       barrier: done => replica.barrier(done),
       submit: ({ id, by, deadlineTicks }, body, done) => {
         const deadline = deadlineOf(ledger().state, deadlineTicks)

@@ -10,6 +10,7 @@ import type { CommandBody, Offer, Result, Usage } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
+import type { DarkCount, Denial, Standing } from '../protocol/why.ts'
 
 /** How a submitted command ended at this server: applied here (or refused when applied), or never will be. */
 export type Outcome =
@@ -64,6 +65,16 @@ export interface AppliedCommand {
   readonly changed: readonly string[]
 }
 
+/** What a seat service says of itself to people. */
+export interface SeatReport {
+  /** Dark seats of this server's own, by feature. */
+  dark(): ReadonlyMap<string, readonly DarkCount[]>
+  /** What it may grant of a feature at this moment; `user`: whose seats are counted too. */
+  standing(feature: string, user?: string): Standing
+  /** What it denied lately, of all or of one user, the latest first. */
+  denials(feature: string, user?: string): readonly Denial[]
+}
+
 export interface SeatService {
   /** After this server's `hello` was applied. `book`: handed over by the incarnation just before (R7), already checked to be for this one. */
   start(options: { readonly relearn: boolean; readonly book?: Uint8Array }): void
@@ -97,6 +108,8 @@ export interface SeatService {
     seats: SeatStatus[]
     next?: string
   }
+  /** For those who ask why. */
+  readonly report: SeatReport
   /** Clean stop (R7): give unused allocations back, stop granting, then `done` with the book to be written, or undefined when there is none. */
   stop(done: (book: Uint8Array | undefined) => void): void
 }

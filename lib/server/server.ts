@@ -27,7 +27,7 @@ import type { Incarnation } from './hello.ts'
 import { Operators } from './operators.ts'
 import type { Host, Outcome, SeatService } from './parts.ts'
 import { Replica } from './replica.ts'
-import { poolStatus } from './status.ts'
+import { poolStatus, viewerOf, type Viewer } from './status.ts'
 import { Tenure } from './tenure.ts'
 
 /** Who this server is, as its data folder says. */
@@ -173,20 +173,11 @@ export class LicenseServer implements Host {
   }
 
   status(): PoolStatus {
-    const now = this.clock.now()
-    const node = this.raft
-    return poolStatus({
-      server: this.server,
-      ledger: this.ledger,
-      leader: this.leader,
-      term: node?.term ?? 0,
-      commitIndex: node?.commitIndex ?? 0,
-      lastApplied: this.#replica.index,
-      tickAgeMs: Math.round(now - Math.max(this.tickAppliedAt, this.#startedAt)),
-      leaseLeftMs: Math.max(0, Math.round(this.leaseUntil - now)),
-      ...{ hash: this.#replica.hash(), health: this.#replica.health },
-      inUse: feature => this.service.inUse(feature),
-    })
+    return poolStatus(this.#viewer())
+  }
+
+  #viewer(): Viewer {
+    return viewerOf(this, this.#replica, this.#startedAt)
   }
 
   start(): void {
@@ -387,7 +378,7 @@ export class LicenseServer implements Host {
       replica: this.#replica,
       service: () => this.service,
       incarnation: () => this.incarnation,
-      status: () => this.status(),
+      viewer: () => this.#viewer(),
       isRunning: () => this.#state === 'running',
       verifyCode,
       beginAnew: () => this.#tenure.beginAnew(),

@@ -1,6 +1,7 @@
 /**
  * What a server says about the pool: from the ledger as applied here, with its own figures live.
  */
+import type { NodeStatus } from '../../raft/index.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Feature, ServerRecord } from '../ledger/state.ts'
 import type {
@@ -10,6 +11,9 @@ import type {
   ServerStatus,
   ShareStatus,
 } from '../protocol/ctl.ts'
+import type { DarkCount } from '../protocol/why.ts'
+import { darkOf, type DarkViewer } from './dark.ts'
+import type { Host, SeatService } from './parts.ts'
 
 /** The answering server's own view that the ledger does not hold. */
 export interface Viewer {
@@ -25,6 +29,35 @@ export interface Viewer {
   readonly health: Health | undefined
   /** Seats in use here, live. */
   readonly inUse: (feature: string) => number
+  /** Its own dark seats by feature. */
+  readonly dark: ReadonlyMap<string, readonly DarkCount[]>
+}
+
+/** A running server as its own viewer. */
+export function viewerOf(
+  server: Pick<Host, 'server' | 'ledger' | 'leader' | 'clock' | 'tickAppliedAt' | 'leaseUntil'> & {
+    readonly service: SeatService
+    readonly raft: NodeStatus | undefined
+  },
+  replica: { readonly index: number; hash(): string; readonly health: Health | undefined },
+  startedAt: number,
+): Viewer {
+  const { ledger, leader, service, raft, leaseUntil } = server
+  const now = server.clock.now()
+  return {
+    server: server.server,
+    ledger,
+    leader,
+    term: raft?.term ?? 0,
+    commitIndex: raft?.commitIndex ?? 0,
+    lastApplied: replica.index,
+    tickAgeMs: Math.round(now - Math.max(server.tickAppliedAt, startedAt)),
+    leaseLeftMs: Math.max(0, Math.round(leaseUntil - now)),
+    hash: replica.hash(),
+    health: replica.health,
+    inUse: feature => service.inUse(feature),
+    dark: service.report.dark(),
+  }
 }
 
 export function poolStatus(viewer: Viewer): PoolStatus {
@@ -69,12 +102,16 @@ function serverStatus({ ledger, leader }: Viewer, record: ServerRecord): ServerS
   }
 }
 
-/** One feature as it stands: every server of the pool has a row, whether it owns any or not. */
+/**
+ * One feature as it stands, with what is dark where the viewer knows it: every server of the pool has a row, whether it
+ * owns any or not.
+ */
 export function featureStatus(
-  viewer: Pick<Viewer, 'server' | 'ledger' | 'inUse'>,
+  viewer: Pick<Viewer, 'server' | 'ledger' | 'inUse'> & Partial<DarkViewer>,
   feature: Feature,
 ): FeatureStatus {
-  const { state } = viewer.ledger
+  const { server, ledger, tickAgeMs, dark } = viewer
+  const { state } = ledger
   const vendorName =
     feature.vendor === undefined ? undefined : (state.vendors.get(feature.vendor)?.name ?? '?')
   return {
@@ -85,6 +122,9 @@ export function featureStatus(
     free: feature.free,
     ...(feature.endsAt === undefined ? {} : { endsAt: feature.endsAt }),
     even: feature.targets === 'even',
+    ...(tickAgeMs === undefined || dark === undefined
+      ? {}
+      : { dark: darkOf({ server, ledger, tickAgeMs, dark }, feature) }),
     shares: sortedKeys(state.servers).map(server => shareStatus(viewer, feature, server)),
   }
 }

@@ -8,9 +8,11 @@
 import type { Client } from '../book/book.ts'
 import type { Seat, Stock } from '../book/seat.ts'
 import { seatBounds, seatIds, type AcquireItem, type ReleaseItem } from '../protocol/seat.ts'
+import { seconds } from '../seconds.ts'
 import { readToken } from '../token.ts'
 import type { Balance } from './balance.ts'
 import type { Desk, Grant } from './desk.ts'
+import { denyNotServing } from './lease-reason.ts'
 import type { Waiter, Waiting } from './waiting.ts'
 import type { Reply } from './wire.ts'
 
@@ -19,6 +21,8 @@ import type { Reply } from './wire.ts'
  * another server may still send its spare.
  */
 const briefMs = 1_500
+/** A request withdrawn so shortly before its time is over was given up because of it. */
+const overMs = 1_000
 
 export class Acquire {
   readonly #desk: Desk
@@ -36,7 +40,7 @@ export class Acquire {
     const desk = this.#desk
     const feature = desk.feature(name)
     if (feature === undefined) {
-      desk.refuse(reply, requestId, 'LICD_UNKNOWN_FEATURE')
+      desk.deny(item, reply, 'LICD_UNKNOWN_FEATURE')
       return
     }
     const client: Client = { clientId, user, host }
@@ -58,7 +62,7 @@ export class Acquire {
       return
     }
     if (desk.state !== 'open' || !desk.isServing(now)) {
-      desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
+      denyNotServing(desk, item, reply, now)
       return
     }
     const grant = desk.term(name, now)
@@ -110,6 +114,7 @@ export class Acquire {
       else {
         this.#waiting.remove(waiter)
         this.#desk.refuse(waiter.reply, waiter.item.requestId, 'LICD_TIMEOUT')
+        this.#noteWaited(waiter, 'LICD_TIMEOUT')
       }
       this.#desk.touch(waiter.item.feature)
     }
@@ -148,6 +153,9 @@ export class Acquire {
     const waiter = this.#waiting.find(requestId)
     if (waiter?.clientId === clientId) {
       this.#waiting.remove(waiter)
+      // The client's time is over a moment before the server's.
+      const isOver = now > waiter.deadline - overMs
+      this.#noteWaited(waiter, isOver ? 'LICD_TIMEOUT' : 'LICD_ABORTED')
       this.#desk.touch(waiter.item.feature)
     }
     const single = book.find(requestId)
@@ -202,9 +210,9 @@ export class Acquire {
       return
     }
     const grant = desk.term(feature, now, 'renewal')
-    if (!desk.isServing(now)) desk.refuse(reply, requestId, 'LICD_NOT_SERVING')
+    if (!desk.isServing(now)) denyNotServing(desk, item, reply, now)
     else if (grant === undefined || desk.book.stock(feature).isOverLimit)
-      desk.refuse(reply, requestId, 'LICD_OVER_LIMIT')
+      desk.deny(item, reply, 'LICD_OVER_LIMIT')
     else {
       for (const seat of seats) if (seat !== undefined) desk.book.renew(seat, client, grant, 'any')
       this.#confirm(item, grant, reply)
@@ -212,15 +220,15 @@ export class Acquire {
   }
 
   #tooMany(item: AcquireItem, allocations: number, reply: Reply | undefined): void {
-    const { requestId, feature, count } = item
+    const { feature, count } = item
     this.#desk.usage.denied(feature)
     if (allocations === 0) {
       const detail = `The pool owns no allocation of ${feature} now.`
-      this.#desk.refuse(reply, requestId, 'LICD_NO_SEAT', detail)
+      this.#desk.deny(item, reply, 'LICD_NO_SEAT', detail)
       return
     }
     const detail = `${count} seats of ${feature} are asked for and the pool owns ${allocations}.`
-    this.#desk.refuse(reply, requestId, 'LICD_BAD_COUNT', detail)
+    this.#desk.deny(item, reply, 'LICD_BAD_COUNT', detail)
   }
 
   #wait(
@@ -236,11 +244,11 @@ export class Acquire {
     if (isBrief && !this.#balance.mayCome(stock, item.count, now)) {
       desk.usage.denied(feature)
       const code = stock.isOverLimit ? 'LICD_OVER_LIMIT' : 'LICD_NO_SEAT'
-      desk.refuse(reply, requestId, code)
+      desk.deny(item, reply, code)
       return
     }
     if (this.#waiting.isFull) {
-      desk.refuse(reply, requestId, 'LICD_TOO_MANY_WAITING')
+      desk.deny(item, reply, 'LICD_TOO_MANY_WAITING')
       return
     }
     const deadline = now + (isBrief ? briefMs : waitMs)
@@ -264,10 +272,15 @@ export class Acquire {
   }
 
   #deny(waiter: Waiter): void {
-    const { requestId, feature } = waiter.item
     this.#waiting.remove(waiter)
-    this.#desk.usage.denied(feature)
-    this.#desk.refuse(waiter.reply, requestId, 'LICD_NO_SEAT')
+    this.#desk.usage.denied(waiter.item.feature)
+    this.#desk.deny(waiter.item, waiter.reply, 'LICD_NO_SEAT')
+  }
+
+  /** It waited and got nothing; one that did not wish to is remembered where it is refused. */
+  #noteWaited({ item, isBrief, position }: Waiter, code: 'LICD_TIMEOUT' | 'LICD_ABORTED'): void {
+    if (!isBrief)
+      this.#desk.note(item, code, `It waited ${seconds(item.waitMs)} at most.`, position)
   }
 }
 

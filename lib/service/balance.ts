@@ -42,6 +42,8 @@ interface Plan {
   growth: number
   borrowedTick: number
   stating: boolean
+  /** The last borrow came to nothing before its deadline: no leader took it on. */
+  unanswered: boolean
 }
 
 export class Balance {
@@ -88,6 +90,11 @@ export class Balance {
     const plan = this.#plan(stock.feature)
     if (plan.borrowing || now >= Math.max(plan.noSourceUntil, plan.failedUntil)) return true
     return feature.free >= count - Math.max(0, stock.spare) || this.#othersHaveSpare(stock.feature)
+  }
+
+  /** True when nothing was heard of the feature's last borrow before its deadline. */
+  wasUnanswered(name: string): boolean {
+    return this.#plan(name).unanswered
   }
 
   /** A borrow of this server's was applied. */
@@ -139,6 +146,7 @@ export class Balance {
         growth: 1,
         borrowedTick: -windowTicks - 1,
         stating: false,
+        unanswered: false,
       }
       this.#plans.set(name, plan)
     }
@@ -228,6 +236,7 @@ export class Balance {
     const { tickMs } = this.#desk.host.ledger.state.settings
     const now = this.#desk.now
     const result = outcome.type === 'applied' ? outcome.result : undefined
+    plan.unanswered = result === undefined
     if (result?.ok === true) this.borrowed(feature)
     else if (result?.code === 'LICD_NO_SOURCE') {
       plan.growth = 1

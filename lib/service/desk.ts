@@ -7,13 +7,15 @@
  * one message.
  */
 import type { KeyObject } from 'node:crypto'
-import type { Code } from '../error.ts'
+import { codes, type Code } from '../error.ts'
 import { SeatBook, expiryFactor, type Term } from '../book/book.ts'
 import type { Stock } from '../book/seat.ts'
 import type { Feature } from '../ledger/state.ts'
-import type { SeatResult } from '../protocol/seat.ts'
+import type { AcquireItem, RenewItem, SeatResult } from '../protocol/seat.ts'
+import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
 import { makeToken, tokenKey } from '../token.ts'
+import { Denials, type Asked } from './denials.ts'
 import { ReleasedIds } from './released.ts'
 import { UsageCounters } from './usage.ts'
 import type { Reply } from './wire.ts'
@@ -32,6 +34,7 @@ export class Desk {
   readonly host: Host
   readonly key: KeyObject
   readonly released: ReleasedIds
+  readonly denials = new Denials()
   usage = new UsageCounters()
   book = new SeatBook()
   /** `closed` until the `hello` was applied, after going down, and once stopped. */
@@ -40,6 +43,7 @@ export class Desk {
   run = 0
   readonly #publish: (reply: Reply, results: readonly SeatResult[]) => void
   readonly #look: (feature: string) => void
+  readonly #explain: (asked: Asked) => Tried[]
   readonly #dirty = new Set<string>()
   readonly #outbox = new Map<Reply, SeatResult[]>()
   #awake = false
@@ -50,6 +54,8 @@ export class Desk {
       readonly publish: (reply: Reply, results: readonly SeatResult[]) => void
       /** Serves who waits for the feature, and borrows, returns, lends: once per turn and feature. */
       readonly look: (feature: string) => void
+      /** Where a seat was looked for, and why there was none. */
+      readonly explain: (asked: Asked) => Tried[]
     },
   ) {
     this.host = host
@@ -57,6 +63,7 @@ export class Desk {
     this.released = new ReleasedIds()
     this.#publish = options.publish
     this.#look = options.look
+    this.#explain = options.explain
   }
 
   get now(): number {
@@ -151,6 +158,27 @@ export class Desk {
     more: { readonly server?: string; readonly retryAfterMs?: number } = {},
   ): void {
     this.answer(reply, { kind: 'refused', id, code, detail, ...more })
+  }
+
+  /** Refuses a client, and remembers why for those who ask (`licd ctl why`). */
+  deny(
+    item: AcquireItem | RenewItem,
+    reply: Reply | undefined,
+    code: Code,
+    detail = '',
+    more: { readonly server?: string; readonly retryAfterMs?: number } = {},
+  ): void {
+    this.refuse(reply, 'seatId' in item ? item.seatId : item.requestId, code, detail, more)
+    this.note(item, code, detail || codes[code])
+  }
+
+  /** `position`: of a request that waited, its place; 0 for one that did not wish to. */
+  note(item: AcquireItem | RenewItem, code: Code, detail: string, position = 0): void {
+    const { feature, user, host } = item
+    const what = 'seatId' in item ? 'renew' : 'acquire'
+    const count = 'seatId' in item ? 1 : item.count
+    const denied = { what, feature, count, user, host, code, detail } as const
+    this.denials.note(denied, this.now, () => this.#explain({ ...denied, position }))
   }
 
   flush(): void {

@@ -88,7 +88,7 @@ export class Failover {
     const { item, proof, reply } = confirmed
     const { seatId } = item
     if (this.#pending.size >= pendingMax) {
-      desk.refuse(reply, seatId, 'LICD_LEASE_REFUSED', 'Too many seats are on their way here.')
+      desk.deny(item, reply, 'LICD_LEASE_REFUSED', 'Too many seats are on their way here.')
       return
     }
     const pending: Pending = {
@@ -191,9 +191,9 @@ export class Failover {
   }
 
   #lost(pending: Pending, { movedTo }: Holding): void {
-    this.#desk.refuse(
+    this.#desk.deny(
+      pending.item,
       pending.reply,
-      pending.item.seatId,
       'LICD_SEAT_LOST',
       'The server that granted it does not hold it any more.',
       movedTo === undefined || movedTo === this.#desk.host.server ? {} : { server: movedTo },
@@ -303,7 +303,7 @@ export class Failover {
   }
 
   #refuse(pending: Pending, code: Parameters<Desk['refuse']>[2]): void {
-    this.#desk.refuse(pending.reply, pending.item.seatId, code)
+    this.#desk.deny(pending.item, pending.reply, code)
     this.#drop(pending)
   }
 

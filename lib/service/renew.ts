@@ -12,6 +12,7 @@ import type { RenewItem } from '../protocol/seat.ts'
 import { makeChallenge, readChallenge, readToken } from '../token.ts'
 import type { Desk } from './desk.ts'
 import type { Failover } from './failover.ts'
+import { denyNotServing } from './lease-reason.ts'
 import type { Reply } from './wire.ts'
 
 /** Ticks that a challenge may be answered in, and a move applied. */
@@ -31,7 +32,7 @@ export class Renew {
     const { seatId, feature, token } = item
     const proof = readToken(desk.key, desk.host.pool, token)
     if (proof === undefined || proof.seatId !== seatId || proof.feature !== feature) {
-      desk.refuse(reply, seatId, 'LICD_BAD_TOKEN')
+      desk.deny(item, reply, 'LICD_BAD_TOKEN')
       return
     }
     const seat = desk.book.find(seatId)
@@ -52,11 +53,11 @@ export class Renew {
     const { seatId, feature, user, host } = item
     const grant = desk.term(feature, now, 'renewal')
     if ((grant === undefined || seat.stock.isOverLimit) && this.#isNews(seat, proof)) return
-    if (!desk.isServing(now)) desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
+    if (!desk.isServing(now)) denyNotServing(desk, item, reply, now)
     else if (grant === undefined || seat.stock.isOverLimit) {
       // Found over its limit, it borrows; or a code of it is just ending. The client may ask again in a moment.
       const { tickMs } = desk.host.ledger.state.settings
-      desk.refuse(reply, seatId, 'LICD_OVER_LIMIT', '', { retryAfterMs: tickMs })
+      desk.deny(item, reply, 'LICD_OVER_LIMIT', '', { retryAfterMs: tickMs })
       desk.touch(feature)
     } else {
       const shows = this.#isNewest(seat, proof) ? 'newest' : 'any'
@@ -97,7 +98,7 @@ export class Renew {
     // R6: while its move is under way, "pending" is the only answer: any other says that it did not move.
     if (this.#failover.repeat(seatId, token, reply)) return
     if (desk.feature(feature) === undefined) {
-      desk.refuse(reply, seatId, 'LICD_UNKNOWN_FEATURE')
+      desk.deny(item, reply, 'LICD_UNKNOWN_FEATURE')
       return
     }
     const movedTo = state.moves.get(seatId)?.to
@@ -105,25 +106,26 @@ export class Renew {
     if (proof.server === host.server && !(failover && elsewhere !== undefined)) {
       const isOver = proof.incarnation === host.incarnation || !desk.book.isRelearning
       if (isOver || elsewhere !== undefined) {
-        this.#lost(seatId, elsewhere, reply)
+        this.#lost(item, elsewhere, reply)
         return
       }
     }
-    if (desk.released.has(seatId, now)) this.#lost(seatId, undefined, reply)
+    if (desk.released.has(seatId, now)) this.#lost(item, undefined, reply)
     else if (proof.seatTick > state.tick) {
-      desk.refuse(reply, seatId, 'LICD_NOT_PROVEN', 'The token is ahead of this server.')
+      desk.deny(item, reply, 'LICD_NOT_PROVEN', 'The token is ahead of this server.')
     } else if (desk.state !== 'open' || !desk.isServing(now)) {
-      desk.refuse(reply, seatId, 'LICD_NOT_SERVING')
+      denyNotServing(desk, item, reply, now)
     } else if (desk.book.stock(feature).isOverLimit) {
-      desk.refuse(reply, seatId, 'LICD_OVER_LIMIT')
+      desk.deny(item, reply, 'LICD_OVER_LIMIT')
       desk.touch(feature)
     } else if (!desk.seesTicks(now)) {
-      desk.refuse(reply, seatId, 'LICD_NO_MOVE_NOW')
+      desk.deny(item, reply, 'LICD_NO_MOVE_NOW')
     } else this.#challenge(item, proof, clientId, reply)
   }
 
-  #lost(seatId: string, server: string | undefined, reply: Reply | undefined): void {
-    this.#desk.refuse(reply, seatId, 'LICD_SEAT_LOST', '', server === undefined ? {} : { server })
+  #lost(item: RenewItem, server: string | undefined, reply: Reply | undefined): void {
+    const more = server === undefined ? {} : { server }
+    this.#desk.deny(item, reply, 'LICD_SEAT_LOST', '', more)
   }
 
   #challenge(item: RenewItem, proof: SeatProof, clientId: string, reply: Reply | undefined): void {

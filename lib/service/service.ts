@@ -7,29 +7,23 @@
 import type { BusMessage, Subscription, Timer } from '../../raft/ports.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
-import { decodeFind, encodeFound, type Decoded } from '../protocol/seat-codec.ts'
+import type { Decoded } from '../protocol/seat-codec.ts'
 import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
 import { anyServer, type SeatOperation } from '../protocol/subject.ts'
-import type { AppliedCommand, Host, SeatService } from '../server/parts.ts'
+import type { AppliedCommand, Host, SeatReport, SeatService } from '../server/parts.ts'
 import { Acquire } from './acquire.ts'
 import { decodeQuestion, encodeHolding } from './ask.ts'
 import { Balance, type Lines } from './balance.ts'
 import { Desk } from './desk.ts'
+import { Explain } from './explain.ts'
 import { Failover } from './failover.ts'
+import { answerFind } from './find.ts'
 import { Giving } from './giving.ts'
 import { decodeHandOver, encodeHandOver, takeOver } from './hand-over.ts'
 import { Renew } from './renew.ts'
 import { listSeats } from './seat-list.ts'
 import { Waiting } from './waiting.ts'
-import {
-  isJson,
-  publishResults,
-  readAcquire,
-  readRelease,
-  readRenew,
-  replyOf,
-  type Reply,
-} from './wire.ts'
+import { publishResults, readAcquire, readRelease, readRenew, replyOf, type Reply } from './wire.ts'
 
 /** How often waiting requests are looked through for those whose time is over. */
 const sweepMs = 100
@@ -58,6 +52,7 @@ class Service implements SeatService {
   readonly #acquire: Acquire
   readonly #renew: Renew
   readonly #failover: Failover
+  readonly #explain: Explain
   #subscriptions: Subscription[] = []
   #sweep: Timer | undefined
   /** Moves away from here that were counted while relearning: a snapshot may show them again. */
@@ -68,6 +63,7 @@ class Service implements SeatService {
     this.#desk = new Desk(host, {
       publish: (reply, results) => publishResults(host.bus, reply, host, results),
       look: feature => this.#look(feature),
+      explain: asked => this.#explain.tried(asked),
     })
     const lines: Lines = {
       asked: feature => {
@@ -87,6 +83,7 @@ class Service implements SeatService {
     this.#acquire = new Acquire(this.#desk, this.#waiting, this.#balance)
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
+    this.#explain = new Explain(this.#desk, this.#balance, lines)
   }
 
   start({ relearn, book: handedOver }: { relearn: boolean; book?: Uint8Array }): void {
@@ -186,6 +183,10 @@ class Service implements SeatService {
   } {
     this.#desk.advance(this.#desk.now)
     return listSeats(this.#desk.book, options, this.#desk.now)
+  }
+
+  get report(): SeatReport {
+    return this.#explain
   }
 
   stop(done: (book: Uint8Array | undefined) => void): void {
@@ -297,21 +298,9 @@ class Service implements SeatService {
   }
 
   #found(message: BusMessage): void {
-    const { pool, server, incarnation, ledger, bus } = this.#host
-    if (message.reply === undefined) {
-      this.counts.replyless++
-      return
-    }
-    const serving = this.#desk.state === 'open' && this.#desk.isServing(this.#desk.now)
-    const { fingerprint } = ledger.state
-    const found = { pool, fingerprint, server, incarnation, serving }
-    if (isJson(message)) {
-      bus.publish(message.reply, Buffer.from(JSON.stringify(found)))
-      return
-    }
-    const request = decodeFind(message.data)
-    if (request.ok) bus.publish(message.reply, encodeFound(request.batch, found))
-    else this.#open(message, request)
+    const { reply } = message
+    if (reply === undefined) this.counts.replyless++
+    else answerFind(this.#desk, message, reply, request => this.#open(message, request))
   }
 
   #acquired(message: BusMessage): void {

@@ -49,6 +49,14 @@ export function idleService(host: Host): IdleService {
     usage: () => [],
     inUse: () => 0,
     seats: () => ({ seats: [] }),
+    report: {
+      dark: () => new Map(),
+      denials: () => [],
+      standing: () => ({
+        ...{ share: 0, promised: 0, limit: 0, inUse: 0, spare: 0 },
+        ...{ grantsForMs: 0, waiting: 0, queuePlace: 0 },
+      }),
+    },
     stop(done) {
       service.calls.push('stop')
       done(service.book)

@@ -37,6 +37,9 @@ interface HeldSeat {
   renewAt: number
 }
 
+/** Another server may grant what this one does not now. */
+const elsewhere = new Set(['LICD_NOT_SERVING', 'LICD_NO_LEASE', 'LICD_OVER_LIMIT'])
+
 export interface HolderOptions {
   readonly servers: readonly string[]
   readonly drift?: number
@@ -352,7 +355,7 @@ export class Holder {
   ): void {
     if (this.state === 'asking' && id === this.#request?.requestId) {
       this.refusal = code
-      if (code === 'LICD_NOT_SERVING' || code === 'LICD_OVER_LIMIT') {
+      if (elsewhere.has(code)) {
         this.server = this.#other(server)
         return
       }
