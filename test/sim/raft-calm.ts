@@ -3,9 +3,10 @@
  *
  * It settles by itself, serves, and goes on under the same leader, though one server may still be cut off, or hear
  * nobody and ask for votes. Then that one comes back, and disturbs nobody but by a later term from before. Then the leader hears nobody any more, and
- * another takes over.
+ * another takes over; and one goes in the middle of a change of members.
  */
 import assert from 'node:assert/strict'
+import { type ConfigurationChange, isMember, isVoter } from '../../raft/core/configuration.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import type { SimServer } from './raft-server.ts'
 import { electionTimeoutMs, latestMs } from './raft-swarm.ts'
@@ -47,6 +48,7 @@ export function calm(world: RaftWorld): void {
   const now = reign(world, undefined)
   if (!isAhead) assert.deepEqual(now, { leader, term }, 'one that comes back disturbs nobody')
   if (canSpare(world, world.find(now.leader))) usurp(world, now.leader)
+  if (world.swarm.membership) loseInChange(world, reign(world, undefined).leader)
 }
 
 /** The leader goes on sending, but hears nobody. */
@@ -57,6 +59,37 @@ function usurp(world: RaftWorld, leader: string): void {
   settle(world, old)
   serve(world, old)
   assert.notEqual(reign(world, old).leader, leader)
+  world.nemesis.mend()
+  settle(world, undefined)
+}
+
+/**
+ * The leader is gone in the middle of a change that it began: whoever has heard of it and whoever has not must find to
+ * each other, newcomers that were asked to vote before they knew that they may among them (6).
+ */
+function loseInChange(world: RaftWorld, leader: string): void {
+  const { time, clients, count, random } = world
+  const old = world.find(leader)
+  const { voters = [] } = old?.raft?.configuration ?? {}
+  const isSound = voters.every(id => world.find(id)?.disk.trust.kind === 'full')
+  const newcomer = voters.length < 3 || !isSound ? undefined : world.addServer()
+  if (old === undefined || newcomer === undefined) return
+  const { id } = newcomer
+  const change = (to: ConfigurationChange, isDone: (raft: Raft) => boolean): boolean => {
+    const end = time.now + limitOf(world)
+    while (time.now < end && old.raft?.role === 'leader' && !isDone(old.raft)) {
+      clients.change(old, to)
+      if (!isDone(old.raft)) time.run(electionTimeoutMs / 4, count)
+    }
+    return old.raft?.role === 'leader'
+  }
+  if (!change({ learners: [id] }, ({ configuration }) => isMember(configuration, id))) return
+  settle(world, undefined)
+  if (!change({ voters: [id] }, ({ configuration }) => isVoter(configuration, id))) return
+  time.run(random.next() * 8, count)
+  world.nemesis.remove(old)
+  settle(world, old)
+  serve(world, old)
   world.nemesis.mend()
   settle(world, undefined)
 }

@@ -8,6 +8,8 @@ import assert from 'node:assert/strict'
 import type { Message } from '../../raft/core/message.ts'
 import type { Effects, Role } from '../../raft/core/effect.ts'
 import { majority } from '../../raft/core/quorum.ts'
+import type { Input } from '../../raft/core/input.ts'
+import { assertKept, Rules } from './raft-rules.ts'
 import type { Chain, Link, SimServer } from './raft-server.ts'
 
 interface Committed {
@@ -32,23 +34,37 @@ export class Checks {
   readonly #committed = new Map<number, Committed>()
   readonly #applied = new Map<number, number>()
   readonly #seen = new Map<string, Seen>()
+  readonly #rules = new Rules()
+  /** Whether members may change. */
+  readonly #membership: boolean
   maxCommit = 0
   elections = 0
+
+  constructor(membership: boolean) {
+    this.#membership = membership
+  }
 
   committedChain(index: number): number | undefined {
     return this.#committed.get(index)?.chain
   }
 
   /** After a step, and after a start (`effects` undefined). */
-  step(server: SimServer, effects: Effects | undefined, servers: readonly SimServer[]): void {
+  step(
+    server: SimServer,
+    effects: Effects | undefined,
+    servers: readonly SimServer[],
+    input: Input | undefined,
+  ): void {
     const { raft } = server
     assert(raft !== undefined)
+    if (effects !== undefined && input !== undefined) this.#rules.step(server, input, effects)
     const known = this.#seen.get(server.id)
     const seen =
       known?.raft === raft ? known : ({ role: 'follower', term: 0, commit: 0, raft } as const)
     assert.equal(server.log.last, raft.lastIndex, 'effects tell of every change of the log')
     assert(raft.currentTerm >= seen.term && raft.commitIndex >= seen.commit, 'term or commit fell')
     if (effects?.persist) this.#logMatching(server, effects)
+    assert.deepEqual(effects?.violations ?? [], [], 'no server says that another broke a property')
     if (raft.role === 'leader') {
       this.#electionSafety(server)
       if (seen.role !== 'leader' || seen.term !== raft.currentTerm) this.#completeness(server)
@@ -120,7 +136,11 @@ export class Checks {
       }
     }
     this.maxCommit = Math.max(this.maxCommit, raft.commitIndex)
-    if (leads) this.#durable(server, servers)
+    if (!leads) return
+    this.#durable(server, servers)
+    const chain = log.at(raft.commitIndex)?.chain
+    if (this.#membership || chain === undefined) return
+    assertKept(raft.commitIndex, chain, raft.configuration.voters, servers)
   }
 
   /** What a leader commits is on the disks of a quorum, now. */
@@ -187,7 +207,10 @@ export class Checks {
     if (message.type === 'appendEntriesReply' && message.result.success) {
       const { matchIndex } = message.result
       assert(
-        disk.currentTerm >= term && (link === undefined || isOnDisk(disk.chain, matchIndex, link)),
+        // A leader of a later term may have cut it in the same write: its election did not need it.
+        disk.currentTerm > term ||
+          (disk.currentTerm === term &&
+            (link === undefined || isOnDisk(disk.chain, matchIndex, link))),
         `persisted before acknowledged: entry ${matchIndex} of ${id}`,
       )
     }

@@ -3,6 +3,7 @@
  * they were told.
  */
 import assert from 'node:assert/strict'
+import type { ConfigurationChange } from '../../raft/core/configuration.ts'
 import type { Effects } from '../../raft/core/effect.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import type { RaftWorld } from './raft-world.ts'
@@ -23,6 +24,8 @@ export class Clients {
   readonly #world: RaftWorld
   readonly #clients: Client[] = []
   readonly #taken = new Map<number, Taken>()
+  /** At each server, by its run, what its callers wait for. */
+  readonly #open = new Map<SimServer, { readonly raft: Raft; readonly taken: Map<number, Taken> }>()
   /** What was committed anywhere when a read was asked for. */
   readonly #reads = new Map<number, number>()
   readonly #committedTerms = new Map<number, number>()
@@ -72,6 +75,10 @@ export class Clients {
     leader.step({ type: 'transfer', id: this.#nextId++, to })
   }
 
+  change(leader: SimServer, change: ConfigurationChange): void {
+    leader.step({ type: 'changeConfiguration', id: this.#nextId++, change })
+  }
+
   #ask(server: SimServer): void {
     const { random, swarm } = this.#world
     const { membership } = swarm
@@ -116,19 +123,26 @@ export class Clients {
     if (voters.length > 2) server.step({ type: 'changeConfiguration', id, change })
   }
 
-  hear({ raft }: SimServer, effects: Effects): void {
+  hear(server: SimServer, effects: Effects): void {
+    const { raft } = server
     assert(raft !== undefined)
+    const open = this.#openAt(server, raft)
     for (const result of effects.proposals) {
       if (result.outcome === 'accepted') {
         const { id, index, term } = result
         assert(!this.#taken.has(id))
-        this.#taken.set(id, { index, term, lost: false })
-      } else if (result.outcome === 'lost') {
+        const taken = { index, term, lost: false }
+        this.#taken.set(id, taken)
+        open.set(id, taken)
+      } else if (result.outcome !== 'refused') {
         const taken = this.#taken.get(result.id)
         assert(taken !== undefined && !taken.lost)
-        taken.lost = true
+        taken.lost = result.outcome === 'lost'
+        open.delete(result.id)
       }
     }
+    this.#assertProposed(raft, effects)
+    settleApplied(open, effects)
     for (const entry of effects.apply) this.#committedTerms.set(entry.index, entry.term)
     if (effects.restore !== undefined) this.#world.snapshotsInstalled += 1
     for (const result of effects.reads) {
@@ -140,6 +154,27 @@ export class Clients {
       assert(result.index >= committed, `stale read: ${result.index} after ${committed}`)
     }
     for (const { outcome } of effects.changes) if (outcome === 'done') this.changesDone += 1
+  }
+
+  #openAt(server: SimServer, raft: Raft): Map<number, Taken> {
+    const known = this.#open.get(server)
+    if (known?.raft === raft) return known.taken
+    const taken = new Map<number, Taken>()
+    this.#open.set(server, { raft, taken })
+    return taken
+  }
+
+  /** A leader appends what it was asked for, each once, where it said. */
+  #assertProposed({ role, currentTerm }: Raft, { persist }: Effects): void {
+    if (role !== 'leader') return
+    for (const entry of persist?.entries ?? []) {
+      if (entry.kind !== 'command' || entry.term !== currentTerm) continue
+      const { data, index } = entry
+      const id = data.length < 4 ? 0 : new DataView(data.buffer, data.byteOffset).getUint32(0)
+      const taken = this.#taken.get(id)
+      const isIt = taken?.index === index && taken.term === currentTerm
+      assert(isIt, `nobody proposed what stands at ${index} in term ${currentTerm}`)
+    }
   }
 
   beBusy(): void {
@@ -185,5 +220,17 @@ export class Clients {
     for (const { index, term, lost } of this.#taken.values()) {
       if (lost) assert.notEqual(this.#committedTerms.get(index), term, `lost, but at ${index}`)
     }
+  }
+}
+
+/** Whoever proposed hears what became of it when a committed entry stands in its place; a snapshot may hide it. */
+function settleApplied(open: Map<number, Taken>, { apply, restore }: Effects): void {
+  const first = apply[0]?.index ?? Infinity
+  const last = Math.max(apply.at(-1)?.index ?? 0, restore?.lastIncludedIndex ?? 0)
+  for (const [id, { index, term }] of open) {
+    if (index > last) continue
+    const isThere = index >= first && apply[index - first]?.term === term
+    assert(isThere, `the caller of ${id}, taken at ${index} in term ${term}, hears nothing`)
+    open.delete(id)
   }
 }

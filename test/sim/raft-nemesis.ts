@@ -111,6 +111,7 @@ export class Nemesis {
       () => void this.cut.add(`${server.id}>${other.id}`),
       () => this.deafen(server),
       () => (server.slowDisk = !server.slowDisk),
+      () => (server.hangsUntil = time.now + random.next() * 8 * electionTimeoutMs),
       () => (server.pausedUntil = time.now + random.next() * 250),
       () => server.step({ type: 'unreachable', peer: other.id }),
       () => this.tellGone([server]),

@@ -1,6 +1,6 @@
 /**
  * A cluster to which nothing happens: clocks that are not quite alike, loops that now and then are late, a command
- * every second, and a snapshot every so many. Its leader should lead for ever.
+ * every half second, and a snapshot every so many. Its leader should lead for ever, and say nothing twice.
  */
 import assert from 'node:assert/strict'
 import { configurationOf } from '../../raft/core/configuration.ts'
@@ -46,13 +46,27 @@ export function quietDay(seed: number, size: number, hours: number): QuietResult
     const options = { id, settings: defaultSettings, persisted, seed: random.between(0, 2 ** 31) }
     return { raft: new Raft(options), rate: 0.99 + 0.02 * random.next(), owed: 0 }
   })
-  const post: Message[] = []
+  const posted: Message[] = []
   const terms = new Set<number>()
+  /** The newest entry that was sent, by term and receiver. */
+  const sent = new Map<string, number>()
   let messages = 0
+
+  /** Nothing is lost here, so nothing is sent twice. */
+  function post(message: Message): void {
+    posted.push(message)
+    if (message.type !== 'appendEntries') return
+    const [first] = message.entries
+    if (first === undefined) return
+    const key = `${message.to} ${message.term}`
+    const before = sent.get(key) ?? 0
+    assert(first.index > before, `entry ${first.index} is sent again to ${message.to}`)
+    sent.set(key, first.index + message.entries.length - 1)
+  }
 
   function step(server: Quiet, input: Input): void {
     const { persist, send, apply, status } = server.raft.step(input)
-    for (const { message } of send) post.push(message)
+    for (const { message } of send) post(message)
     if (status?.role === 'leader') terms.add(status.term)
     if (persist !== undefined) step(server, { type: 'persisted', seq: persist.seq })
     const last = apply.at(-1)
@@ -74,8 +88,12 @@ export function quietDay(seed: number, size: number, hours: number): QuietResult
     step(server, { type: 'snapshotSaved', snapshot })
   }
 
+  function ask(leader: Quiet, id: number): void {
+    step(leader, { type: 'propose', proposals: [{ id, data: new Uint8Array(20) }] })
+  }
+
   function deliver(): void {
-    for (let message = post.shift(); message !== undefined; message = post.shift()) {
+    for (let message = posted.shift(); message !== undefined; message = posted.shift()) {
       const { to } = message
       const target = servers.find(({ raft }) => raft.id === to)
       assert(target !== undefined)
@@ -93,14 +111,15 @@ export function quietDay(seed: number, size: number, hours: number): QuietResult
       const ms = server.owed * server.rate
       server.owed = 0
       step(server, { type: 'elapse', ms })
+      // Now and then while its heartbeats are on their way.
+      if (beat % 10 === 5 && server.raft.role === 'leader') ask(server, beat)
       // What was sent arrives before the next one's beat, or after it.
-      if (post.length > 0 && random.chance(0.5)) deliver()
+      if (posted.length > 0 && random.chance(0.5)) deliver()
     }
     deliver()
     if (beat % 10 !== 0) continue
     const leader = servers.find(({ raft }) => raft.role === 'leader')
-    if (leader === undefined) continue
-    step(leader, { type: 'propose', proposals: [{ id: beat, data: new Uint8Array(20) }] })
+    if (leader !== undefined) ask(leader, beat)
   }
   const commits = Math.min(...servers.map(({ raft }) => raft.commitIndex))
   return { elections: terms.size - 1, commits, messages }

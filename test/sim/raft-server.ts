@@ -141,6 +141,8 @@ export class SimServer {
   retired = false
   pausedUntil = 0
   slowDisk = false
+  /** What is written until then is not done before. */
+  hangsUntil = 0
   /** Its disk has lost something, once. */
   damaged = false
   /** The state machine: what it has applied. */
@@ -214,7 +216,7 @@ export class SimServer {
     if (raft === undefined) return undefined
     const effects = raft.step(input)
     if (effects.persist) this.#persist(effects.persist)
-    this.#world.check(this, effects)
+    this.#world.check(this, effects, input)
     this.#carryOut(effects)
     return effects
   }

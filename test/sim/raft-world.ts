@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import { configurationOf } from '../../raft/core/configuration.ts'
 import type { Effects } from '../../raft/core/effect.ts'
-import type { PersistedState } from '../../raft/core/input.ts'
+import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import { Raft, type RaftOptions } from '../../raft/core/raft.ts'
 import { calm } from './raft-calm.ts'
@@ -46,7 +46,7 @@ export class RaftWorld {
   readonly time = new VirtualTime()
   readonly random: SeededRandom
   readonly swarm: Swarm
-  readonly checks = new Checks()
+  readonly checks: Checks
   readonly nemesis: Nemesis
   readonly clients: Clients
   readonly servers: SimServer[]
@@ -62,6 +62,7 @@ export class RaftWorld {
   constructor(seed: number, options: RunOptions) {
     this.random = new SeededRandom(seed)
     this.swarm = swarmOf(this.random, options)
+    this.checks = new Checks(this.swarm.membership)
     this.core = options.core ?? Raft
     this.nemesis = new Nemesis(this)
     const founders = ids.slice(0, this.swarm.size)
@@ -91,8 +92,8 @@ export class RaftWorld {
     return new this.core({ id, settings: this.swarm.settings, persisted, seed })
   }
 
-  check(server: SimServer, effects: Effects | undefined): void {
-    this.checks.step(server, effects, this.servers)
+  check(server: SimServer, effects: Effects | undefined, input?: Input): void {
+    this.checks.step(server, effects, this.servers, input)
     if (effects === undefined) return
     this.clients.hear(server, effects)
     this.nemesis.strike(server, effects)
@@ -102,8 +103,10 @@ export class RaftWorld {
     this.checks.applied(index, chain)
   }
 
-  diskDelay({ slowDisk }: SimServer): number {
-    return this.random.next() * (slowDisk && !this.nemesis.isOver ? 60 : this.swarm.diskMs)
+  diskDelay({ slowDisk, hangsUntil }: SimServer): number {
+    if (this.nemesis.isOver) return this.random.next() * this.swarm.diskMs
+    const hangs = Math.max(0, hangsUntil - this.time.now)
+    return hangs + this.random.next() * (slowDisk ? 60 : this.swarm.diskMs)
   }
 
   newSnapshotId(id: string): string {
