@@ -31,8 +31,8 @@ import { statusOf } from './standing.ts'
 import { Watchdog } from './watchdog.ts'
 
 const maxUnstepped = 16_384
-/** Stepped at a stretch, with the loop between: a few ms of work. */
-const maxFlushed = 1024
+/** Stepped at a stretch, with the loop between: a ms or two of work. */
+export const maxFlushed = 128
 const nothingLate = new Lateness(0).figures()
 
 class Driver implements RaftNode {

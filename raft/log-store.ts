@@ -11,8 +11,9 @@ import assert from 'node:assert/strict'
 import type { Persist } from './core/effect.ts'
 import type { PersistedState } from './core/input.ts'
 import type { SnapshotMeta } from './core/message.ts'
-import type { Database, Disk, Done, Operation } from './database.ts'
+import { synced, type Database, type Disk, type Done, type Operation } from './database.ts'
 import { RaftError } from './error.ts'
+import { Leftovers } from './leftovers.ts'
 import { markerText } from './marker.ts'
 import type { Slots } from './slots.ts'
 import type { Batch, Chunk, Storage } from './storage.ts'
@@ -63,6 +64,7 @@ export class LogStore implements Storage {
   /** Being received. */
   #partial: SnapshotMeta | undefined
   #crcs: number[]
+  readonly #leftovers = new Leftovers()
   #writing = false
   /** A write of the mark is under way, and the one that is to follow it. */
   #marking: { next: Mark | undefined } | undefined
@@ -78,6 +80,9 @@ export class LogStore implements Storage {
     this.#snapshot = store?.snapshot
     this.#crcs = [...(store?.crcs ?? [])]
     this.#partial = partial?.snapshot
+    if (store?.leftFrom !== undefined) {
+      this.#leftovers.entries(store.leftFrom, this.#tail.firstIndex - 1)
+    }
     const state = this.#stateOf(store)
     this.#fresh = { state: state && partial ? { ...state, partial } : state }
   }
@@ -190,7 +195,8 @@ export class LogStore implements Storage {
   #commit(operations: readonly Operation[], done: Done): void {
     const value = sealTail(this.#tail)
     const mark = { seq: this.#tail.seq, crc: value.readUInt32BE(0) }
-    this.#database.batch([...operations, { type: 'put', key: tailKey, value }], error => {
+    const all = [...operations, { type: 'put', key: tailKey, value } as const]
+    this.#database.batch(all, synced, error => {
       if (error === undefined && this.#failed === undefined) this.#putMark(mark)
       done(error)
     })
@@ -217,6 +223,7 @@ export class LogStore implements Storage {
     for (const persist of batch.persists ?? []) this.#stagePersist(persist, operations)
     if (batch.snapshot !== undefined) this.#stageSnapshot(batch.snapshot, operations)
     for (const id of batch.remove ?? []) this.#stageRemoval(id, operations)
+    this.#leftovers.stage(operations)
     this.#assertContiguous()
     this.#tail = { ...this.#tail, seq: this.#tail.seq + 1 }
     return operations
@@ -230,6 +237,7 @@ export class LogStore implements Storage {
       this.#partial = of
       operations.push({ type: 'put', key: partialKey, value: sealSnapshot(of) })
     }
+    this.#leftovers.spare(snapshotId)
     operations.push({ type: 'put', key, value: sealChunk(key, data) })
     this.#chunks.set(snapshotId, Math.max(chunk, this.#chunks.get(snapshotId) ?? 0))
   }
@@ -242,7 +250,7 @@ export class LogStore implements Storage {
     this.#tail = { ...this.#tail, currentTerm, votedFor, trust, damage }
     if (snapshot !== undefined) this.#stageSnapshot(snapshot, operations)
     if (truncateFrom !== undefined) this.#truncate(truncateFrom, operations)
-    if (compactTo !== undefined) this.#compact(compactTo, operations)
+    if (compactTo !== undefined) this.#compact(compactTo)
     let { lastIndex, lastCrc } = this.#tail
     for (const entry of entries) {
       assert.equal(entry.index, ++lastIndex)
@@ -265,13 +273,11 @@ export class LogStore implements Storage {
     this.#tail = { ...this.#tail, lastIndex: keepTo, lastCrc: this.#crcs.at(-1) ?? baseCrc }
   }
 
-  #compact(to: number, operations: Operation[]): void {
+  #compact(to: number): void {
     const { firstIndex, lastIndex, lastCrc } = this.#tail
     if (to < firstIndex) return
     assert(to <= (this.#snapshot?.lastIncludedIndex ?? 0), 'compacted what no snapshot holds')
-    for (let index = firstIndex; index <= Math.min(to, lastIndex); index++) {
-      operations.push({ type: 'del', key: entryKey(index) })
-    }
+    this.#leftovers.entries(firstIndex, Math.min(to, lastIndex))
     if (to > lastIndex) {
       // A received snapshot goes beyond the log: it begins anew behind it, and so does the chain.
       this.#crcs = []
@@ -294,10 +300,7 @@ export class LogStore implements Storage {
 
   #stageRemoval(id: string, operations: Operation[]): void {
     assert.notEqual(id, this.#snapshot?.id)
-    const last = this.#chunks.get(id) ?? -1
-    for (let chunk = 0; chunk <= last; chunk++) {
-      operations.push({ type: 'del', key: chunkKey(id, chunk) })
-    }
+    this.#leftovers.chunks(id, this.#chunks.get(id) ?? -1)
     this.#chunks.delete(id)
     this.#endPartial(id, operations)
   }

@@ -51,10 +51,7 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
   const seed = Math.floor(random.next() * 2 ** 32)
   const raft = new Raft({ id, settings, persisted: state, seed })
   const applied = state.snapshot?.lastIncludedIndex ?? 0
-  const compactedTo = (state.entries[0]?.index ?? applied + 1) - 1
-  const writer = new Writer({
-    ...{ storage, clock, compactedTo, onPersisted: reports.onPersisted, onError },
-  })
+  const writer = new Writer({ storage, clock, onPersisted: reports.onPersisted, onError })
   const digests = new Digests({
     ...{ id, onWrong: reports.onWrong, onDiffers: reports.onDiffers },
     configuration: () => raft.configuration,

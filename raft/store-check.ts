@@ -24,6 +24,7 @@ import {
   entriesFrom,
   entriesTo,
   entryKey,
+  indexOf,
   openChunk,
   openEntry,
   openSnapshot,
@@ -44,6 +45,8 @@ export interface Store {
   readonly entries: readonly Entry[]
   /** CRC of each entry from `tail.firstIndex` on. */
   readonly crcs: readonly number[]
+  /** Entries from here on to `tail.firstIndex` are compacted and have still to be deleted. */
+  readonly leftFrom: number | undefined
 }
 
 /** Reads and checks log, tail and snapshot description; `undefined` for an empty database. */
@@ -103,13 +106,16 @@ function readLog(
 function entriesIn(
   pairs: readonly Pair[],
   { firstIndex, baseCrc, lastIndex, lastCrc }: Tail,
-): { entries: Entry[]; crcs: number[] } | string {
+): Pick<Store, 'entries' | 'crcs' | 'leftFrom'> | string {
   const entries: Entry[] = []
   const crcs: number[] = []
+  const begins = entryKey(firstIndex)
+  const left = pairs.filter(([key]) => key.compare(begins) < 0)
+  const leftFrom = left[0] && indexOf(left[0][0])
   let crc = baseCrc
   let index = firstIndex
   let term = 0
-  for (const [key, value] of pairs) {
+  for (const [key, value] of pairs.slice(left.length)) {
     if (!key.equals(entryKey(index))) return `entry ${index} is missing`
     const opened = openEntry(value, crc)
     if (opened === undefined || opened.entry.index !== index || opened.entry.term < term) {
@@ -121,7 +127,7 @@ function entriesIn(
     crcs.push(crc)
     index++
   }
-  if (index === lastIndex + 1 && crc === lastCrc) return { entries, crcs }
+  if (index === lastIndex + 1 && crc === lastCrc) return { entries, crcs, leftFrom }
   return `the log should end at entry ${lastIndex}, and ends at ${index - 1}`
 }
 

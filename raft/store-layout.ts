@@ -40,10 +40,17 @@ export const chunksTo = Buffer.from([prefix.chunk + 1])
 
 /** Big-endian, so that the order of keys is the order of indices. */
 export function entryKey(index: number): Buffer {
-  const key = Buffer.alloc(9)
+  // Two words, and from the pool: a batch has hundreds of them.
+  const key = Buffer.allocUnsafe(9)
   key[0] = prefix.entry
-  key.writeBigUInt64BE(BigInt(index), 1)
+  key.writeUInt32BE(Math.floor(index / 2 ** 32), 1)
+  key.writeUInt32BE(index % 2 ** 32, 5)
   return key
+}
+
+/** Whose key it is. */
+export function indexOf(key: Buffer): number {
+  return key.readUInt32BE(1) * 2 ** 32 + key.readUInt32BE(5)
 }
 
 export function chunkKey(snapshotId: string, chunk: number): Buffer {

@@ -16,8 +16,6 @@ import type { Batch, Chunk, Storage } from './storage.ts'
 
 export interface WriterOptions {
   readonly storage: Storage
-  /** The log begins after this index. */
-  readonly compactedTo: number
   readonly clock: Clock
   /** Everything up to this `seq` is durable. */
   readonly onPersisted: (seq: number) => void
@@ -26,21 +24,20 @@ export interface WriterOptions {
 }
 
 /** Parts in the order in which a `Batch` carries them out. */
-const order = { chunk: 0, persist: 1, compact: 1, snapshot: 2, remove: 3 } as const
+const order = { chunk: 0, persist: 1, snapshot: 2, remove: 3 } as const
 
 type Item =
   | { readonly kind: 'persist'; readonly persist: Persist }
-  /** Part of the compaction that the next `persist` item ends. */
-  | { readonly kind: 'compact'; readonly persist: Persist }
   | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly done: () => void }
   | { readonly kind: 'snapshot'; readonly snapshot: SnapshotMeta; readonly done: () => void }
   | { readonly kind: 'remove'; readonly id: string }
 
-/** A batch takes no further part once it is this large: a few ms of work. A single part may exceed it. */
-const maxBatchBytes = 512 * 1024
-const maxBatchEntries = 1024
-/** A snapshot may end thousands of entries at once: so many are deleted in one batch. */
-const maxCompacted = 2048
+/**
+ * A batch takes no further part once it is this large: a ms or two of work, most of it for memory never touched before.
+ * A single part may exceed it: the entries of one message, or one chunk.
+ */
+export const maxBatchBytes = 64 * 1024
+export const maxBatchEntries = 128
 
 export class Writer {
   readonly #options: WriterOptions
@@ -48,12 +45,9 @@ export class Writer {
   #since: number | undefined
   #stopped = false
   #onIdle: (() => void) | undefined
-  /** When all that was given is written, the log begins after this index. */
-  #compactedTo: number
 
   constructor(options: WriterOptions) {
     this.#options = options
-    this.#compactedTo = options.compactedTo
   }
 
   /** Since when the write under way has been under way, by the clock; `undefined` when the disk is idle. */
@@ -62,16 +56,6 @@ export class Writer {
   }
 
   persist(persist: Persist): void {
-    const { seq, currentTerm, votedFor, compactTo, snapshot } = persist
-    if (compactTo !== undefined) {
-      // A received snapshot takes the log's place at once. What an own one ends may go bit by bit, it is durable.
-      const from = snapshot === undefined ? this.#compactedTo : compactTo
-      for (let to = from + maxCompacted; to < compactTo; to += maxCompacted) {
-        const part = { seq, currentTerm, votedFor, compactTo: to, entries: [] }
-        this.#add({ kind: 'compact', persist: part })
-      }
-      this.#compactedTo = Math.max(this.#compactedTo, compactTo)
-    }
     this.#add({ kind: 'persist', persist })
   }
 
@@ -121,7 +105,6 @@ export class Writer {
       bytes += bytesOf(item)
       if (item.kind === 'persist') entries += item.persist.entries.length
       count++
-      if (item.kind === 'compact') break
     }
     return this.#queue.splice(0, count)
   }
@@ -150,7 +133,6 @@ function bytesOf(item: Item): number {
       return item.persist.entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
     case 'chunk':
       return item.chunk.data.length
-    case 'compact':
     case 'snapshot':
     case 'remove':
       return 0
@@ -164,7 +146,7 @@ function batchOf(items: readonly Item[]): Batch {
   let snapshot: SnapshotMeta | undefined
   for (const item of items) {
     if (item.kind === 'chunk') chunks.push(item.chunk)
-    else if (item.kind === 'persist' || item.kind === 'compact') persists.push(item.persist)
+    else if (item.kind === 'persist') persists.push(item.persist)
     else if (item.kind === 'remove') remove.push(item.id)
     else snapshot = item.snapshot
   }

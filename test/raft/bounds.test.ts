@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import t from 'tap'
+import { maxFlushed } from '../../raft/driver.ts'
 import { World, worldSettings, type Process } from './world.ts'
 
 const T = worldSettings.electionTimeoutMs
@@ -64,4 +65,25 @@ t.test('beats that come late show in the figures', async t => {
   const { maxMs, longestMs } = leader.node.lateness
   t.ok(maxMs > 200 && maxMs <= 300, String(maxMs))
   t.equal(longestMs, maxMs)
+})
+
+t.test('very many proposals of one turn are stepped in parts', async t => {
+  const steps: number[] = []
+  const world = new World(22, {
+    trace: (_raft, input) => {
+      if (input.type === 'propose') steps.push(input.proposals.length)
+    },
+  })
+  world.found(['a', 'b', 'c'])
+  world.until(() => world.leader !== undefined)
+  const { leader } = world
+  assert(leader !== undefined)
+  const total = 5 * maxFlushed + 7
+  for (let n = 0; n < total; n++) world.propose(leader, `p${n}`)
+  t.ok(world.until(() => leader.machine.lines.length === total, 5 * T))
+  t.ok(Math.max(...steps) <= maxFlushed, String(steps))
+  t.equal(
+    steps.reduce((sum, count) => sum + count, 0),
+    total,
+  )
 })

@@ -5,8 +5,9 @@
  */
 import t from 'tap'
 import { bootstrap, type RaftError } from '../../raft/index.ts'
+import { maxDeleted } from '../../raft/leftovers.ts'
 import { flip, founded, open, settled, valueOf } from './founded.ts'
-import { copyOf } from './plain-disk.ts'
+import { copyOf, type Plain } from './plain-disk.ts'
 import {
   close,
   configuration,
@@ -136,4 +137,67 @@ t.test('a snapshot that is being received goes on where it was', async t => {
   const { store: fifth } = await open(plain)
   t.equal((await read(fifth))?.partial, undefined)
   await close(fifth)
+})
+
+/** How many keys of a kind there are. */
+function count(plain: Plain, prefix: string): number {
+  return [...(plain.databases.get('db')?.keys() ?? [])].filter(key => key.startsWith(prefix)).length
+}
+
+t.test(
+  'a long log that ends is deleted bit by bit, and nobody reads what is left of it',
+  async t => {
+    const plain = await founded()
+    const { store } = await open(plain)
+    const vote = { currentTerm: 3, votedFor: 'c' }
+    const last = 12 + 4 * maxDeleted
+    await write(store, { persists: [persist({ ...vote, entries: range(13, last, 3) })] })
+    const far = meta('far', last + 10, 1, 5)
+    const chunks = [{ snapshotId: 'far', chunk: 0, data: Buffer.from('state'), of: far }]
+    await write(store, { chunks })
+    const before = count(plain, '02')
+    await write(store, {
+      persists: [persist({ ...vote, snapshot: far, compactTo: far.lastIncludedIndex })],
+    })
+    t.equal(count(plain, '02'), before - maxDeleted, 'in one batch no more than that')
+    t.strictSame((await read(store))?.entries, [], 'the log has begun anew all the same')
+    const entries = range(last + 11, last + 12, 3)
+    await write(store, { persists: [persist({ ...vote, entries })] })
+    await settled(store)
+
+    const { store: second, told } = await open(plain)
+    t.strictSame(told, [], 'what is left over is no damage')
+    t.strictSame(plainEntries((await read(second))?.entries), plainEntries(entries))
+    for (let batch = 0; batch < 4; batch++) await write(second, { persists: [persist(vote)] })
+    t.equal(count(plain, '02'), entries.length, 'a start goes on with it')
+    const { store: third } = await open(plain)
+    t.strictSame(plainEntries((await read(third))?.entries), plainEntries(entries))
+  },
+)
+
+t.test('chunks go bit by bit; one that is stored again stays', async t => {
+  const plain = await founded()
+  const { store } = await open(plain)
+  const total = 3 * maxDeleted
+  const of = meta('far', 100, total, 1)
+  const chunk = (n: number) => ({ snapshotId: 'far', chunk: n, data: Buffer.from(`${n}`), of })
+  const all = Array.from({ length: total }, (_, n) => chunk(n))
+  await write(store, { chunks: all })
+  await write(store, { remove: ['far'] })
+  t.equal(count(plain, '03'), 1 + total - maxDeleted)
+  await write(store, { chunks: [chunk(0), chunk(1)] })
+  for (let batch = 0; batch < 3; batch++) {
+    await write(store, { persists: [persist({ currentTerm: 3, votedFor: 'c' })] })
+  }
+  t.equal(await readChunk(store, 'far', 0), '0')
+  t.equal(await readChunk(store, 'far', 1), '1')
+  await settled(store)
+  const { store: second, told } = await open(plain)
+  t.strictSame(told, [])
+  t.match((await read(second))?.partial, { snapshot: of })
+  await write(second, { remove: ['far'] })
+  for (let batch = 0; batch < 3; batch++) {
+    await write(second, { persists: [persist({ currentTerm: 3, votedFor: 'c' })] })
+  }
+  t.equal(count(plain, '03'), 1, 'the published one alone is left')
 })

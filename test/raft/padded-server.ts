@@ -19,7 +19,7 @@ import {
   type RaftSettings,
 } from '../../raft/index.ts'
 import { fill, Padded, put } from './padded.ts'
-import { Stretches, type Stretch } from './stretches.ts'
+import { Stretches, type Pauses, type Stretch } from './stretches.ts'
 
 export interface PaddedServerOptions {
   readonly id: string
@@ -48,6 +48,7 @@ export interface Report {
   /** Longest delay of a timer of 2 ms, and its percentiles. */
   readonly loop: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number }
   readonly stretches: Readonly<Record<string, Stretch>>
+  readonly pauses: Pauses
   readonly rssMiB: number
   readonly rows: number
   readonly digest: string
@@ -121,7 +122,8 @@ async function found(ids: readonly string[]): Promise<void> {
 
 function report(node: RaftNode): Report {
   return {
-    ...{ status: node.status, lateness: node.lateness, stretches: stretches.figures },
+    ...{ status: node.status, lateness: node.lateness },
+    ...{ stretches: stretches.figures, pauses: stretches.pauses },
     loop: {
       p50Ms: loop.percentile(50) / 1e6,
       p99Ms: loop.percentile(99) / 1e6,
@@ -157,8 +159,8 @@ function obey(node: RaftNode, order: Order): Promise<unknown> {
         const done = (): void => {
           if (--left === 0) resolve(undefined)
         }
-        for (let rows = order.rows; rows > 0; rows -= 256, left++) {
-          propose(node, fill(Math.min(rows, 256)), done)
+        for (let rows = order.rows; rows > 0; rows -= 32, left++) {
+          propose(node, fill(Math.min(rows, 32)), done)
         }
       })
     case 'traffic':

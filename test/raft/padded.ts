@@ -8,7 +8,8 @@ import { crc32 } from 'node:zlib'
 import type { Command, Restoration, StateMachine } from '../../raft/index.ts'
 
 const rowBytes = 1024
-const rowsPerSlice = 96
+/** As many bytes as a slice of the ledger has. */
+const rowsPerSlice = 48
 
 /** Makes `count` rows more. */
 export function fill(count: number): Uint8Array {

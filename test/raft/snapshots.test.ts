@@ -30,7 +30,6 @@ t.test('chunks leave in order, in whatever order the disk reads them', async t =
   }
   const sent: number[] = []
   const writer = new Writer({
-    compactedTo: 0,
     storage,
     clock: systemClock,
     onPersisted() {},

@@ -2,10 +2,11 @@
  * How long a node keeps the loop at a stretch: its ports with a watch on everything that it does when called back.
  *
  * Whatever runs in a node runs in a timer, after a deferral, on a message, or when the disk has answered; each of
- * these is timed by what it was. What the process did not do itself (other processes on its core, the collection of
- * garbage) is in the figures.
+ * these is timed by what it was. Beside what the main thread worked there is what of it was the node's own: the collection
+ * of garbage, as the runtime tells of it, is taken out. Neither figure has in it what other processes did meanwhile.
  */
 import { openSync, readSync } from 'node:fs'
+import { PerformanceObserver } from 'node:perf_hooks'
 import type { Bus, Clock, Storage } from '../../raft/index.ts'
 
 export interface Stretch {
@@ -17,7 +18,31 @@ export interface Stretch {
   maxCpuMs: number
   /** So many worked longer than 5 ms. */
   long: number
+  /** The same without the collection of garbage. At most: where other processes had the core it may be less. */
+  maxOwnMs: number
+  longOwn: number
 }
+
+/** Collections of garbage, by the clock. */
+export interface Pauses {
+  count: number
+  totalMs: number
+  maxMs: number
+}
+
+/** One that is worth a look. */
+interface Noted {
+  readonly kind: string
+  readonly from: number
+  readonly to: number
+  readonly cpuMs: number
+}
+
+const boundMs = 5
+/** Shorter ones are not told apart. */
+const notedMs = 1
+/** Of stretches and pauses since the last reset; beyond, they count as before. */
+const maxNoted = 20_000
 
 /** Of Linux: what the main thread has worked so far, in ns, is its first figure. */
 const schedule = openSync('/proc/self/schedstat', 'r')
@@ -32,13 +57,48 @@ function cpuMs(): number {
 
 export class Stretches {
   #byKind = new Map<string, Stretch>()
+  #noted: Noted[] = []
+  #pauses: { readonly from: number; readonly to: number }[] = []
+  readonly #observer: PerformanceObserver
+
+  constructor() {
+    this.#observer = new PerformanceObserver(list => this.#collect(list.getEntries()))
+    this.#observer.observe({ entryTypes: ['gc'] })
+  }
+
+  #collect(entries: readonly { readonly startTime: number; readonly duration: number }[]): void {
+    for (const { startTime, duration } of entries) {
+      if (this.#pauses.length >= maxNoted) return
+      this.#pauses.push({ from: startTime, to: startTime + duration })
+    }
+  }
 
   get figures(): Readonly<Record<string, Stretch>> {
-    return Object.fromEntries([...this.#byKind].sort(([a], [b]) => (a < b ? -1 : 1)))
+    this.#collect(this.#observer.takeRecords())
+    const figures = new Map([...this.#byKind].map(([kind, stretch]) => [kind, { ...stretch }]))
+    for (const noted of this.#noted) {
+      const stretch = figures.get(noted.kind)
+      if (stretch === undefined) continue
+      const ownMs = this.#ownOf(noted)
+      stretch.maxOwnMs = Math.max(stretch.maxOwnMs, ownMs)
+      if (ownMs > boundMs) stretch.longOwn++
+    }
+    return Object.fromEntries([...figures].sort(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  get pauses(): Pauses {
+    const lengths = this.#pauses.map(({ from, to }) => to - from)
+    return {
+      count: lengths.length,
+      totalMs: lengths.reduce((sum, ms) => sum + ms, 0),
+      maxMs: lengths.reduce((most, ms) => Math.max(most, ms), 0),
+    }
   }
 
   reset(): void {
     this.#byKind = new Map()
+    this.#noted = []
+    this.#pauses = []
   }
 
   time<Result>(kind: string, run: () => Result): Result {
@@ -47,19 +107,33 @@ export class Stretches {
     try {
       return run()
     } finally {
-      this.#note(kind, performance.now() - from, cpuMs() - worked)
+      this.#note({ kind, from, to: performance.now(), cpuMs: cpuMs() - worked })
     }
   }
 
-  #note(kind: string, ms: number, ofCpuMs: number): void {
-    const none = { count: 0, totalMs: 0, maxMs: 0, maxCpuMs: 0, long: 0 }
+  #note(noted: Noted): void {
+    const { kind, from, to, cpuMs } = noted
+    const none = { count: 0, totalMs: 0, maxMs: 0, maxCpuMs: 0, long: 0, maxOwnMs: 0, longOwn: 0 }
     const known = this.#byKind.get(kind) ?? none
     this.#byKind.set(kind, known)
     known.count++
-    known.totalMs += ms
-    known.maxMs = Math.max(known.maxMs, ms)
-    known.maxCpuMs = Math.max(known.maxCpuMs, ofCpuMs)
-    if (ofCpuMs > 5) known.long++
+    known.totalMs += to - from
+    known.maxMs = Math.max(known.maxMs, to - from)
+    known.maxCpuMs = Math.max(known.maxCpuMs, cpuMs)
+    if (cpuMs > boundMs) known.long++
+    if (cpuMs < notedMs || this.#noted.length >= maxNoted) {
+      known.maxOwnMs = Math.max(known.maxOwnMs, cpuMs)
+      if (cpuMs > boundMs) known.longOwn++
+    } else this.#noted.push(noted)
+  }
+
+  /** Two bounds of it: all that was worked, and all the time in which no garbage was collected. */
+  #ownOf({ from, to, cpuMs }: Noted): number {
+    let collected = 0
+    for (const pause of this.#pauses) {
+      collected += Math.max(0, Math.min(to, pause.to) - Math.max(from, pause.from))
+    }
+    return Math.min(cpuMs, to - from - collected)
   }
 
   clock(clock: Clock): Clock {

@@ -10,7 +10,7 @@ import {
   type Batch,
   type Storage,
 } from '../../raft/index.ts'
-import { Writer } from '../../raft/writer.ts'
+import { maxBatchBytes, maxBatchEntries, Writer } from '../../raft/writer.ts'
 import { meta } from './stored.ts'
 
 /** A storage that notes batches and finishes each when told to. */
@@ -47,7 +47,6 @@ function writer(storage: Storage): { writer: Writer; told: string[] } {
   return {
     told,
     writer: new Writer({
-      compactedTo: 0,
       storage,
       clock: systemClock,
       onPersisted: seq => told.push(`persisted ${seq}`),
@@ -74,39 +73,40 @@ t.test('what comes while a write is under way leaves with the next, together', a
   t.equal(w.since, undefined)
 })
 
-t.test('a batch is bounded', async t => {
-  const { storage, batches, finish } = held()
-  const { writer: w } = writer(storage)
-  for (let seq = 1; seq <= 5; seq++) w.persist(persist(seq, 300 * 1024))
-  for (let i = 0; i < 5; i++) finish()
-  t.strictSame(batches.map(seqs), [[1], [2, 3], [4, 5]])
-})
-
 t.test(
-  'a long log that ends is deleted bit by bit, a received snapshot takes its place at once',
+  'a batch is bounded: it takes no part once it is large, and never a second large one',
   async t => {
     const { storage, batches, finish } = held()
-    const { writer: w, told } = writer(storage)
-    const ends = (batch: Batch): unknown => batch.persists?.map(({ compactTo }) => compactTo)
-    w.persist({ ...persist(1), compactTo: 5000 })
-    for (let i = 0; i < 3; i++) finish()
-    t.strictSame(batches.map(ends), [[2048], [4096], [5000]])
-    t.strictSame(told, ['persisted 1'], 'once all of it is done')
-    w.persist({ ...persist(2), compactTo: 5010 })
-    w.persist({ ...persist(3), compactTo: 20_000, snapshot: meta('s', 20_000, 1, 0) })
-    for (let i = 0; i < 2; i++) finish()
-    t.strictSame(batches.slice(3).map(ends), [[5010], [20_000]])
+    const { writer: w } = writer(storage)
+    const half = maxBatchBytes / 2
+    for (let seq = 1; seq <= 5; seq++) w.persist(persist(seq, half))
+    w.persist(persist(6, 4 * maxBatchBytes))
+    w.persist(persist(7, half))
+    for (let i = 0; i < 5; i++) finish()
+    t.strictSame(batches.map(seqs), [[1], [2, 3], [4, 5], [6], [7]])
   },
 )
+
+t.test('chunks of a snapshot are written a few at a time', async t => {
+  const { storage, batches, finish } = held()
+  const { writer: w } = writer(storage)
+  const chunk = (n: number) => ({ snapshotId: 's', chunk: n, data: new Uint8Array(48 * 1024) })
+  for (let n = 0; n < 5; n++) w.chunk(chunk(n), () => {})
+  for (let i = 0; i < 3; i++) finish()
+  t.strictSame(
+    batches.map(batch => batch.chunks?.length),
+    [1, 2, 2],
+  )
+})
 
 t.test('very many small entries are written in several batches', async t => {
   const { storage, batches, finish } = held()
   const { writer: w } = writer(storage)
-  for (let seq = 1; seq <= 1100; seq++) w.persist(persist(seq))
+  for (let seq = 1; seq <= maxBatchEntries + 20; seq++) w.persist(persist(seq))
   for (let i = 0; i < 3; i++) finish()
   t.strictSame(
     batches.map(batch => batch.persists?.length),
-    [1, 1024, 75],
+    [1, maxBatchEntries, 19],
   )
 })
 

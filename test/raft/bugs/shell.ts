@@ -104,7 +104,7 @@ function snapshotInSlices(): void {
     }
   }
   let isSaved = false
-  const options = { storage, clock, onPersisted() {}, onError: assert.ifError, compactedTo: 0 }
+  const options = { storage, clock, onPersisted() {}, onError: assert.ifError }
   const snapshots = new Snapshots({
     ...{ machine, storage, writer: new Writer(options), clock, random: systemRandom },
     ...{ log: silentLogger, chunkBytes: 100, newest: undefined, onError: assert.ifError },
