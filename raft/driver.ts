@@ -27,6 +27,7 @@ import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from '
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
 import { restoreSnapshot } from './restore.ts'
+import { Shouter } from './shout.ts'
 import { statusOf } from './standing.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -43,6 +44,7 @@ class Driver implements RaftNode {
   readonly #gate = new Gate(message => this.#parts?.link.send(message))
   readonly #listeners: Listeners
   readonly #ending: Ending
+  readonly #shouter: Shouter
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
@@ -65,6 +67,7 @@ class Driver implements RaftNode {
     this.#calls = new Calls(options.log, options.settings)
     this.#listeners = new Listeners(run => this.#calls.call(run))
     this.#ending = new Ending(options.clock)
+    this.#shouter = new Shouter(options.id, options.log)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
@@ -243,17 +246,7 @@ class Driver implements RaftNode {
       this.#removed = true
       this.#options.log.warn('raft-removed', { id: this.id })
     }
-    this.#shout(effects)
-  }
-
-  /** What an operator must hear of: whose word counts no more, or again. */
-  #shout({ trust, regressed }: Effects): void {
-    const { log, storage } = this.#options
-    if (trust?.kind === 'full') log.info('raft-trusted', { id: this.id })
-    else if (trust !== undefined) {
-      log.error('raft-quarantined', { id: this.id, trust: trust.kind, damage: storage.damage })
-    }
-    for (const server of regressed) log.error('raft-lost-entries', { server })
+    this.#shouter.shout(effects, this.#options.storage.damage)
   }
 
   /** What follows from where the steps have led to. */

@@ -24,6 +24,8 @@ export const raftCodes = {
     'The disk has not answered in time, and the node stopped without it. End the process, and look at the disk.',
   RAFT_DIVERGED:
     "This server's state differs from what a majority of its cluster agrees on: start it again and it is taught anew. A defect, or bad memory; please report it with the log.",
+  RAFT_VIOLATION:
+    'A message said what no correct server of this cluster says; it was refused, and changed nothing. Two servers with one name, a defect, or a forgery: look at the sender named, and who may publish on its subjects.',
   RAFT_STATE_MACHINE:
     'The state machine threw. A defect in it; the node stopped rather than diverge.',
   RAFT_INTERNAL: 'A defect in raft/. Please report it with the log.',

@@ -35,6 +35,21 @@ export interface Effects {
   readonly regressed: readonly string[]
   /** A committed configuration no longer has this server: it may stop. */
   readonly removed: boolean
+  /** Messages that were refused, for no correct server sends them. A defect somewhere, or a forgery: be loud. */
+  readonly violations: readonly Violation[]
+}
+
+/** What the sender would have broken, by its name in Figure 3 of the paper. Nothing came of the message. */
+export interface Violation {
+  readonly property:
+    /** It speaks as leader in a term in which this server knows another one. */
+    | 'election-safety'
+    /** It has another entry where one is committed here. */
+    | 'leader-completeness'
+    /** It acknowledges what this leader never had. */
+    | 'log-matching'
+  readonly from: string
+  readonly term: number
 }
 
 export interface Persist {

@@ -4,7 +4,6 @@
  * A message that was delayed or repeated must do no harm: entries are dropped only where one really conflicts,
  * commitIndex only rises and never past what this very message proved to match.
  */
-import assert from 'node:assert/strict'
 import type { AppendEntries, Heartbeat, Message } from './message.ts'
 import { hearLeader } from './roles.ts'
 import type { State } from './state.ts'
@@ -12,7 +11,7 @@ import { candour, learn } from './trust.ts'
 
 export function onAppendEntries(state: State, message: AppendEntries): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
-  hearLeader(state, message.from, message.term, message.round)
+  if (!hearLeader(state, message)) return
   const { log, commitIndex } = state
   const { prevLogIndex, prevLogTerm, entries, leaderCommit } = message
   const lastIndex = prevLogIndex + entries.length
@@ -23,7 +22,8 @@ export function onAppendEntries(state: State, message: AppendEntries): void {
   const fresh = isBehind ? entries.slice(commitIndex - prevLogIndex) : entries
   const term = isBehind ? entries[commitIndex - prevLogIndex - 1]?.term : prevLogTerm
   if (log.termAt(Math.max(prevLogIndex, commitIndex)) !== term) {
-    assert(!isBehind, 'a leader has everything that is committed (5.4.3)')
+    // A leader has everything that is committed (5.4.3).
+    if (isBehind) return state.refuse(message, 'leader-completeness')
     return reject(state, message)
   }
   const conflict = fresh.findIndex(entry => log.termAt(entry.index) !== entry.term)
@@ -65,7 +65,7 @@ function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: Append
 
 export function onHeartbeat(state: State, message: Heartbeat): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
-  hearLeader(state, message.from, message.term, message.round)
+  if (!hearLeader(state, message)) return
   const { leaderCommit, commitTerm } = message
   // An entry of that index and term is that very entry, with the same history (5.3).
   if (state.log.termAt(leaderCommit) === commitTerm) state.commitTo(leaderCommit)

@@ -38,6 +38,7 @@ export function emptyOutbox(): Outbox {
     transfers: [],
     changes: [],
     removed: false,
+    violations: [],
   }
 }
 

@@ -57,7 +57,7 @@ export function onAppendEntriesReply(state: State, message: AppendEntriesReply):
   const { result, round } = message
   if (result.success) {
     // Within a term a leader never truncates, so an old acknowledgement is still true; one beyond the log never was.
-    if (result.matchIndex > state.log.lastIndex) state.ignored += 1
+    if (result.matchIndex > state.log.lastIndex) state.refuse(message, 'log-matching')
     else if (progress.mode.kind === 'snapshot' && result.matchIndex < state.log.baseIndex) {
       progress.matchIndex = Math.max(progress.matchIndex, result.matchIndex)
     } else progress.matched(result.matchIndex)

@@ -5,8 +5,13 @@
  * one term (nats-server#7698).
  */
 import assert from 'node:assert/strict'
+import type { AppendEntries, Distrust, Heartbeat, InstallSnapshot } from './message.ts'
 import { refuseForwardedReads, refuseLeaderReads } from './reads.ts'
 import type { State } from './state.ts'
+
+type LeaderMessage = (AppendEntries | Heartbeat | InstallSnapshot | Distrust) & {
+  readonly round?: number
+}
 
 /** Follows in `term`, the current or a later one; `leader` where it is known. */
 export function becomeFollower(state: State, term: number, leader: string | undefined): void {
@@ -15,8 +20,6 @@ export function becomeFollower(state: State, term: number, leader: string | unde
     state.setTerm(term, undefined)
     state.heardRound = 0
     state.leaderGone = false
-  } else if (leader !== undefined && state.leader !== undefined) {
-    assert.equal(leader, state.leader, 'one leader a term (5.2)')
   }
   abandonLeadership(state)
   if (leader !== state.leader) {
@@ -45,11 +48,22 @@ function abandonLeadership(state: State): void {
   if (change !== undefined) state.outbox.changes.push({ id: change, outcome: 'unknown' })
 }
 
-/** The leader of this term or a later one spoke: whoever campaigned gives way (5.2). */
-export function hearLeader(state: State, from: string, term: number, round: number): void {
+/**
+ * Somebody speaks as leader of this term or a later one: whoever campaigned gives way (5.2).
+ *
+ * @returns false when this term has another leader, perhaps this server itself. That cannot be (Election Safety), and
+ * which of the two it is that must not be cannot be told here: the first one stays.
+ */
+export function hearLeader(state: State, message: LeaderMessage): boolean {
+  const { from, term } = message
+  if (term === state.currentTerm && state.leader !== undefined && state.leader !== from) {
+    state.refuse(message, 'election-safety')
+    return false
+  }
   becomeFollower(state, term, from)
   state.heardAt = state.now
-  state.heardRound = Math.max(state.heardRound, round)
+  state.heardRound = Math.max(state.heardRound, message.round ?? 0)
   state.electionElapsed = 0
   state.leaderGone = false
+  return true
 }

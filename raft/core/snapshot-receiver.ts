@@ -14,7 +14,7 @@ import { candour, learn } from './trust.ts'
 
 export function onInstallSnapshot(state: State, message: InstallSnapshot): void {
   if (message.term < state.currentTerm) return rejectOldTerm(state, message)
-  hearLeader(state, message.from, message.term, message.round)
+  if (!hearLeader(state, message)) return
   const { snapshot, chunk, data, round } = message
   if (snapshot.lastIncludedIndex <= state.commitIndex) {
     state.incoming = undefined

@@ -27,15 +27,12 @@ export function onInstallSnapshotReply(state: State, message: InstallSnapshotRep
   const { matchIndex, snapshotId, session, nextChunk } = message
   const { mode } = progress
   if (matchIndex !== undefined) {
-    if (matchIndex > state.log.lastIndex) state.ignored += 1
+    if (matchIndex > state.log.lastIndex) state.refuse(message, 'log-matching')
     else progress.matched(matchIndex)
     return
   }
   if (mode.kind !== 'snapshot' || mode.snapshot.id !== snapshotId) return
-  if (nextChunk > mode.snapshot.chunks) {
-    state.ignored += 1
-    return
-  }
+  if (nextChunk > mode.snapshot.chunks) return state.refuse(message, 'log-matching')
   if (mode.session !== undefined && mode.session !== session) {
     // The receiver began anew, after a restart for instance: what it had stored is gone.
     mode.nextChunk = nextChunk

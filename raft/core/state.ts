@@ -9,7 +9,7 @@
  */
 import assert from 'node:assert/strict'
 import { type Configuration, isMember } from './configuration.ts'
-import type { Effects, Persist, Send, Status } from './effect.ts'
+import type { Effects, Persist, Send, Status, Violation } from './effect.ts'
 import type { Entry } from './entry.ts'
 import { ProposalFate } from './fate.ts'
 import { type Forward, type Incoming, incomingOf, type Lesson } from './following.ts'
@@ -17,7 +17,7 @@ import { ConfigurationHistory } from './history.ts'
 import type { PersistedState, Trust } from './input.ts'
 import type { Leadership } from './leadership.ts'
 import { type Log, restoredLog } from './log.ts'
-import type { SnapshotMeta } from './message.ts'
+import type { Message, SnapshotMeta } from './message.ts'
 import { emptyOutbox, isDirty, type Outbox } from './outbox.ts'
 import { Randomness } from './random.ts'
 import type { RaftSettings } from './settings.ts'
@@ -298,6 +298,11 @@ export class State {
   /** For what promises something: leaves when all that was changed so far is on disk. */
   sendDurably(message: Send['message']): void {
     this.outbox.sends.push({ message, gated: true })
+  }
+
+  /** For a message that no correct server sends: that is all that comes of it. */
+  refuse({ from, term }: Message, property: Violation['property']): void {
+    this.outbox.violations.push({ property, from, term })
   }
 
   /** Never the same twice, in earlier runs neither (chance). */

@@ -117,9 +117,8 @@ function startAfresh(state: State): void {
 }
 
 /** The leader knows better what this server once had. Its term and vote are kept apart from the log, and believed. */
-export function onDistrust(state: State, { term, from }: Distrust): void {
-  if (term < state.currentTerm) return
-  hearLeader(state, from, term, 0)
+export function onDistrust(state: State, message: Distrust): void {
+  if (message.term < state.currentTerm || !hearLeader(state, message)) return
   if (state.trust.kind !== 'full') return
   state.lesson = undefined
   state.setTrust({ kind: 'relearning' })

@@ -14,6 +14,7 @@ export function isSensible(message: Message): boolean {
   if (values.some(value => typeof value === 'number' && !isNumber(value))) return false
   if (message.type === 'preVote') return message.nextTerm === term + 1
   if (message.type === 'requestVote') return message.lastLogTerm < term
+  if (message.type === 'installSnapshot') return message.snapshot.lastIncludedTerm <= term
   return message.type !== 'appendEntries' || areContiguous(message)
 }
 

@@ -118,6 +118,7 @@ export class Work {
   step(input: Input): void {
     const effects = this.raft.step(input)
     if (effects.persist !== undefined) this.persist(effects.persist)
+    assert.deepEqual(effects.violations, [], 'no server says that another breaks a property')
     for (const send of effects.send) this.send(send)
     for (const header of effects.sendChunks) {
       this.deed.sent.push(freeze({ ...header, data: new Uint8Array() }))

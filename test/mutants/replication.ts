@@ -227,8 +227,8 @@ export const replicationMutants: readonly Mutant[] = [
     doc: 'Entries of a leader of an earlier term are taken, and acknowledged in the current one.',
     ids: ['R5', 'V2'],
     file: follower,
-    find: 'return rejectOldTerm(state, message); hearLeader(state, message.from, message.term, message.round); const { log, commitIndex } = state;',
-    put: '{} else hearLeader(state, message.from, message.term, message.round); const { log, commitIndex } = state;',
+    find: 'return rejectOldTerm(state, message); if (!hearLeader(state, message)) return; const { log, commitIndex } = state;',
+    put: '{} else if (!hearLeader(state, message)) return; const { log, commitIndex } = state;',
   },
   {
     name: 'rolled-back-on-step-down',

@@ -1,7 +1,8 @@
 /** Messages made by hand: what a server of long ago might have sent, or one that is not even a server. */
 import assert from 'node:assert/strict'
 import type { Entry } from '../../raft/core/entry.ts'
-import type { Message } from '../../raft/core/message.ts'
+import { configurationOf } from '../../raft/core/configuration.ts'
+import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import type { Arguments } from './transcript-commands.ts'
 
 /** Fields that a type has, with what they are when nothing is said. */
@@ -17,6 +18,7 @@ const fields: Readonly<Record<string, Readonly<Record<string, number | boolean>>
   timeoutNow: {},
   teach: { key: 1 },
   teachReply: { key: 1, lastIndex: 0 },
+  distrust: {},
 }
 
 /** `inject a>b requestVote term=3 lastLogIndex=1 lastLogTerm=1` */
@@ -47,6 +49,15 @@ export function forge({ words, options }: Arguments): Message {
           ? { success: false, rejectedIndex, hintIndex, hintTerm }
           : { success: true, matchIndex: Number(matchIndex) },
     }
+  } else if (name === 'installSnapshot') {
+    const [lastIncludedIndex = 0, lastIncludedTerm = 0] = place(options.get('at') ?? '1t1')
+    const configuration = configurationOf(['a', 'b', 'c'])
+    const id = `x@${lastIncludedIndex}`
+    const snapshot: SnapshotMeta = {
+      ...{ id, lastIncludedIndex, lastIncludedTerm, configuration },
+      ...{ bytes: 0, chunks: 1 },
+    }
+    body = { snapshot, chunk: 0, round: number('round', 1), data: new Uint8Array() }
   } else {
     const known = fields[name]
     assert(known !== undefined, `${name} cannot be made by hand`)

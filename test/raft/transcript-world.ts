@@ -160,6 +160,9 @@ export class World implements Surroundings {
     if (effects.removed) this.say(`${id} is removed`)
     for (const peer of effects.regressed) this.say(`${id} sees that ${peer} lost what it had`)
     for (const text of trustOf(effects)) this.say(`${id} ${text}`)
+    for (const { property, from, term } of effects.violations) {
+      this.say(`${id} refuses ${from}, term ${term}: ${property}`)
+    }
   }
 
   private tellProposal(server: Server, result: ProposalResult): void {

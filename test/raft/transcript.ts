@@ -35,6 +35,7 @@ import { World } from './transcript-world.ts'
  *   keep old a>b appendEntries takes one out, to be delivered by `replay old`, any number of times
  *   inject a>b requestVote term=3 lastLogIndex=1 lastLogTerm=1          as if it had been sent, see transcript-forge.ts
  *   inject a>b appendEntries term=2 prev=1t1 entries=2t2:x,3t2:noop leaderCommit=1
+ *   inject a>b installSnapshot term=2 at=9t2    one empty chunk, of a, b and c
  *   stabilize [a b]            delivers until nothing is left (between these)
  *   cut a>b c                  links that lose everything; a name alone: to and from all others. heal [a>b c]
  *   unreachable a b            a is told that nobody listens at b

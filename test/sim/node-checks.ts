@@ -184,6 +184,7 @@ export class NodeChecks {
     assert(currentTerm >= server.term, 'the term fell')
     assert(commitIndex >= server.commit, 'the commit index fell')
     if (effects.persist !== undefined) this.#write(server, effects.persist)
+    assert.deepEqual(effects.violations, [], 'no server says that another breaks a property')
     assert.ok(server.memory.last === raft.lastIndex, 'effects tell of every change of the log')
     if (role === 'leader') {
       if (server.role !== 'leader' || server.term !== currentTerm) this.#elected(server, raft)

@@ -65,6 +65,7 @@ export class Checks {
     assert(raft.currentTerm >= seen.term && raft.commitIndex >= seen.commit, 'term or commit fell')
     if (effects?.persist) this.#logMatching(server, effects)
     assert.deepEqual(effects?.violations ?? [], [], 'no server says that another broke a property')
+    assert.deepEqual(effects?.violations ?? [], [], 'no server says that another broke a property')
     if (raft.role === 'leader') {
       this.#electionSafety(server)
       if (seen.role !== 'leader' || seen.term !== raft.currentTerm) this.#completeness(server)
