@@ -4,6 +4,9 @@
  * None was written for a single mutant. Unit tests are no killers: they know the code too well.
  */
 
+import type { Group } from './mutant.ts'
+import { rulesKillers } from './rules-killers.ts'
+
 /** Named `killer` in its module. */
 export interface Killer {
   readonly name: string
@@ -12,6 +15,8 @@ export interface Killer {
 }
 
 export interface KillerPlace {
+  /** Whose mutants it hunts; absent: Raft's. */
+  readonly group?: Group
   /** Short, for tables. */
   readonly name: string
   /** Relative to the build. */
@@ -26,10 +31,12 @@ export const killers: readonly KillerPlace[] = [
   { name: 'transcripts', module: 'test/mutants/transcripts.js', seeds: 1000, isFixed: true },
   { name: 'scenarios', module: 'test/mutants/scenarios.js', seeds: 100, isFixed: true },
   { name: 'shell world', module: 'test/mutants/shell-world.js', seeds: 150 },
+  { name: 'quiet hours', module: 'test/sim/raft-quiet-killer.js', seeds: 4, isFixed: true },
   { name: 'core world', module: 'test/mutants/core-world.js', seeds: 400 },
   { name: 'node world', module: 'test/sim/node-killer.js', seeds: 200 },
   { name: 'stories', module: 'test/sim/raft-stories-killer.js', seeds: 1, isFixed: true },
   { name: 'explorer', module: 'test/explore/killer.js', seeds: 40 },
+  ...rulesKillers,
 ]
 
 export function killerNamed(name: string): KillerPlace {

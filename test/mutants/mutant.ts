@@ -6,6 +6,9 @@
  */
 import assert from 'node:assert/strict'
 
+/** Who hunts it: what simulates Raft, or what simulates the rules of seats and shares. */
+export type Group = 'raft' | 'rules'
+
 export interface Mutant {
   /** Kebab-case, unique. */
   readonly name: string
@@ -13,11 +16,17 @@ export interface Mutant {
   readonly doc: string
   /** Real bugs that it puts back, by id (see `test/raft/bugs/table.ts`). */
   readonly ids: readonly string[]
+  /** Absent: Raft's. */
+  readonly group?: Group
   /** Compiled, relative to the build: `raft/core/state.js`. */
   readonly file: string
   /** Stands once in the file; how its words are spaced does not matter. */
   readonly find: string
   readonly put: string
+}
+
+export function groupOf({ group = 'raft' }: { readonly group?: Group }): Group {
+  return group
 }
 
 /** The source with the bug in it. */

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { hunt, type Bag } from './hunt.ts'
 import { writeHints, type Hint, type Hints } from './hints.ts'
 import { killers, type KillerPlace } from './killers.ts'
-import { control, type Mutant } from './mutant.ts'
+import { control, groupOf, type Mutant } from './mutant.ts'
 import { mutants } from './registry.ts'
 import { relapse, relapsing, soundness } from './relapse.ts'
 import { makeVariant } from './variant.ts'
@@ -50,11 +50,15 @@ const names = values.killer?.split(',')
 const sent = killers.filter(({ name }) => names === undefined || names.includes(name))
 const hunts = Number(values.hunts)
 
+function sentTo(mutant: Mutant): KillerPlace[] {
+  return sent.filter(killer => groupOf(killer) === groupOf(mutant))
+}
+
 async function examine(mutant: Mutant): Promise<Row> {
   const variant = makeVariant(mutant)
   const bags = new Map<string, Bag>()
   try {
-    for (const killer of sent) {
+    for (const killer of sentTo(mutant)) {
       const bag = await send(variant.folder, killer)
       bags.set(killer.name, bag)
       if (values.results !== undefined) {
@@ -116,10 +120,18 @@ function hintOf({ bags }: Row): Hint | undefined {
 }
 
 function markdown(rows: readonly Row[]): string {
-  const head = ['mutant', 'bugs', ...sent.map(({ name }) => name), 'found as']
+  const groups = [...new Set(rows.map(({ mutant }) => groupOf(mutant)))]
+  const tables = groups.map(group => table(rows.filter(row => groupOf(row.mutant) === group)))
+  return tables.join('\n\n')
+}
+
+/** Of mutants of one group. */
+function table(rows: readonly Row[]): string {
+  const hunters = rows[0] === undefined ? [] : sentTo(rows[0].mutant)
+  const head = ['mutant', 'bugs', ...hunters.map(({ name }) => name), 'found as']
   const lines = rows.map(row => {
     const { mutant, bags } = row
-    const cells = sent.map(killer => cell(killer, bags.get(killer.name)))
+    const cells = hunters.map(killer => cell(killer, bags.get(killer.name)))
     return [mutant.name, mutant.ids.join(' '), ...cells, findingOf(row)]
   })
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -127,7 +139,9 @@ function markdown(rows: readonly Row[]): string {
 }
 
 function report(row: Row): void {
-  const cells = sent.map(killer => `${killer.name} ${cell(killer, row.bags.get(killer.name))}`)
+  const cells = sentTo(row.mutant).map(
+    killer => `${killer.name} ${cell(killer, row.bags.get(killer.name))}`,
+  )
   const ms = [...row.bags.values()].reduce((sum, bag) => sum + bag.ms, 0)
   const trouble = [...row.bags.values()].flatMap(bag => bag.trouble ?? []).join('; ')
   console.log(`${row.mutant.name}: ${cells.join(', ')} (${Math.round(ms)} ms) ${trouble}`)
@@ -166,8 +180,9 @@ async function relapses(): Promise<boolean> {
 /** Mutants before killers. */
 async function hunted(): Promise<boolean> {
   // What killers find in the product as it is would make every mutant look found.
-  const sound = await examine(control)
-  if (isFound(sound)) {
+  for (const group of new Set(chosen.map(groupOf))) {
+    const sound = await examine({ ...control, group })
+    if (!isFound(sound)) continue
     console.log(`The product itself fails: ${findingOf(sound)}`)
     return false
   }

@@ -7,6 +7,7 @@ import type { Mutant } from './mutant.ts'
 import { readMutants } from './reads.ts'
 import { replicationMutants } from './replication.ts'
 import { snapshotMutants } from './snapshots.ts'
+import { rulesMutants } from './rules.ts'
 import { trustMutants } from './trust.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -18,6 +19,7 @@ export const mutants: readonly Mutant[] = [
   ...trustMutants,
   ...driverMutants,
   ...diskMutants,
+  ...rulesMutants,
 ]
 
 export function mutantNamed(name: string): Mutant {
