@@ -20,8 +20,21 @@ export interface Running {
   readonly address: Address
   /** Those to be charged for CPU and memory. */
   processes(): readonly NamedProcess[]
+  /** Of those that replicate: for what happens when a server is lost, or all are started again. */
+  readonly cluster?: Cluster
   /** Ends them and waits until they are gone. */
   stop(): Promise<void>
+}
+
+export interface Cluster {
+  readonly names: readonly string[]
+  /** Name of the server that leads; waits until one does. */
+  leader(): Promise<string>
+  kill(name: string): Promise<void>
+  /** Starts one that was killed or stopped. */
+  start(name: string): Promise<void>
+  /** Stops all cleanly; their data stays. */
+  stopAll(): Promise<void>
 }
 
 export type ContenderName = 'licd' | 'echo' | 'etcd' | 'kv' | 'redis' | 'postgres' | 'floor'

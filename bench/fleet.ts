@@ -87,8 +87,11 @@ export class Fleet {
     const operations = measured.reduce((sum, one) => sum + one.operations, 0)
     const perOperation = (cpuSeconds: number) => (cpuSeconds * 1e6) / Math.max(1, operations)
     const cpu = measured.reduce((sum, one) => sum + one.cpuSeconds, 0)
-    const byName = (pick: (n: number) => number) =>
-      Object.fromEntries(servers.map(({ name }, n) => [name, pick(n)]))
+    const byName = (pick: (n: number) => number) => {
+      const sums: Record<string, number> = {}
+      for (const [n, { name }] of servers.entries()) sums[name] = (sums[name] ?? 0) + pick(n)
+      return sums
+    }
     return {
       perSecond: operations / seconds,
       operations,

@@ -9,7 +9,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Contender, Running } from './contender.ts'
 import { echo } from './contenders/echo.ts'
+import { etcd } from './contenders/etcd.ts'
+import { kv } from './contenders/kv.ts'
 import { licd } from './contenders/licd.ts'
+import { postgres } from './contenders/postgres.ts'
 import { redis } from './contenders/redis.ts'
 import type { Figures } from './figures.ts'
 import { load, machine } from './machine.ts'
@@ -17,7 +20,7 @@ import { readOptions, type BenchOptions } from './options.ts'
 import { measureRounds } from './rounds.ts'
 import { report } from './table.ts'
 
-const contenders: readonly Contender[] = [echo, licd, redis]
+const contenders: readonly Contender[] = [echo, licd, etcd, kv, redis, postgres]
 
 async function main(options: BenchOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'licd-bench-'))

@@ -7,6 +7,12 @@ export async function openDriver(order: DriverOrder): Promise<Driver> {
       return (await import('./licd.ts')).open(order)
     case 'echo':
       return (await import('./echo.ts')).open(order)
+    case 'etcd':
+      return (await import('./etcd.ts')).open(order)
+    case 'kv':
+      return (await import('./kv.ts')).open(order)
+    case 'postgres':
+      return (await import('./postgres.ts')).open(order)
     case 'redis':
       return (await import('./redis.ts')).open(order)
     default:
