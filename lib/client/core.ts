@@ -341,7 +341,7 @@ export class ClientCore {
       this.#servers.resume(this.#time.now())
       this.#acquiring.hurry(linkJitterMs)
       this.#holding.hurry(linkJitterMs)
-    } else this.#servers.excuse()
+    } else this.#servers.doubt()
     if (status === 'closed') this.#acquiring.cancelAll({ code: 'LICD_CLOSED', detail: '' })
     this.#wake(0)
   }

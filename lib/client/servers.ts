@@ -2,8 +2,8 @@
  * The servers a client knows, and the one it lives at: its home.
  *
  * No list is configured: `find` is answered by any server, and the client stays with the first that serves. A
- * server that says nothing for `silentMs`, or at whose subject nobody listens, is left: it is avoided for a
- * while, and another home is sought at once.
+ * server that says nothing for `silentMs` (`doubtedMs` after the link broke), or at whose subject nobody listens, is
+ * left: it is avoided for a while, and another home is sought at once.
  */
 import type { Random } from '../../raft/ports.ts'
 import type { Code } from '../error.ts'
@@ -13,12 +13,19 @@ interface Known {
   incarnation: number
   /** Since when it owes an answer; undefined when it owes none. */
   silentFrom: number | undefined
+  /** The link broke since it was heard last: its host may be what is gone. */
+  isDoubted: boolean
   /** Answers of this server to `find` are ignored until then, unless it has started anew. */
   avoidUntil: number
 }
 
 /** A server that owes an answer this long is left. What it was asked was repeated once by then. */
 export const silentMs = 2_000
+/**
+ * After the link broke, this long: a host that is lost takes its broker along, and its clients have waited once for
+ * that. One that lives answers in a fraction; to leave it wrongly costs a move.
+ */
+export const doubtedMs = 700
 const avoidMs = 5_000
 /** One that answers but may not serve now is asked again sooner. */
 const avoidIdleMs = 500
@@ -82,6 +89,7 @@ export class Servers {
     const known = this.#remember(server)
     if (known === undefined) return
     known.silentFrom = undefined
+    known.isDoubted = false
     known.incarnation = incarnation
   }
 
@@ -98,6 +106,7 @@ export class Servers {
     known.incarnation = incarnation
     known.avoidUntil = 0
     known.silentFrom = undefined
+    known.isDoubted = false
     const seeking = this.#round > 0
     this.#round = 0
     this.#findAt = Infinity
@@ -135,9 +144,15 @@ export class Servers {
     if (this.#round > 0) this.#findAt = now + this.#pauseMs()
   }
 
-  /** The link is down: nobody can owe an answer. */
+  /** The host slept: nobody owes an answer. */
   excuse(): void {
     for (const known of this.#known.values()) known.silentFrom = undefined
+  }
+
+  /** The link is down: nobody can owe an answer, and nobody is known to be there still. Who was left stays left. */
+  doubt(): void {
+    this.excuse()
+    for (const known of this.#known.values()) known.isDoubted = true
   }
 
   /** The link is back. */
@@ -152,17 +167,13 @@ export class Servers {
       this.#findAt = now + this.#pauseMs()
       this.#round++
     }
-    return [...this.#known]
-      .filter(([, { silentFrom }]) => silentFrom !== undefined && silentFrom + silentMs <= now)
-      .map(([name]) => name)
+    return [...this.#known].filter(([, known]) => silentUntil(known) <= now).map(([name]) => name)
   }
 
   /** When `pulse` has something to do. */
   nextAt(): number {
     let at = this.#findAt
-    for (const { silentFrom } of this.#known.values()) {
-      if (silentFrom !== undefined) at = Math.min(at, silentFrom + silentMs)
-    }
+    for (const known of this.#known.values()) at = Math.min(at, silentUntil(known))
     return at
   }
 
@@ -174,9 +185,14 @@ export class Servers {
   #remember(server: string): Known | undefined {
     let known = this.#known.get(server)
     if (known === undefined && this.#known.size < knownMax) {
-      known = { incarnation: 0, silentFrom: undefined, avoidUntil: 0 }
+      known = { incarnation: 0, silentFrom: undefined, isDoubted: false, avoidUntil: 0 }
       this.#known.set(server, known)
     }
     return known
   }
+}
+
+/** When it is to be left, unless it says something. */
+function silentUntil({ silentFrom = Infinity, isDoubted }: Known): number {
+  return silentFrom + (isDoubted ? doubtedMs : silentMs)
 }

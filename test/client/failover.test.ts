@@ -194,3 +194,64 @@ t.test('a restarted server is home again at once, and its seats are learned anew
   t.equal(again.renewals[0]?.items[0]?.failover, false)
   t.ok(hold.remainingMs() > 28_000)
 })
+
+t.test('a host lost with its broker: its server is not waited for once more', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const b = world.server('beta')
+  const hold = world.at(a).hold()
+  b.onRenew = item => (item.confirm === undefined ? b.challenge(item) : b.renew(item))
+  // Nobody says anything, and nobody says that nobody is there.
+  a.onRenew = () => undefined
+  a.serving = false
+  world.bus.setLink(false)
+  world.time.run(1_500)
+  world.bus.setLink(true)
+  const backAt = world.time.now
+  t.ok(world.time.runUntil(() => hold.server() === 'beta', 5_000))
+  t.ok(world.time.now - backAt < 1_100, `moved after ${world.time.now - backAt} ms`)
+  t.ok(a.renewals.length > 0, 'it was asked')
+
+  // It stays left though the link breaks again.
+  const asked = a.renewals.length
+  world.bus.setLink(false)
+  world.time.run(100)
+  world.bus.setLink(true)
+  world.time.run(3_000)
+  t.equal(a.renewals.length, asked)
+  t.equal(hold.server(), 'beta')
+  t.strictSame(world.lost, [])
+})
+
+t.test(
+  'a server that lives when the link is back is stayed with, though it takes its time',
+  async t => {
+    const world = new World()
+    const a = world.server('alpha')
+    const b = world.server('beta')
+    const hold = world.at(a).hold()
+    let mute = true
+    a.onRenew = item => (mute ? undefined : a.renew(item))
+    world.bus.setLink(false)
+    world.time.run(1_500)
+    world.bus.setLink(true)
+    world.time.runUntil(() => a.renewals.length > 0, 1_000)
+    world.time.run(500)
+    mute = false
+    const [first] = a.renewals
+    const item = first?.items[0]
+    if (first === undefined || item === undefined) throw new Error('Nothing was asked.')
+    a.say(first, [a.renew(item)])
+    world.time.run(5_000)
+    t.equal(hold.server(), 'alpha')
+    t.equal(b.renewals.length, 0)
+
+    // Heard since, it has the patience of before again.
+    a.onRenew = () => undefined
+    const asked = a.renewals.length
+    world.time.runUntil(() => a.renewals.length > asked, 15_000)
+    world.time.run(1_500)
+    t.equal(hold.server(), 'alpha')
+    t.ok(world.time.runUntil(() => hold.server() === 'beta', 2_000))
+  },
+)

@@ -1,7 +1,7 @@
 /**
  * The bus on a real nats-server: what NATS promises, and what the adapter mends of its client.
  */
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import {
   connectNats,
@@ -204,4 +204,54 @@ t.test('a broker that refuses the credentials', async t => {
   const bus = await connectNats({ servers: url, user: 'u', password: 'p' })
   t.ok(bus.connected)
   await bus.close()
+})
+
+/** A way to a broker that falls silent when told: links stay, new ones are taken, nothing comes through. */
+async function gate(
+  port: number,
+): Promise<{ url: string; dials: () => number; shut: () => void; close: () => void }> {
+  let isShut = false
+  const sockets: Socket[] = []
+  let dials = 0
+  const holder = createServer(inner => {
+    dials++
+    const outer = connect(port, '127.0.0.1')
+    for (const [from, to] of [
+      [inner, outer],
+      [outer, inner],
+    ] as const) {
+      from
+        .on('error', () => {})
+        .on('data', data => {
+          if (!isShut) to.write(data)
+        })
+    }
+    sockets.push(inner, outer)
+  })
+  await new Promise<void>(resolve => holder.listen(0, '127.0.0.1', resolve))
+  const address = holder.address()
+  return {
+    url: `nats://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`,
+    dials: () => dials,
+    shut: () => (isShut = true),
+    close: () => {
+      holder.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+t.test('a broker that falls silent is left for the next one, and not dialled again', async t => {
+  const first = await gate(server.port)
+  t.teardown(first.close)
+  const bus = await connected(t, { servers: [first.url, server.url] })
+  t.equal(first.dials(), 1, 'the first of the list')
+  const [down, up] = [status(bus, 'down'), status(bus, 'up')]
+  first.shut()
+  await down
+  await up
+  t.equal(first.dials(), 1)
+  const got = messages(bus, 'through', 1)
+  t.ok(bus.publish('through', bytes('the other')))
+  t.strictSame((await got).map(text), ['the other'])
 })
