@@ -57,7 +57,9 @@ export class MemoryBroker {
   /** `from>to` pairs that lose everything. */
   readonly #cuts = new Set<string>()
   readonly #exact = new Map<string, Listener[]>()
-  #wild: Listener[] = []
+  /** Listeners with wildcards, by what stands before the first of them; and how many parts that can be. */
+  readonly #wild = new Map<string, Listener[]>()
+  readonly #depths = new Set<number>()
   /** Pair of connections -> when its newest message arrives: the order of a pair is kept. */
   readonly #arrivals = new Map<string, number>()
   #connections = 0
@@ -89,36 +91,55 @@ export class MemoryBroker {
 
   /** @internal */
   listen(listener: Listener): void {
-    if (listener.pattern.some(part => part === '*' || part === '>')) {
-      this.#wild.push(listener)
-      return
-    }
-    const subject = listener.pattern.join('.')
-    const listeners = this.#exact.get(subject)
-    if (listeners === undefined) this.#exact.set(subject, [listener])
+    const { table, key } = this.#placeOf(listener)
+    const listeners = table.get(key)
+    if (listeners === undefined) table.set(key, [listener])
     else listeners.push(listener)
+  }
+
+  #placeOf({ pattern }: Listener): { table: Map<string, Listener[]>; key: string } {
+    const wild = pattern.findIndex(part => part === '*' || part === '>')
+    if (wild < 0) return { table: this.#exact, key: pattern.join('.') }
+    this.#depths.add(wild)
+    return { table: this.#wild, key: pattern.slice(0, wild).join('.') }
   }
 
   /** @internal */
   leave(listener: Listener): void {
     listener.live = false
-    this.#wild = this.#wild.filter(other => other !== listener)
-    const subject = listener.pattern.join('.')
-    const listeners = this.#exact.get(subject)?.filter(other => other !== listener)
+    const { table, key } = this.#placeOf(listener)
+    const listeners = table.get(key)?.filter(other => other !== listener)
     if (listeners === undefined) return
-    if (listeners.length === 0) this.#exact.delete(subject)
-    else this.#exact.set(subject, listeners)
+    if (listeners.length === 0) table.delete(key)
+    else table.set(key, listeners)
+  }
+
+  #listenersOf(subject: string): Listener[] {
+    const found = [...(this.#exact.get(subject) ?? [])]
+    const parts = subject.split('.')
+    for (const depth of this.#depths) {
+      if (depth >= parts.length) continue
+      for (const listener of this.#wild.get(parts.slice(0, depth).join('.')) ?? []) {
+        if (isMatch(listener.pattern, parts)) found.push(listener)
+      }
+    }
+    return found
+  }
+
+  /** As `from` sent it once: what a network may repeat long after. */
+  inject(from: string, message: BusMessage): void {
+    for (const listener of this.#listenersOf(message.subject)) {
+      if (listener.connection.connected) this.#send(from, listener, message)
+    }
   }
 
   /** @internal */
   route(from: MemoryBus, message: BusMessage): void {
     this.counts.published++
     this.tap?.(from.name, message)
-    const parts = message.subject.split('.')
-    const found = (this.#exact.get(message.subject) ?? []).concat(
-      this.#wild.filter(listener => isMatch(listener.pattern, parts)),
+    const listeners = this.#listenersOf(message.subject).filter(
+      listener => listener.live && listener.connection.connected,
     )
-    const listeners = found.filter(listener => listener.live && listener.connection.connected)
     const groups = new Map<string, Listener[]>()
     for (const listener of listeners) {
       if (listener.queue === undefined) {
@@ -138,11 +159,7 @@ export class MemoryBroker {
   #nobody(reply: string): void {
     this.counts.noResponders++
     const notice = makeMessage(reply, new Uint8Array(0), undefined, true)
-    const parts = reply.split('.')
-    const found = (this.#exact.get(reply) ?? []).concat(
-      this.#wild.filter(listener => isMatch(listener.pattern, parts)),
-    )
-    for (const listener of found) this.#send('', listener, notice)
+    for (const listener of this.#listenersOf(reply)) this.#send('', listener, notice)
   }
 
   #send(from: string, listener: Listener, message: BusMessage): void {

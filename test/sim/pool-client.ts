@@ -19,19 +19,33 @@ export interface Demand {
   readonly holdMs: readonly [number, number]
   /** Between two wishes. */
   readonly pauseMs: readonly [number, number]
+  /** False on a system that cannot tell that it was suspended but by its wall clock. */
+  readonly hasUptime: boolean
+}
+
+export interface ClientWatcher {
+  /** It may believe in more than before. */
+  heard(client: SimulatedClient): void
+  told(client: SimulatedClient, event: 'granted' | 'moved' | 'lost' | 'refused', what: string): void
+}
+
+/** What a client's program waits for, for as long as it takes. */
+export interface PatientWish {
+  readonly feature: string
+  readonly count: number
+  readonly since: number
 }
 
 export class SimulatedClient {
   readonly name: string
-  readonly refusals = new Map<string, number>()
-  granted = 0
-  lost = 0
-  moved = 0
-  /** Something was heard since the pool was last checked: only then can it believe in more than before. */
-  heard = false
   readonly demand: Demand
-  onLost: ((what: string) => void) | undefined
+  /** Wishes that wait until they are granted: set when no demand may starve. */
+  patient = false
+  readonly waits = new Set<PatientWish>()
+  /** How long the longest patient wish waited, true ms. */
+  waitedMostMs = 0
   readonly #pool: SimulatedPool
+  readonly #watcher: ClientWatcher
   readonly #random: SeededRandom
   #process: { core: ClientCore; clock: VirtualClock; bus: MemoryBus } | undefined
   #holds = new Set<Hold>()
@@ -39,21 +53,26 @@ export class SimulatedClient {
   #state: 'running' | 'stopped' | 'suspended' = 'running'
   #starts = 0
   #rests = false
+  /** Now it wants much, now nothing. */
+  #eager = true
 
-  constructor(pool: SimulatedPool, name: string, demand: Demand) {
+  constructor(pool: SimulatedPool, name: string, demand: Demand, watcher: ClientWatcher) {
     this.#pool = pool
     this.name = name
     this.demand = demand
+    this.#watcher = watcher
     this.#random = new SeededRandom(`${pool.options.seed}:${name}`)
   }
 
   start(): this {
+    if (this.#process !== undefined) return this
     this.#starts++
     const random = this.#random.split(`start ${this.#starts}`)
-    const rate = 1 + (random.next() - 0.5) * 0.02
-    const { clock, bus } = this.#pool.connect(this.name, { rate })
+    const rate = 1 + (random.next() - 0.5) * 0.0198
+    const { hasUptime } = this.demand
+    const { clock, bus } = this.#pool.connect(this.name, { rate, hasUptime })
     const pool = this.#pool.options.pool ?? 'simulated'
-    const core = new ClientCore({ bus: this.#listen(bus), clock, random }, { pool })
+    const core = new ClientCore({ bus: this.listen(bus), clock, random }, { pool })
     this.#process = { core, clock, bus }
     this.#state = 'running'
     this.#want(core, clock)
@@ -61,7 +80,7 @@ export class SimulatedClient {
   }
 
   /** Every message it hears marks it. */
-  #listen(bus: MemoryBus): Bus {
+  protected listen(bus: MemoryBus): Bus {
     return {
       inbox: bus.inbox,
       get connected() {
@@ -74,7 +93,7 @@ export class SimulatedClient {
         bus.subscribe(
           subject,
           message => {
-            this.heard = true
+            this.#watcher.heard(this)
             handle(message)
           },
           options,
@@ -86,22 +105,26 @@ export class SimulatedClient {
     return this.#process?.core
   }
 
-  /** Seats of `feature` that its program may use at this instant. A suspended host runs no program. */
-  believed(feature: string): number {
-    if (this.#state === 'suspended') return 0
-    let count = 0
+  get holds(): ReadonlySet<Hold> {
+    return this.#holds
+  }
+
+  /** Seats that its program may use at this instant, by feature. A suspended host runs no program. */
+  *believed(): Generator<readonly [feature: string, count: number]> {
+    if (this.#state === 'suspended') return
     for (const hold of this.#holds) {
-      if (hold.feature === feature && hold.remainingMs() > 0) count += hold.count
+      if (hold.remainingMs() > 0) yield [hold.feature, hold.count]
     }
-    return count
   }
 
   #want(core: ClientCore, clock: VirtualClock): void {
     const [least, most] = this.demand.pauseMs
     clock.after(this.#random.between(least, most), () => {
       if (this.#process?.core !== core) return
+      if (this.#random.chance(0.08)) this.#eager = !this.#eager
       const isBusy = this.#holds.size + this.#wanted >= this.demand.holdsMax
-      if (!this.#rests && !isBusy) this.#acquire(core, clock)
+      const wants = this.#eager || this.#random.chance(0.1)
+      if (!this.#rests && !isBusy && wants) this.#acquire(core, clock)
       this.#want(core, clock)
     })
   }
@@ -110,27 +133,37 @@ export class SimulatedClient {
     const random = this.#random
     const feature = random.pick(this.demand.features)
     const count = random.between(1, this.demand.countMax)
-    const waitMs = random.chance(0.6) ? random.between(500, 10_000) : undefined
-    const box: { hold: Hold | undefined } = { hold: undefined }
+    const { patient } = this
+    const waitMs = patient
+      ? 3_600_000
+      : random.chance(0.6)
+        ? random.between(500, 10_000)
+        : undefined
+    const wish = { feature, count, since: this.#pool.time.now }
+    if (patient) this.waits.add(wish)
     this.#wanted++
+    const box: { hold: Hold | undefined } = { hold: undefined }
     const giveUp = core.acquire(
       { feature, count, user: this.name, host: 'sim', waitMs },
       {
         lost: ({ code, detail }) => {
-          this.lost++
-          this.onLost?.(`${this.name} lost ${box.hold?.id ?? ''}: ${code} ${detail}`)
-          if (box.hold !== undefined) this.#holds.delete(box.hold)
+          const { hold } = box
+          this.#watcher.told(this, 'lost', `${hold?.id ?? ''} ${code} ${detail}`)
+          if (hold !== undefined) this.#holds.delete(hold)
         },
-        moved: () => this.moved++,
+        moved: to => this.#watcher.told(this, 'moved', `${box.hold?.id ?? ''} to ${to}`),
         renewed: () => {},
       },
       outcome => {
         this.#wanted--
+        if (this.waits.delete(wish)) {
+          this.waitedMostMs = Math.max(this.waitedMostMs, this.#pool.time.now - wish.since)
+        }
         box.hold = this.#taken(outcome, clock)
       },
     )
     // Some programs lose patience.
-    if (random.chance(0.1)) {
+    if (!patient && random.chance(0.1)) {
       const afterMs = random.between(0, 3_000)
       clock.after(afterMs, () => giveUp({ code: 'LICD_ABORTED', detail: '' }))
     }
@@ -138,19 +171,39 @@ export class SimulatedClient {
 
   #taken(outcome: Outcome, clock: VirtualClock): Hold | undefined {
     if (!outcome.ok) {
-      this.refusals.set(outcome.code, (this.refusals.get(outcome.code) ?? 0) + 1)
+      this.#watcher.told(this, 'refused', outcome.code)
       return undefined
     }
     const { hold } = outcome
-    this.granted++
+    this.#watcher.told(this, 'granted', hold.id)
     this.#holds.add(hold)
-    const [least, most] = this.#rests ? [0, 0] : this.demand.holdMs
+    const [least, most] = this.#rests ? [0, 0] : this.patient ? [50, 500] : this.demand.holdMs
     clock.after(this.#random.between(least, most), () => this.#release(hold))
     return hold
   }
 
   #release(hold: Hold): void {
     if (this.#holds.delete(hold)) hold.release()
+  }
+
+  /** Gives one of its holds back, now. */
+  dropOne(): void {
+    const [hold] = this.#holds
+    if (hold !== undefined && this.#state === 'running') this.#release(hold)
+  }
+
+  /** Asks for something more, whatever it has. */
+  wishNow(): void {
+    const { core, clock } = this.#process ?? {}
+    if (core === undefined || clock === undefined || this.#rests) return
+    if (this.#state === 'running') this.#acquire(core, clock)
+  }
+
+  /** From now on it waits for what it wants, however long that takes, and holds it shortly. */
+  becomePatient(): void {
+    this.patient = true
+    this.#eager = true
+    for (const hold of [...this.#holds]) this.#release(hold)
   }
 
   /** Gives everything back and wants nothing more. */
@@ -166,22 +219,30 @@ export class SimulatedClient {
     this.#process = undefined
     this.#holds = new Set()
     this.#wanted = 0
+    this.waits.clear()
   }
 
   /** Stopped from outside; with `suspended` the host's monotonic clock stands as well. */
-  pause(suspended: boolean): void {
-    if (this.#process === undefined || this.#state !== 'running') return
+  pause(suspended: boolean): boolean {
+    if (this.#process === undefined || this.#state !== 'running') return false
     this.#state = suspended ? 'suspended' : 'stopped'
     this.#process.clock.pause(suspended)
+    return true
   }
 
   resume(): void {
+    if (this.#state === 'running') return
     this.#state = 'running'
-    this.heard = true
+    this.#watcher.heard(this)
     this.#process?.clock.resume()
   }
 
   setLink(up: boolean): void {
     this.#process?.bus.setLink(up)
+  }
+
+  /** Somebody sets its wall clock. A system without uptime is spared: to it that is a suspension, or hides one. */
+  jumpWall(ms: number): void {
+    if (this.demand.hasUptime) this.#process?.clock.jumpWall(ms)
   }
 }

@@ -48,6 +48,8 @@ export interface PoolOptions {
   /** Milliseconds that a synced write takes, least and most. */
   readonly syncMs?: readonly [number, number]
   readonly log?: (server: string) => Logger
+  /** False: whoever runs the pool compares the ledgers itself (I5). */
+  readonly comparesHashes?: boolean
 }
 
 /** One process of a server: from its start to its end. */
@@ -61,8 +63,12 @@ export interface SimulatedProcess {
 
 interface Machine {
   readonly name: string
-  readonly disk: MemoryDisk
-  readonly book: { content: HandedOver | undefined }
+  disk: MemoryDisk
+  book: { content: HandedOver | undefined }
+  /** How many times as long as usual its disk takes. */
+  slowness: number
+  /** Writes that a disk which hangs has not done. */
+  stalled: (() => void)[] | undefined
   starts: number
   process: SimulatedProcess | undefined
 }
@@ -110,8 +116,7 @@ export class SimulatedPool {
       bootstrap(memoryStorage({ disk, schedule: run => run() }), first, error => {
         assert.equal(error, undefined)
       })
-      const machine = { name, disk, book: { content: undefined }, starts: 0, process: undefined }
-      this.#machines.set(name, machine)
+      this.#machines.set(name, machineOf(name, disk))
     }
     this.#operator = this.connect('operator')
   }
@@ -120,6 +125,17 @@ export class SimulatedPool {
   connect(name: string, clock: ClockOptions = {}): { bus: MemoryBus; clock: VirtualClock } {
     const own = new VirtualClock(this.time, clock)
     return { clock: own, bus: this.broker.connect(name, own) }
+  }
+
+  /** A machine for a server that is to be taken in: its disk is empty. */
+  addMachine(name: string): void {
+    assert(!this.#machines.has(name))
+    this.#machines.set(name, machineOf(name, memoryDisk()))
+  }
+
+  /** Names of all machines, sorted. */
+  get names(): string[] {
+    return [...this.#machines.keys()].sort()
   }
 
   startAll(): this {
@@ -153,7 +169,13 @@ export class SimulatedPool {
       random: random.split('server'),
       storage: memoryStorage({
         disk: machine.disk,
-        schedule: run => void clock.after(least + random.next() * (most - least), run),
+        schedule: run => {
+          const ms = (least + random.next() * (most - least)) * machine.slowness
+          clock.after(ms, () => {
+            if (machine.stalled === undefined) run()
+            else machine.stalled.push(run)
+          })
+        },
       }),
       raft: { ...defaultSettings, ...this.options.raft },
       ...(snapshotEveryEntries === undefined ? {} : { snapshotEveryEntries }),
@@ -178,6 +200,39 @@ export class SimulatedPool {
     machine.process?.clock.end()
     machine.process?.bus.close()
     machine.process = undefined
+    // What hung was of that process.
+    if (machine.stalled !== undefined) machine.stalled = []
+  }
+
+  /** The disk of a server that does not run is lost with all that was on it. */
+  wipe(name: string): void {
+    const machine = this.#machine(name)
+    assert.equal(machine.process, undefined, `${name} runs`)
+    machine.disk = memoryDisk()
+    machine.book = { content: undefined }
+  }
+
+  /** The disk takes `slowness` times as long; Infinity: it hangs until it is told otherwise. */
+  slowDisk(name: string, slowness: number): void {
+    const machine = this.#machine(name)
+    machine.slowness = slowness === Infinity ? 1 : slowness
+    const { stalled, process } = machine
+    machine.stalled = slowness === Infinity ? (stalled ?? []) : undefined
+    if (machine.stalled !== undefined) return
+    for (const run of stalled ?? []) process?.clock.after(0, run)
+  }
+
+  /** Begins a clean stop; `done` when the process is gone, by itself or when its time is over. */
+  retire(name: string, withinMs: number, done: () => void): void {
+    const { process } = this.#machine(name)
+    const end = (): void => {
+      if (process === undefined || this.#machine(name).process !== process) return
+      this.crash(name)
+      done()
+    }
+    if (process === undefined) return
+    process.server.stop(() => this.time.after(0, end))
+    this.time.after(withinMs, end)
   }
 
   /** Clean stop; true when it ended within `withinMs`. */
@@ -286,6 +341,11 @@ export class SimulatedPool {
   }
 
   #checkAll(): void {
+    if (this.options.comparesHashes !== false) this.#compareHashes()
+    this.check()
+  }
+
+  #compareHashes(): void {
     for (const { name, process } of this.#machines.values()) {
       if (process === undefined) continue
       const { index, hash } = process.server.applied
@@ -295,12 +355,17 @@ export class SimulatedPool {
       if (known === undefined) this.#hashes.set(index, hash)
       else assert.equal(hash, known, `I5: ${name} differs at index ${index}`)
     }
-    this.check()
   }
 }
 
 export function simulatePool(options: PoolOptions): SimulatedPool {
   return new SimulatedPool(options)
+}
+
+function machineOf(name: string, disk: MemoryDisk): Machine {
+  const book = { content: undefined }
+  const state = { slowness: 1, stalled: undefined, starts: 0, process: undefined }
+  return { name, disk, book, ...state }
 }
 
 function memoryBooks(book: { content: HandedOver | undefined }): BookStore {
