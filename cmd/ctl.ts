@@ -14,12 +14,14 @@ import { statusCommand } from './ctl/status.ts'
 import { transferLeaderCommand } from './ctl/transfer-leader.ts'
 import { ctlVendorCommand } from './ctl/vendor.ts'
 import { watchCommand } from './ctl/watch.ts'
+import { whyCommand } from './ctl/why.ts'
 
 export const ctlCommand = defineGroup(
   'ctl',
   'See and change a pool that runs',
   [
     statusCommand,
+    whyCommand,
     serversCommand,
     seatsCommand,
     watchCommand,
@@ -36,6 +38,7 @@ export const ctlCommand = defineGroup(
   ],
   [
     ['ctl status', 'who leads, who is up, what is free and where the rest is'],
+    ['ctl why cad', 'who may grant cad until when, and why a seat was denied'],
     ['ctl feature add cad 30 --local', 'a feature of one\u2019s own'],
     ['ctl code add code.txt', 'a feature by a vendor\u2019s signed code'],
     ['ctl watch', 'the distribution as it changes'],

@@ -4,6 +4,7 @@ import { viewPool } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { defineCommand } from '../command.ts'
+import { printDark } from './dark.ts'
 import type { Program } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
 import { formatDate, formatDuration, formatPercent, formatTable, type Cell } from '../table.ts'
@@ -19,7 +20,8 @@ export const statusCommand = defineCommand({
     ['ctl status --server beta', 'the pool as server beta knows it'],
   ],
   epilogue:
-    'Figures in use are each server\u2019s own; ~ marks one as of its last keepalive, from a server that did not answer now.',
+    'Figures in use are each server\u2019s own; ~ marks one as of its last keepalive, from a server that ' +
+    'did not answer now. DARK allocations exist and may not be granted now: licd ctl why FEATURE says more.',
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
       const view = only(await viewPool(client), args.feature)
@@ -49,14 +51,7 @@ function printStatus(program: Program, view: PoolView): void {
   program.print(`fingerprint ${status.fingerprint}`)
   const { tickMs } = status.settings
   // A server that hears no ticks tells what was: whoever reads it must know how long ago.
-  if (status.tickAgeMs > 3 * tickMs) {
-    program.print(
-      program.paint(
-        'red',
-        `no tick for ${formatDuration(status.tickAgeMs)}: this is what was then`,
-      ),
-    )
-  }
+  if (isCutOff(view)) for (const line of cutOffText(view)) program.print(program.paint('red', line))
   if (status.heldTicks !== undefined) program.print(heldText(status.heldTicks, tickMs))
   program.print('')
   printServers(program, view)
@@ -69,6 +64,21 @@ function printStatus(program: Program, view: PoolView): void {
     return
   }
   printFeatures(program, view)
+}
+
+/** What the server that answers knows is old: it hears no ticks. */
+function isCutOff({ status }: PoolView): boolean {
+  return status.tickAgeMs > 3 * status.settings.tickMs
+}
+
+function cutOffText({ status, answeredBy }: PoolView): string[] {
+  const { tickAgeMs, leaseLeftMs } = status
+  const heard = `${answeredBy} has not heard from a leader for ${formatDuration(tickAgeMs)}; what it knows is from then.`
+  const grants =
+    leaseLeftMs > 0
+      ? `It grants from its own share for another ${formatDuration(leaseLeftMs)}, and then no more.`
+      : 'Its lease is over: it grants and renews nothing until a leader lists it again.'
+  return [heard, grants]
 }
 
 /** What an operator must look into: servers whose word does not count, and ledgers that differ. */
@@ -93,7 +103,8 @@ export function heldText(heldTicks: number, tickMs: number): string {
 }
 
 /** One line a server: its state, and until when it may grant. */
-export function printServers(program: Program, { status, lease }: PoolView): void {
+export function printServers(program: Program, view: PoolView): void {
+  const { status, lease } = view
   const { tickMs } = status.settings
   const text = formatTable(
     program,
@@ -110,7 +121,9 @@ export function printServers(program: Program, { status, lease }: PoolView): voi
       server.state,
       server.leader ? 'leader' : '',
       server.incarnation === 0 ? '-' : server.incarnation,
-      mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
+      isCutOff(view) && lease[server.name] === undefined
+        ? 'not known'
+        : mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
       server.incarnation === 0 ? 'never' : heardAgo(server.listedTicksAgo, tickMs),
     ]),
   )
@@ -161,6 +174,7 @@ function printFeatures(program: Program, { status, live }: PoolView): void {
     const remarks = remarksOn(feature)
     if (remarks.length > 0) program.print(`${feature.name}: ${remarks.join('; ')}`)
   }
+  printDark(program, status.features)
 }
 
 function featureRows(feature: FeatureStatus, live: ReadonlySet<string>): Cell[][] {
@@ -201,7 +215,7 @@ function use(inUse: number, of: number): string {
 function remarksOn({ vendor, owed, endsAt }: FeatureStatus): string[] {
   return [
     ...(vendor === undefined ? [] : [`by ${vendor}`]),
-    ...(owed === 0 ? [] : [`${owed} owed: they ended, and are taken back as they come free`]),
+    ...(owed === 0 ? [] : [`${owed} owed, paid as seats end: a code of them ended or was removed`]),
     ...(endsAt === undefined ? [] : [`a code ends on ${formatDate(endsAt)}`]),
   ]
 }

@@ -90,6 +90,11 @@ export class CtlClient {
     )
   }
 
+  /** The server that is asked, where it is one only. */
+  get server(): string | undefined {
+    return this.#options.server
+  }
+
   /** Ends what is under way with LICD_CLOSED. Twice does no harm. The bus stays open. */
   close(): void {
     if (this.#isClosed) return
@@ -122,7 +127,7 @@ export class CtlClient {
       if (fields.ok === true) return readAnswer(operation, fields)
       refusal = refusalOf(fields)
       if (!passing.has(refusal.code)) throw refusal
-      await this.#pause(Math.min(pauseMs, end - clock.now()))
+      if (!(await this.#again(refusal, end))) throw refusal
     }
     throw refusal ?? new LicdError('LICD_TIMEOUT', `Nobody answered within ${timeoutMs} ms.`)
   }
@@ -158,7 +163,7 @@ export class CtlClient {
         if (!passing.has(refusal.code)) throw refusal
       }
       isSent ||= attempt.type === 'silent' || refusal?.code === 'LICD_UNKNOWN_OUTCOME'
-      await this.#pause(Math.min(pauseMs, end - clock.now()))
+      if (!(await this.#again(attempt.type === 'answer' ? refusal : undefined, end))) break
     }
     if (!isSent && refusal !== undefined) throw refusal
     return await this.#settle(operation, id)
@@ -271,6 +276,15 @@ export class CtlClient {
     }
   }
 
+  /** Waits for the next attempt, as long as the refusal asks for. False, at once, where that is beyond the end. */
+  async #again(refusal: LicdError | undefined, end: number): Promise<boolean> {
+    const left = end - this.#options.clock.now()
+    const { retryAfterMs = 0 } = refusal ?? {}
+    if (retryAfterMs > left) return false
+    await this.#pause(Math.min(Math.max(pauseMs, retryAfterMs), left))
+    return true
+  }
+
   #pause(ms: number): Promise<void> {
     if (ms <= 0) return Promise.resolve()
     return new Promise(resolve => void this.#options.clock.after(ms, resolve))
@@ -292,8 +306,9 @@ function readChanged(operation: ChangeOperation, fields: Fields): Changed {
 
 /** A server of a later version may know codes that this one does not: they are kept in the message. */
 function refusalOf(fields: Fields): LicdError {
-  const { code, detail } = fields
+  const { code, detail, retryAfterMs } = fields
   const text = typeof detail === 'string' && detail !== '' ? detail : undefined
-  if (typeof code === 'string' && isCode(code)) return new LicdError(code, text)
+  const options = typeof retryAfterMs === 'number' && retryAfterMs > 0 ? { retryAfterMs } : {}
+  if (typeof code === 'string' && isCode(code)) return new LicdError(code, text, options)
   return new LicdError('LICD_INTERNAL', `The server refused with ${String(code)}: ${text ?? ''}`)
 }

@@ -6,7 +6,9 @@
  * up for its own column, all at once and for a short time: a server that does not answer shows the figure of its
  * last listing, and is named as stale.
  */
-import type { Health, PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { CtlOperation, CtlRequests, Health, PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { Dark } from '../protocol/why.ts'
+import type { Answered } from './answer.ts'
 import type { CtlClient } from './ctl-client.ts'
 
 /** How long each server may take for its own figures. */
@@ -27,13 +29,12 @@ export interface PoolView {
 
 /** Asks for the state of the pool. Throws as `CtlClient.ask`. */
 export async function viewPool(client: CtlClient): Promise<PoolView> {
-  const { status, server: answeredBy } = await client.ask('status', {})
-  const others = status.servers.filter(({ name, state }) => name !== answeredBy && state !== 'down')
-  const answers = await Promise.all(others.map(({ name }) => askOne(client, name)))
-  const byServer = new Map<string, PoolStatus>([[answeredBy, status]])
-  for (const answer of answers) {
-    if (answer !== undefined) byServer.set(answer.server, answer.status)
-  }
+  const first = await client.ask('status', {})
+  const byServer = new Map<string, PoolStatus>([[first.server, first.status]])
+  const others = first.status.servers.filter(({ name }) => name !== first.server)
+  await scatter(client, 'status', {}, others, ({ server, status }) => byServer.set(server, status))
+  const answeredBy = client.server ?? freshest(first.server, byServer)
+  const status = byServer.get(answeredBy) ?? first.status
   return {
     status: merge(status, byServer),
     answeredBy,
@@ -47,13 +48,39 @@ export async function viewPool(client: CtlClient): Promise<PoolView> {
   }
 }
 
-/** `undefined` when it does not answer: silent, or gone a moment ago. */
-async function askOne(client: CtlClient, server: string) {
-  try {
-    return await client.ask('status', {}, { server, timeoutMs: liveMs })
-  } catch {
-    return undefined
+/** Asks all of `servers` at once; calls `heard` for each that answers in time. Resolves when no more is to come. */
+export async function scatter<Operation extends CtlOperation>(
+  client: CtlClient,
+  operation: Operation,
+  request: CtlRequests[Operation],
+  servers: readonly { readonly name: string }[],
+  heard: (answer: Answered<Operation>) => void,
+): Promise<void> {
+  const ask = async (server: string): Promise<void> => {
+    let answer: Answered<Operation>
+    try {
+      answer = await client.ask(operation, request, { server, timeoutMs: liveMs })
+    } catch {
+      // Silent, gone a moment ago, or of an earlier version: whoever asked names it as one that did not answer.
+      return
+    }
+    heard(answer)
   }
+  await Promise.all(servers.map(({ name }) => ask(name)))
+}
+
+/** Who is cut off from the others knows how the pool was: one that hears ticks is believed rather, the first else. */
+export function freshest(
+  first: string,
+  byServer: ReadonlyMap<string, Pick<PoolStatus, 'tickAgeMs' | 'tick'>>,
+): string {
+  const tick = (server: string) => byServer.get(server)?.tick ?? 0
+  let best = first
+  for (const server of byServer.keys()) {
+    // A tick or two is what they differ by anyway.
+    if (tick(server) > tick(best) + 3) best = server
+  }
+  return best
 }
 
 function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): PoolStatus {
@@ -67,8 +94,32 @@ function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): P
       // a server cannot have in use.
       return { ...share, inUse: Math.min(share.inUse, share.share) }
     }),
+    ...(feature.dark === undefined
+      ? {}
+      : { dark: mergeDark(feature.name, feature.dark, byServer) }),
   }))
   return { ...status, features }
+}
+
+/**
+ * Each server's word of its own dark seats. One that answers and may grant is not dark, though the others do not
+ * hear it: it grants from its share.
+ */
+function mergeDark(
+  feature: string,
+  rows: readonly Dark[],
+  byServer: ReadonlyMap<string, PoolStatus>,
+): Dark[] {
+  const merged = rows.filter(({ server, kind }) => {
+    if (server === undefined || (kind !== 'silent' && kind !== 'down')) return false
+    return (byServer.get(server)?.leaseLeftMs ?? 0) === 0
+  })
+  for (const [server, status] of byServer) {
+    const own = status.features.find(({ name }) => name === feature)?.dark ?? []
+    merged.push(...own.filter(row => row.server === server))
+  }
+  merged.sort((a, b) => ((a.server ?? '') < (b.server ?? '') ? -1 : 1))
+  return [...merged, ...rows.filter(({ server }) => server === undefined)]
 }
 
 export interface ServerSeat extends SeatStatus {

@@ -1,0 +1,115 @@
+/**
+ * Why a feature is granted or not: what every server that answers says of itself, put side by side.
+ *
+ * Books and denials live at each server alone, so all are asked at once and for a short time. A server that does not
+ * answer is named, with what the ledger last heard of it and how long ago.
+ */
+import { LicdError } from '../error.ts'
+import type { CtlAnswers, FeatureStatus, PoolStatus, ServerStatus } from '../protocol/ctl.ts'
+import type { Dark, Denial, Standing } from '../protocol/why.ts'
+import type { CtlClient } from './ctl-client.ts'
+import { freshest, scatter } from './pool-view.ts'
+
+type Answer = CtlAnswers['why']
+
+export interface WhyServer {
+  readonly name: string
+  readonly answered: boolean
+  /** `unknown` of one that did not answer. */
+  readonly role: Answer['role'] | 'unknown'
+  /** As the ledger has it where `answeredBy` applied it. */
+  readonly state: ServerStatus['state']
+  /** How old what is known of it is, milliseconds. */
+  readonly ageMs: number
+  /** How long it may grant: its own word, or, of one that did not answer, at most. */
+  readonly mayGrantMs: number
+  /** Its own word. */
+  readonly standing?: Standing
+  /** As the ledger has it; in use as of the last keepalive where it did not answer. */
+  readonly share: number
+  readonly inUse: number
+  readonly dark: readonly Dark[]
+}
+
+export interface ServerDenial extends Denial {
+  readonly server: string
+}
+
+export interface WhyView {
+  readonly pool: string
+  readonly feature: string
+  readonly user?: string
+  readonly leader?: string
+  /** Whose knowledge of the distribution this is, and how old it is. */
+  readonly answeredBy: string
+  readonly tickAgeMs: number
+  readonly tickMs: number
+  /** Absent when the pool has no such feature; `features` then has what there is. */
+  readonly status?: FeatureStatus
+  readonly features: readonly string[]
+  readonly servers: readonly WhyServer[]
+  /** The latest first. */
+  readonly denials: readonly ServerDenial[]
+}
+
+/** Asks all servers. Throws as `CtlClient.ask`. */
+export async function viewWhy(
+  client: CtlClient,
+  request: { readonly feature: string; readonly user?: string },
+): Promise<WhyView> {
+  const { status, server: first } = await client.ask('status', {})
+  const answers = new Map<string, Answer>()
+  await scatter(client, 'why', request, status.servers, ({ server, ...answer }) =>
+    answers.set(server, answer),
+  )
+  const own = answers.get(first)
+  if (own === undefined) throw new LicdError('LICD_TIMEOUT', `Server ${first} answers no more.`)
+  const answeredBy = client.server ?? freshest(first, answers)
+  const best = answers.get(answeredBy) ?? own
+  const { leader, tickAgeMs, tickMs, feature } = best
+  return {
+    pool: status.pool,
+    ...request,
+    ...(leader === undefined ? {} : { leader }),
+    ...{ answeredBy, tickAgeMs, tickMs },
+    ...(feature === undefined ? {} : { status: feature }),
+    features: status.features.map(({ name }) => name),
+    servers: status.servers.map(server => whyServer(server, status, answers, best)),
+    denials: [...answers]
+      .flatMap(([server, { denials }]) => denials.map(denial => ({ server, ...denial })))
+      .sort((a, b) => a.agoMs - b.agoMs),
+  }
+}
+
+function whyServer(
+  { name, state, listedTicksAgo, downInTicks }: ServerStatus,
+  { tickAgeMs, settings }: PoolStatus,
+  answers: ReadonlyMap<string, Answer>,
+  best: Answer,
+): WhyServer {
+  const answer = answers.get(name)
+  const share = best.feature?.shares.find(({ server }) => server === name)
+  const common = { name, state, share: share?.share ?? 0 }
+  if (answer === undefined) {
+    return {
+      ...common,
+      answered: false,
+      role: 'unknown',
+      ageMs: listedTicksAgo * settings.tickMs + tickAgeMs,
+      mayGrantMs: downInTicks * settings.tickMs,
+      inUse: Math.min(share?.inUse ?? 0, share?.share ?? 0),
+      dark: (best.feature?.dark ?? []).filter(({ server }) => server === name),
+    }
+  }
+  const { role, leaseLeftMs, standing, feature } = answer
+  return {
+    ...common,
+    answered: true,
+    role,
+    ageMs: answer.tickAgeMs,
+    mayGrantMs: leaseLeftMs,
+    ...(standing === undefined ? {} : { standing }),
+    inUse: standing?.inUse ?? 0,
+    dark: (feature?.dark ?? []).filter(({ server }) => server === name),
+  }
+}
