@@ -24,7 +24,9 @@ function report(error: unknown): number {
     error instanceof LicdError
       ? error
       : new LicdError('LICD_INTERNAL', error instanceof Error ? error.message : String(error))
-  process.stderr.write(`licd: ${known.code}: ${harmless(known.message)}\n`)
+  const { retryAfterMs } = known
+  const again = retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(retryAfterMs)} ms.`
+  process.stderr.write(`licd: ${known.code}: ${harmless(known.message)}${again}\n`)
   if (known.code === 'LICD_INTERNAL' && process.env.LICD_DEBUG !== undefined) {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`)
   }

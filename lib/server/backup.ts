@@ -7,7 +7,7 @@
  */
 import type { Clock, Random, Timer } from '../../raft/ports.ts'
 import type { CtlAnswers, SnapshotHeader } from '../protocol/ctl.ts'
-import { refuse, type Fields } from './ctl-request.ts'
+import { busy, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
 const idleMs = 30_000
@@ -44,7 +44,7 @@ export class Backups {
       return done(refuse('LICD_NO_LEADER', 'Whether this server knows the newest cannot be told.'))
     }
     if (this.#session !== undefined) {
-      return done(refuse('LICD_TOO_BUSY', 'A snapshot is being saved from this server already.'))
+      return done(busy('A snapshot is being saved from this server already.'))
     }
     const { random } = this.#options
     const { header, slices } = this.#options.open()

@@ -13,6 +13,8 @@ import { isFeatureName, isServerName } from '../protocol/subject.ts'
 export interface Refusal {
   readonly code: Code
   readonly detail: string
+  /** When to ask again, milliseconds, where that may help. */
+  readonly retryAfterMs?: number
 }
 
 export type Fields = Readonly<Record<string, unknown>>
@@ -24,6 +26,13 @@ const byMax = 128
 
 export function refuse(code: Code, detail: string): { readonly ok: false } & Refusal {
   return { ok: false, code, detail }
+}
+
+/** What is too much at this moment is less in the next. */
+const busyMs = 500
+
+export function busy(detail: string, retryAfterMs = busyMs): { readonly ok: false } & Refusal {
+  return { ok: false, code: 'LICD_TOO_BUSY', detail, retryAfterMs }
 }
 
 function take<T>(value: T): Read<T> {

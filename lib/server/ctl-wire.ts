@@ -3,8 +3,9 @@
  */
 import { Packr } from 'msgpackr'
 import type { Code } from '../error.ts'
+import type { LedgerState } from '../ledger/state.ts'
 import type { CtlAnswers } from '../protocol/ctl.ts'
-import { isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
+import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
 import type { Outcome } from './parts.ts'
 
 export type Answer =
@@ -36,16 +37,23 @@ export function answerWith<Operation extends keyof CtlAnswers>(
 }
 
 /** What became of a change, and `extra` when it was made. */
-export function answerTo(outcome: Outcome, extra: object): Answer {
+export function answerTo(outcome: Outcome, extra: object, state: LedgerState): Answer {
   switch (outcome.type) {
     case 'applied': {
       const { result, duplicate } = outcome
+      if (!result.ok && result.code === 'LICD_TOO_BUSY') return busy('', roomInMs(state))
       if (!result.ok) return refuse(result.code, result.detail ?? '')
       return { ok: true, data: { revision: result.revision, duplicate, ...extra } }
     }
     case 'expired':
       return refuse('LICD_DEADLINE' satisfies Code, 'Nothing was changed.')
     case 'rejected':
-      return refuse('LICD_TOO_BUSY', 'The server has as many commands under way as it may.')
+      return busy('The server has as many commands under way as it may.')
   }
+}
+
+/** When the ledger forgets the first of the results that it keeps (R8), about: they are in the order of their coming. */
+function roomInMs({ results, tick, settings }: LedgerState): number {
+  const [first] = results.values()
+  return Math.max(1, (first?.forgetAt ?? tick) - tick) * settings.tickMs
 }

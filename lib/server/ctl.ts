@@ -17,6 +17,7 @@ import { ctlBounds, type Change, type CtlAnswers, type PoolStatus } from '../pro
 import type { Subjects } from '../protocol/subject.ts'
 import type { Backups } from './backup.ts'
 import {
+  busy,
   codeTextMax,
   isChangeOperation,
   isCommandId,
@@ -134,7 +135,7 @@ export class Ctl {
       return
     }
     if (this.#underWay >= underWayMax) {
-      answer(refuse('LICD_TOO_BUSY', 'The server answers as many operators as it may.'))
+      answer(busy('The server answers as many operators as it may.'))
       return
     }
     this.#underWay++
@@ -210,7 +211,7 @@ export class Ctl {
       const deadlineTicks = Math.ceil(timeoutMs / tickMs) + 1
       submit({ id, by, deadlineTicks }, body, outcome => {
         timer.cancel()
-        done(answerTo(outcome, extra))
+        done(answerTo(outcome, extra, ledger().state))
       })
     })
   }
@@ -263,7 +264,7 @@ export class Ctl {
       )
     }
     if (this.#verifying >= verifyMax) {
-      return done(refuse('LICD_TOO_BUSY', 'Many license codes are being checked.'))
+      return done(busy('Many license codes are being checked.'))
     }
     this.#verifying++
     // A vendor trusted a moment ago through another server must be known here before the code is judged.
@@ -393,7 +394,7 @@ function isMember(role: ServerRole | undefined): boolean {
 
 function transferRefusal(problem: string): Answer {
   if (problem === 'no-target') return refuse('LICD_NO_TARGET', 'The leader stays.')
-  if (problem === 'busy') return refuse('LICD_TOO_BUSY', 'The office is being handed over already.')
+  if (problem === 'busy') return busy('The office is being handed over already.')
   if (problem === 'not-leader') return refuse('LICD_NO_LEADER', 'The leader is just changing.')
   return refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`)
 }

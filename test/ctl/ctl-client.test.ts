@@ -1,74 +1,20 @@
-import { Packr } from 'msgpackr'
 import t from 'tap'
-import type { BusMessage } from '../../raft/ports.ts'
-import { CtlClient } from '../../lib/ctl/ctl-client.ts'
 import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
 import { listSeats, viewPool } from '../../lib/ctl/pool-view.ts'
 import type { PoolStatus, SeatStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { subjects } from '../../lib/protocol/subject.ts'
-import { MemoryBroker } from '../sim/memory-bus.ts'
-import { SeededRandom } from '../sim/seeded-random.ts'
-import { VirtualClock, VirtualTime } from '../sim/virtual-clock.ts'
+import { VirtualClock } from '../sim/virtual-clock.ts'
+import {
+  addServer,
+  applied,
+  makeWorld,
+  packr,
+  refused,
+  settle,
+  type Script,
+} from './scripted-ctl.ts'
 
-const packr = new Packr({ useRecords: false })
-const { ctl, ctlAt, queue, syncEvent, serverEvent, goneEvent } = subjects('default')
-
-type Request = Record<string, unknown> & { readonly id?: string }
-/** What a scripted server answers; undefined for nothing at all. */
-type Script = (operation: string, request: Request) => object | Uint8Array | undefined
-
-function makeWorld() {
-  const time = new VirtualTime()
-  const broker = new MemoryBroker({ time, random: new SeededRandom(1) })
-  const clock = new VirtualClock(time)
-  const bus = broker.connect('operator', clock)
-  const client = (options: { server?: string; timeoutMs?: number } = {}) =>
-    new CtlClient({
-      bus,
-      clock,
-      random: new SeededRandom(2),
-      pool: 'default',
-      by: 'tester@host',
-      ...options,
-    })
-  return { time, broker, clock, bus, client }
-}
-type World = ReturnType<typeof makeWorld>
-
-/** A server that answers by script, and remembers what it was asked. */
-function addServer(world: World, name: string, script: Script) {
-  const bus = world.broker.connect(name, new VirtualClock(world.time))
-  const asked: { operation: string; request: Request }[] = []
-  const handle = ({ subject, data, reply }: BusMessage): void => {
-    const operation = subject.split('.')[4] ?? ''
-    const request = packr.unpack(data) as Request
-    asked.push({ operation, request })
-    const answer = script(operation, request)
-    if (answer === undefined || reply === undefined) return
-    bus.publish(
-      reply,
-      answer instanceof Uint8Array ? answer : packr.pack({ server: name, ...answer }),
-    )
-  }
-  bus.subscribe(ctl('*'), handle, { queue })
-  bus.subscribe(ctlAt('*', name), handle)
-  return { bus, asked }
-}
-
-/** Lets virtual time run until the promise is settled: promises and time take turns. */
-async function settle<T>(world: World, promise: Promise<T>): Promise<T> {
-  let isSettled = false
-  const mark = () => void (isSettled = true)
-  promise.then(mark, mark)
-  for (;;) {
-    await new Promise(resolve => setImmediate(resolve))
-    if (isSettled) return promise
-    if (!world.time.step()) throw new Error('nothing is left that could settle it')
-  }
-}
-
-const applied = { ok: true, revision: 7, duplicate: false }
-const refused = (code: string, detail = '') => ({ ok: false, code, detail })
+const { syncEvent, serverEvent, goneEvent } = subjects('default')
 
 t.test('nobody listens - at once, by name, for questions and changes', async t => {
   const world = makeWorld()
@@ -133,6 +79,32 @@ t.test('no leader at all - the refusal is the answer, since nothing was changed'
   await t.rejects(settle(world, change), { code: 'LICD_NO_LEADER' })
   t.ok(world.time.now >= 9_000 && world.time.now < 13_000, `after ${world.time.now} ms`)
 })
+
+t.test(
+  'too busy - asked again when the server said, or told at once where that is too late',
+  async t => {
+    const world = makeWorld()
+    let isBusy = true
+    const busy = (retryAfterMs: number) => ({ ...refused('LICD_TOO_BUSY'), retryAfterMs })
+    const { asked } = addServer(world, 'alpha', () => (isBusy ? busy(2_500) : applied))
+    const change = () => world.client().change('allocations-add', { feature: 'cad', count: 1 })
+    const first = settle(world, change())
+    await new Promise(resolve => setImmediate(resolve))
+    world.time.runUntil(() => asked.length === 1, 1_000)
+    isBusy = false
+    t.match(await first, { server: 'alpha' })
+    t.equal(asked.length, 2)
+    t.ok(world.time.now >= 2_500 && world.time.now < 3_000, `after ${world.time.now} ms`)
+
+    const full = makeWorld()
+    addServer(full, 'alpha', () => busy(120_000))
+    const tooLate = { code: 'LICD_TOO_BUSY', retryAfterMs: 120_000 }
+    const changing = full.client().change('allocations-add', { feature: 'cad', count: 1 })
+    await t.rejects(settle(full, changing), tooLate)
+    await t.rejects(settle(full, full.client().ask('status', {})), tooLate)
+    t.ok(full.time.now < 100, 'nothing was waited for')
+  },
+)
 
 t.test('a silent server - another one is asked with the same id', async t => {
   const world = makeWorld()

@@ -1,7 +1,9 @@
 import t from 'tap'
 import type { CodeContent } from '../../lib/ledger/command.ts'
 import type { CtlOperation, CtlRequests } from '../../lib/protocol/ctl.ts'
+import { emptyState } from '../../lib/ledger/snapshot.ts'
 import { ed25519Thumbprint } from '../../lib/server/ctl-request.ts'
+import { answerTo, encodeAnswer } from '../../lib/server/ctl-wire.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
 
 const three = ['alpha', 'beta', 'gamma']
@@ -238,4 +240,18 @@ t.test('the office is handed over on request, whoever is asked', async t => {
   })
   const some = pool.ask('transfer-leader', { timeoutMs: 5_000 })
   t.ok(some?.ok && some.leader !== undefined && some.leader !== first)
+})
+
+t.test('too busy: the answer says when to try again', async t => {
+  const result = { ok: false, code: 'LICD_TOO_BUSY' } as const
+  const results = new Map([
+    ['a', { result, forgetAt: 112 }],
+    ['b', { result, forgetAt: 700 }],
+  ])
+  const state = { ...emptyState(), tick: 100, results }
+  const full = answerTo({ type: 'applied', result, duplicate: false }, {}, state)
+  t.match(full, { ok: false, code: 'LICD_TOO_BUSY', retryAfterMs: 12_000 }, 'one id is forgotten')
+  const json: unknown = JSON.parse(new TextDecoder().decode(encodeAnswer(full, 'alpha', true)))
+  t.match(json, { code: 'LICD_TOO_BUSY', server: 'alpha', retryAfterMs: 12_000 })
+  t.match(answerTo({ type: 'rejected' }, {}, state), { code: 'LICD_TOO_BUSY', retryAfterMs: 500 })
 })
