@@ -3,12 +3,11 @@
  * servers and clients over virtual time.
  */
 import t from 'tap'
-import { ClientCore, type Hold, type Outcome } from '../../lib/client/core.ts'
 import type { Dark, Denial } from '../../lib/protocol/why.ts'
 import { denialBounds } from '../../lib/protocol/why.ts'
 import { Denials } from '../../lib/service/denials.ts'
-import { SeededRandom } from '../sim/seeded-random.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
+import { user } from './pool-user.ts'
 
 const three = ['alpha', 'beta', 'gamma']
 const change = { by: 'test', timeoutMs: 5_000 }
@@ -19,45 +18,6 @@ function makePool(allocations = 9, options: Partial<PoolOptions> = {}): Simulate
   pool.ask('feature-add', { ...change, id: 'cad', feature: 'cad', allocations })
   pool.run(5_000)
   return pool
-}
-
-/** A client of the real SDK that lives at the first of `prefer`. */
-function user(pool: SimulatedPool, name: string, ...prefer: string[]) {
-  const { bus, clock } = pool.connect(name)
-  const core = new ClientCore(
-    { bus, clock, random: new SeededRandom(name) },
-    { pool: 'simulated', prefer },
-  )
-  const acquire = (
-    count = 1,
-    options: { readonly feature?: string; readonly waitMs?: number } = {},
-  ): { outcome: Outcome | undefined } => {
-    const asked: { outcome: Outcome | undefined } = { outcome: undefined }
-    const { feature = 'cad', waitMs } = options
-    core.acquire(
-      { feature, count, user: name, host: 'ws1', waitMs },
-      { moved: () => {}, renewed: () => {}, lost: () => {} },
-      outcome => (asked.outcome = outcome),
-    )
-    return asked
-  }
-  const hold = (count = 1): Hold => {
-    const asked = acquire(count)
-    pool.runUntil(() => asked.outcome !== undefined, 15_000)
-    if (asked.outcome?.ok !== true) throw new Error(JSON.stringify(asked.outcome))
-    return asked.outcome.hold
-  }
-  const refused = (count = 1, options: Parameters<typeof acquire>[1] = {}) => {
-    const asked = acquire(count, options)
-    pool.runUntil(() => asked.outcome !== undefined, 20_000)
-    return asked.outcome?.ok === false ? asked.outcome : undefined
-  }
-  /** The process is gone: nobody releases or renews what it holds. */
-  const vanish = (): void => {
-    clock.end()
-    bus.close()
-  }
-  return { core, clock, acquire, hold, refused, vanish }
 }
 
 function why(pool: SimulatedPool, at: string, who?: string) {
@@ -231,20 +191,8 @@ t.test(
   'the memory of denials is bounded, and one busy feature does not push out the others',
   async t => {
     const denials = new Denials()
-    const common = {
-      what: 'acquire',
-      count: 1,
-      host: 'h',
-      code: 'LICD_NO_SEAT',
-      detail: '',
-    } as const
-    let explained = 0
-    const explain = () => {
-      explained++
-      return []
-    }
     const note = (feature: string, user: string, now: number): void =>
-      denials.note({ ...common, feature, user }, now, explain)
+      denials.note({ ...request, feature, user }, now, () => [])
     note('rare', 'u', 0)
     for (let n = 0; n < 100; n++) note('cad', `u${n}`, n)
     t.equal(denials.list('cad', undefined, 100).length, denialBounds.perFeature)
