@@ -16,6 +16,8 @@ interface Parts {
   readonly local: Readonly<Record<string, number>>
   readonly vendored: string
   readonly vendoredStart: number
+  /** The pool remembers an id for so long at least. */
+  readonly rememberedMs: number
 }
 
 interface What {
@@ -43,11 +45,12 @@ const codeAllocations = 6
 /** Below so many codes that nobody removed yet, none is removed. */
 const codesMin = 3
 const codesMax = 6
-const settleMs = 60_000
+const longAgoMs = 60_000
 
 export class Changes {
   readonly #parts: Parts
-  readonly #unknown = new Set<string>()
+  /** Id -> when it was sent. */
+  readonly #unknown = new Map<string, number>()
   readonly #working: Promise<void>[] = []
   #isStorming = false
   #count = 0
@@ -85,6 +88,7 @@ export class Changes {
   storm(): void {
     this.#isStorming = true
     for (const n of this.#parts.operators.keys()) this.#working.push(this.#operate(n))
+    this.#working.push(this.#ask())
   }
 
   async #operate(n: number): Promise<void> {
@@ -97,6 +101,14 @@ export class Changes {
       const isRepeated = revision !== undefined && random.chance(0.3)
       if (isRepeated) await this.#again(random.pick(operators), id, send)
       await pause(500 + 1_500 * random.next())
+    }
+  }
+
+  /** Before the pool forgets them. */
+  async #ask(): Promise<void> {
+    while (this.#isStorming) {
+      await pause(5_000)
+      await this.settle(false, 5_000)
     }
   }
 
@@ -147,8 +159,9 @@ export class Changes {
 
   #call(what: What, by: string): string {
     const id = `change-${this.#count++}`
-    this.#parts.history.write({ k: 'call', t: now(), id, by, ...what })
-    this.#unknown.add(id)
+    const t = now()
+    this.#parts.history.write({ k: 'call', t, id, by, ...what })
+    this.#unknown.set(id, t)
     return id
   }
 
@@ -183,31 +196,44 @@ export class Changes {
     }
   }
 
-  /** Ends the changes, and asks what became of those that nobody answered; how many are not known even then. */
-  async settle(): Promise<number> {
+  /** Ends the changes; resolves when the last of them has returned. */
+  async end(): Promise<void> {
     this.#isStorming = false
     await Promise.all(this.#working)
+  }
+
+  /**
+   * Asks what became of those that nobody answered; how many are not known even then.
+   *
+   * `isOver`: no message of any of them can be on its way any more. Otherwise that is believed of those sent long ago
+   * alone: the longest that anything holds a message up in a run is some seconds.
+   */
+  async settle(isOver: boolean, withinMs: number): Promise<number> {
     const [first] = this.#parts.operators
-    const end = now() + settleMs
-    for (const id of [...this.#unknown].sort()) {
-      while (first !== undefined && now() < end) {
-        if (await this.#settleOne(first, id)) break
+    const end = now() + withinMs
+    for (const [id, calledAt] of [...this.#unknown]) {
+      if (!isOver && now() - calledAt < longAgoMs) continue
+      while (first !== undefined && now() < end && !(await this.#settleOne(first, id, calledAt))) {
         await pause(300)
       }
     }
     return this.#unknown.size
   }
 
-  async #settleOne(ctl: CtlClient, id: string): Promise<boolean> {
+  async #settleOne(ctl: CtlClient, id: string, calledAt: number): Promise<boolean> {
     const { history } = this.#parts
     try {
       const { outcome, result } = await ctl.ask('outcome', { id })
-      if (outcome !== 'unknown') this.#unknown.delete(id)
+      // Later than that the pool may have forgotten an id that it knew.
+      const isForgotten = now() - calledAt > this.#parts.rememberedMs
+      if (outcome === 'unknown' && isForgotten) return true
+      this.#unknown.delete(id)
       const told = {
         ...(result?.ok === true ? { revision: result.revision } : {}),
         ...(result?.ok === false ? { refusal: result.code } : {}),
       }
-      history.write({ k: 'settled', t: now(), id, outcome, ...told })
+      const ended = outcome === 'unknown' ? 'never' : outcome
+      history.write({ k: 'settled', t: now(), id, outcome: ended, ...told })
       return true
     } catch {
       return false

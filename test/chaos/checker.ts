@@ -125,11 +125,12 @@ export function endingsOf(lines: readonly Line[]): Map<string, Ending> {
   const note = (line: Extract<OperatorLine, { k: 'return' | 'settled' }>): void => {
     const known = endings.get(line.id)
     if (known !== undefined && (known.revision !== undefined || known.refused)) return
-    const { revision, refusal } = line
+    const { revision } = line
+    const refusal = line.k === 'settled' && line.outcome === 'never' ? 'never' : line.refusal
     endings.set(line.id, { revision, refusal, refused: refusal !== undefined })
   }
   for (const line of lines) if (line.k === 'return') note(line)
-  for (const line of lines) if (line.k === 'settled' && line.outcome !== 'unknown') note(line)
+  for (const line of lines) if (line.k === 'settled') note(line)
   return endings
 }
 

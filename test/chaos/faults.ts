@@ -155,12 +155,12 @@ const jumpWall = onHost(async (world, host) => {
   host.setWall(0)
 })
 
-/** A clean stop and a start, host by host, as an update of the program is done. */
+/** A clean stop and a start, host by host and each when the one before is ready, as an update of the program is done. */
 const roll: Fault['run'] = async world => {
   for (const { server } of world.hosts) {
     await server.down('SIGTERM')
     await some(world, 100, 500)
-    await start(world, server)
+    await Promise.race([server.up(), world.sleep(20_000)])
   }
 }
 

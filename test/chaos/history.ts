@@ -77,12 +77,12 @@ export type OperatorLine =
       readonly duplicate?: boolean
       readonly refusal?: string
     }
-  /** What the pool says of the id when all is calm. */
+  /** What the pool says of the id later; `never`: it was not applied, and its time is long over (R8). */
   | {
       readonly k: 'settled'
       readonly t: number
       readonly id: string
-      readonly outcome: 'applied' | 'refused' | 'unknown'
+      readonly outcome: 'applied' | 'refused' | 'never'
       readonly revision?: number
       readonly refusal?: string
     }

@@ -31,22 +31,23 @@ export interface OperatorOrder {
   /** The one that codes are for. */
   readonly vendored: string
   readonly vendoredStart: number
+  readonly rememberedMs: number
 }
 
 export type OperatorCommand =
   | { readonly do: 'found' }
   | { readonly do: 'storm' }
-  /** No more changes; what became of all. */
+  /** No more changes. */
   | { readonly do: 'settle' }
   /** Takes every allocation there is, all at once, then gives all back. */
   | { readonly do: 'fill'; readonly withinMs: number }
-  /** The tables of all servers, once they agree. */
+  /** The tables of all servers, once they agree; and what became of every change. */
   | { readonly do: 'finish'; readonly withinMs: number }
 
 export type OperatorNews =
   | { readonly said: 'founded' }
   | { readonly said: 'storming' }
-  | { readonly said: 'settled'; readonly unknown: number }
+  | { readonly said: 'settled' }
   | { readonly said: 'filled'; readonly ms: number; readonly got: number; readonly of: number }
   | { readonly said: 'finished'; readonly finals: readonly SampleLine[] }
   | { readonly said: 'leader'; readonly leader: string }
@@ -152,6 +153,8 @@ async function finish(withinMs: number): Promise<void> {
     if (finals.length === order.servers.length && tables.size === 1) break
     await pause(sampleEveryMs)
   }
+  // After that: what the pool does not know now is in none of these tables.
+  await changes.settle(true, withinMs)
   say({ said: 'finished', finals })
 }
 
@@ -175,7 +178,8 @@ async function obey(command: OperatorCommand): Promise<void> {
       say({ said: 'storming' })
       return
     case 'settle':
-      say({ said: 'settled', unknown: await changes.settle() })
+      await changes.end()
+      say({ said: 'settled' })
       return
     case 'fill':
       await fill(command.withinMs)

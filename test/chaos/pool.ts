@@ -38,6 +38,8 @@ export interface PoolOptions {
 
 export const settings = { tickMs: 400, leaseTicks: 12, seatTicks: 10 } as const
 export const leaseMs = settings.tickMs * settings.leaseTicks
+/** Less than the 600 ticks that an id is remembered after its deadline (R8). */
+const rememberedMs = 500 * settings.tickMs
 const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']
 const brokersMax = 3
 
@@ -50,6 +52,8 @@ export class ChaosPool {
   readonly means: Means
   readonly hosts: readonly Host[]
   readonly clients: readonly ClientProcess[]
+  /** Where they are. */
+  readonly sites: readonly string[]
   readonly operators: Process
   /** What this machine cannot, line by line. */
   readonly notes: readonly string[]
@@ -62,6 +66,7 @@ export class ChaosPool {
     means: Means
     hosts: readonly Host[]
     clients: readonly ClientProcess[]
+    sites: readonly string[]
     operators: Process
     notes: readonly string[]
   }) {
@@ -72,6 +77,7 @@ export class ChaosPool {
     this.means = parts.means
     this.hosts = parts.hosts
     this.clients = parts.clients
+    this.sites = parts.sites
     this.operators = parts.operators
     this.notes = parts.notes
     this.operators.onMessage(message => {
@@ -124,6 +130,7 @@ export class ChaosPool {
       means,
       hosts,
       clients,
+      sites,
       operators,
       notes,
     })
@@ -212,7 +219,7 @@ function startOperators(
   const order: OperatorOrder = {
     folder: historyOf(folder),
     urls: brokers.map(broker => network.urls('office', broker)),
-    ...{ servers, seed, signer, fingerprint, local, vendored, vendoredStart },
+    ...{ servers, seed, signer, fingerprint, local, vendored, vendoredStart, rememberedMs },
   }
   const program = fileURLToPath(new URL('./operator-process.js', import.meta.url))
   const command = [process.execPath, program, JSON.stringify(order)]

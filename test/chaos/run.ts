@@ -40,6 +40,8 @@ export interface Outcome {
   readonly skipped: Readonly<Record<string, string>>
   readonly stormMs: number
   readonly clients: number
+  readonly hosts: readonly string[]
+  readonly sites: readonly string[]
   readonly seats: SeatCheck
   readonly commands: CommandCheck
   readonly violations: readonly Violation[]
@@ -105,6 +107,8 @@ async function runIn(options: RunOptions, janitor: Janitor): Promise<Outcome> {
     ...{ seed, network: pool.network.kind, notes: pool.notes, lines, startedAt, endedAt: now() },
     ...{ faults: storm.faults, skipped: storm.skipped, stormMs: storm.ms },
     clients: clientProcesses * clientsEach,
+    hosts: pool.hosts.map(({ name }) => name),
+    sites: pool.sites,
     ...judge(lines, calm.finals, [...crashed, ...calm.violations]),
     calm: calm.figures,
   }
