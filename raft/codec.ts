@@ -1,9 +1,9 @@
 /**
  * Messages between servers as bytes: CRC32, then a msgpack array whose first item is the version.
  *
- * What comes from the wire is checked in full before the core sees it, so the core may trust the shape of a
- * message and has only to judge its sense. Whatever is wrong with the bytes, the answer is a reason to count,
- * never an exception.
+ * What comes from the wire is checked in full before the core sees it, which trusts in that: its shape, and that a
+ * correct server can have sent it, whatever its state. A term out of all bounds, for one, would be adopted and leave no
+ * room for another election. Whatever is wrong with the bytes, the answer is a reason to count, never an exception.
  *
  * Invariant: `decodeMessage(encodeMessage(m, w))` is `m` and `w` again.
  */
@@ -184,7 +184,7 @@ const readers: ReadonlyMap<number, Read> = new Map<number, Read>([
 function preVoteOf(head: Head, fields: readonly unknown[]): Message | undefined {
   const [nextTerm, lastLogIndex, lastLogTerm, leaderGone] = fields
   if (fields.length !== 4 || !isCount(nextTerm) || !isCount(lastLogIndex)) return undefined
-  if (!isCount(lastLogTerm) || !isFlag(leaderGone)) return undefined
+  if (!isCount(lastLogTerm) || !isFlag(leaderGone) || nextTerm !== head.term + 1) return undefined
   return { type: 'preVote', ...head, nextTerm, lastLogIndex, lastLogTerm, leaderGone }
 }
 
@@ -197,7 +197,8 @@ function preVoteReplyOf(head: Head, fields: readonly unknown[]): Message | undef
 function requestVoteOf(head: Head, fields: readonly unknown[]): Message | undefined {
   const [lastLogIndex, lastLogTerm, transfer] = fields
   if (fields.length !== 3 || !isCount(lastLogIndex)) return undefined
-  if (!isCount(lastLogTerm) || !isFlag(transfer)) return undefined
+  // A candidate has just begun its term.
+  if (!isCount(lastLogTerm) || !isFlag(transfer) || lastLogTerm >= head.term) return undefined
   return { type: 'requestVote', ...head, lastLogIndex, lastLogTerm, transfer }
 }
 
@@ -259,6 +260,7 @@ function installSnapshotOf(head: Head, fields: readonly unknown[]): Message | un
   const snapshot = snapshotOf(row)
   if (fields.length !== 4 || snapshot === undefined || !isCount(round)) return undefined
   if (!isCount(chunk) || chunk >= snapshot.chunks || !isBytes(data)) return undefined
+  if (snapshot.lastIncludedTerm > head.term) return undefined
   return { type: 'installSnapshot', ...head, snapshot, chunk, round, data }
 }
 

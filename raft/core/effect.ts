@@ -25,8 +25,6 @@ export interface Effects {
   readonly reads: readonly ReadResult[]
   readonly transfers: readonly TransferResult[]
   readonly changes: readonly ChangeResult[]
-  /** Role, term or leader changed; the values are those at the end of the step. */
-  readonly status?: Status
   /** A configuration came into force, or was rolled back to this one. */
   readonly configuration?: Configuration
   /** Whether this server's word counts has changed, to this. */
@@ -139,9 +137,3 @@ export type ChangeResult =
   | { readonly id: number; readonly outcome: 'refused'; readonly reason: ChangeRefusal }
 
 export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader'
-
-export interface Status {
-  readonly role: Role
-  readonly term: number
-  readonly leader: string | undefined
-}

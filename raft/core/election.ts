@@ -11,7 +11,7 @@ import { sendHeartbeatReply } from './follower.ts'
 import { isQuorate } from './heartbeat.ts'
 import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow } from './message.ts'
 import { Progress } from './progress.ts'
-import { voteResult } from './quorum.ts'
+import { isWon } from './quorum.ts'
 import { becomeFollower } from './roles.ts'
 import type { State } from './state.ts'
 import { hasVote } from './trust.ts'
@@ -137,7 +137,7 @@ export function onPreVoteReply(state: State, message: PreVoteReply): void {
 function countPreVotes(state: State): void {
   const { standing } = state
   assert(standing.role === 'preCandidate')
-  if (voteResult(state.configuration, standing.votes) === 'won') startElection(state, false)
+  if (isWon(state.configuration, standing.votes)) startElection(state, false)
 }
 
 function startElection(state: State, transfer: boolean): void {
@@ -196,7 +196,7 @@ function countVotes(state: State): void {
   const { standing } = state
   assert(standing.role === 'candidate')
   if (!state.isPersisted(standing.ownVoteSeq)) return
-  if (voteResult(state.configuration, standing.votes) === 'won') becomeLeader(state)
+  if (isWon(state.configuration, standing.votes)) becomeLeader(state)
 }
 
 /** The leader wants this server to take over, and has made sure that its log is complete (thesis 3.10). */
@@ -214,8 +214,6 @@ function becomeLeader(state: State): void {
   state.standing = {
     role: 'leader',
     leadership: {
-      since: now,
-      firstIndex,
       progress: new Map(others.map(id => [id, new Progress(id, firstIndex, now)])),
       round: 0,
       roundTimes: [],

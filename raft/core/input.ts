@@ -11,6 +11,7 @@ import type { Message, SnapshotMeta } from './message.ts'
 export type Input =
   /** So many ms (0 and up, fractions allowed) went by since the last one. */
   | { readonly type: 'elapse'; readonly ms: number }
+  /** To this server, and such that a correct one can have sent it: checked by the codec. */
   | { readonly type: 'message'; readonly message: Message }
   /** Taken or refused one by one, in order; taken ones travel and are written together. */
   | { readonly type: 'propose'; readonly proposals: readonly Proposal[] }

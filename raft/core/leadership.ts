@@ -6,10 +6,6 @@ import type { SnapshotMeta } from './message.ts'
 import type { Progress } from './progress.ts'
 
 export interface Leadership {
-  /** When it was elected, on the core's clock. */
-  readonly since: number
-  /** Of its no-op. */
-  readonly firstIndex: number
   /** One for each other member, in the order of ids. */
   progress: Map<string, Progress>
   /** The newest round begun. Never repeated within a term. */

@@ -4,7 +4,7 @@
  * All writes have one total order. So "persisted up to seq" says all there is to say of durability: no pair of
  * index and term can be taken for another that was truncated meanwhile (etcd's ABA of async writes).
  */
-import type { Effects, Persist, Send } from './effect.ts'
+import type { Effects, Persist } from './effect.ts'
 
 /** What a step changed of the persistent state, before it has a number. */
 export interface Dirt extends Mutable<Pick<Persist, 'snapshot' | 'truncateFrom' | 'compactTo'>> {
@@ -18,17 +18,15 @@ type Mutable<T> = {
   -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K]
 }
 
-export interface Outbox extends Mutable<Omit<Effects, 'persist' | 'send' | 'status'>> {
+export interface Outbox extends Mutable<Omit<Effects, 'persist'>> {
   readonly dirt: Dirt
-  /** With `gated`, a message waits until all that is dirty or being written now is on disk. */
-  readonly sends: { readonly message: Send['message']; readonly gated: boolean }[]
 }
 
 export function emptyOutbox(): Outbox {
   // One literal, not spread together of parts: it is made at every step.
   return {
     dirt: {},
-    sends: [],
+    send: [],
     sendChunks: [],
     storeChunks: [],
     apply: [],

@@ -32,23 +32,12 @@ function majorityValue(ids: readonly string[], valueOf: (id: string) => number):
   return value
 }
 
-export type VoteResult = 'won' | 'lost' | 'pending'
-
-/** How an election stands, given the answers so far. */
-export function voteResult(
+/** Whether these votes win an election. */
+export function isWon(
   { voters, outgoing }: Configuration,
   votes: ReadonlyMap<string, boolean>,
-): VoteResult {
-  const halves = outgoing.length === 0 ? [voters] : [voters, outgoing]
-  const results = halves.map(ids => halfResult(ids, votes))
-  if (results.includes('lost')) return 'lost'
-  return results.includes('pending') ? 'pending' : 'won'
-}
-
-function halfResult(ids: readonly string[], votes: ReadonlyMap<string, boolean>): VoteResult {
-  const needed = majority(ids.length)
-  const granted = ids.filter(id => votes.get(id) === true).length
-  const refused = ids.filter(id => votes.get(id) === false).length
-  if (ids.length > 0 && granted >= needed) return 'won'
-  return ids.length - refused < needed ? 'lost' : 'pending'
+): boolean {
+  const wins = (ids: readonly string[]): boolean =>
+    ids.filter(id => votes.get(id) === true).length >= majority(ids.length)
+  return wins(voters) && (outgoing.length === 0 || wins(outgoing))
 }

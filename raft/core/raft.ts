@@ -23,7 +23,6 @@ import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
 import { type RaftOptions, State } from './state.ts'
 import { elapseTransfer, handOver, pumpTransfer, transfer } from './transfer.ts'
 import { attend, onDistrust, onTeach, onTeachReply } from './trust.ts'
-import { isSensible } from './validity.ts'
 
 export type { RaftOptions } from './state.ts'
 
@@ -117,14 +116,9 @@ export class Raft {
   }
 
   private receive(message: Message): void {
-    const state = this.state
-    if (message.to !== state.id || !isSensible(message)) {
-      state.ignored += 1
-      return
-    }
     // Each handler takes the messages of its own type alone.
     const handle = handlers[message.type] as (state: State, message: Message) => void
-    handle(state, message)
+    handle(this.state, message)
   }
 
   private elapse(ms: number): void {
@@ -267,10 +261,5 @@ export class Raft {
     const { leadership } = this.state
     const sent = leadership === undefined ? [] : snapshotsBeingSent(leadership)
     return [...new Set(sent.map(({ id }) => id))].sort()
-  }
-
-  /** Messages dropped because they made no sense. */
-  get ignored(): number {
-    return this.state.ignored
   }
 }

@@ -9,7 +9,7 @@
  */
 import assert from 'node:assert/strict'
 import { type Configuration, isMember } from './configuration.ts'
-import type { Effects, Persist, Send, Status, Violation } from './effect.ts'
+import type { Effects, Persist, Send, Violation } from './effect.ts'
 import type { Entry } from './entry.ts'
 import { ProposalFate } from './fate.ts'
 import { type Forward, type Incoming, incomingOf, type Lesson } from './following.ts'
@@ -75,7 +75,6 @@ export class State {
   readonly forward: Forward = { waiting: [], sent: undefined }
   lesson: Lesson | undefined
   private nextKey: number
-  ignored = 0
 
   private issuedSeq = 0
   private persistedSeq = 0
@@ -83,7 +82,6 @@ export class State {
   /** As it is on the own disk. */
   durableTrust: Trust
   private belonged = false
-  private shown: Status
 
   constructor({ id, settings, persisted, seed }: RaftOptions) {
     this.id = id
@@ -111,7 +109,6 @@ export class State {
     }
     this.reached.persisted = this.log.lastIndex
     this.belonged = isMember(this.history.latest, this.id)
-    this.shown = this.status()
     this.resetElectionTimer()
     // A leader would be heard before. Servers that start together need not wait for one that is not there.
     const { heartbeatMs, electionTimeoutMs } = this.settings
@@ -292,12 +289,13 @@ export class State {
   }
 
   send(message: Send['message']): void {
-    this.outbox.sends.push({ message, gated: false })
+    this.outbox.send.push({ message })
   }
 
   /** For what promises something: leaves when all that was changed so far is on disk. */
   sendDurably(message: Send['message']): void {
-    this.outbox.sends.push({ message, gated: true })
+    const after = this.coveringSeq
+    this.outbox.send.push(this.isPersisted(after) ? { message } : { message, after })
   }
 
   /** For a message that no correct server sends: that is all that comes of it. */
@@ -318,30 +316,14 @@ export class State {
     this.electionTimeout = this.random.between(electionTimeoutMs, 2 * electionTimeoutMs)
   }
 
-  status(): Status {
-    return { role: this.standing.role, term: this.hard.currentTerm, leader: this.leader }
-  }
-
   /** Ends the step. */
   finish(): Effects {
     this.handOut()
     this.assertInvariants()
     const persist = isDirty(this.outbox) ? this.write() : undefined
-    const { dirt: _, sends, ...effects } = this.outbox
+    const { dirt: _, ...effects } = this.outbox
     this.outbox = emptyOutbox()
-    const after = this.issuedSeq > this.persistedSeq ? this.issuedSeq : undefined
-    const status = this.status()
-    const { role, term, leader } = this.shown
-    const isNews = role !== status.role || term !== status.term || leader !== status.leader
-    this.shown = status
-    return {
-      ...effects,
-      ...(persist && { persist }),
-      ...(isNews && { status }),
-      send: sends.map(({ message, gated }) =>
-        gated && after !== undefined ? { message, after } : { message },
-      ),
-    }
+    return persist === undefined ? effects : { ...effects, persist }
   }
 
   private write(): Persist {

@@ -50,14 +50,13 @@ export function still(raft: Raft): void {
     electionTimeout: waits.campaign,
     heardAt: -Infinity,
     probedAt: -Infinity,
-    ignored: 0,
   } satisfies Partial<State>)
   field<number>(state.random, 'state', 'number')
   Reflect.set(state.random, 'state', 1)
   const { leadership, lesson } = state
   if (lesson !== undefined && lesson.askedAt > 0) lesson.askedAt = 0
   if (leadership !== undefined) {
-    Object.assign(leadership, { since: 0, sinceHeartbeat: 0, graceFrom: 0 })
+    Object.assign(leadership, { sinceHeartbeat: 0, graceFrom: 0 })
     leadership.roundTimes = [{ round: leadership.round, at: 0 }]
     for (const progress of leadership.progress.values()) {
       Object.assign(progress, { ackedAt: 0, heardAt: 0 })

@@ -35,8 +35,8 @@ export const membershipMutants: readonly Mutant[] = [
     doc: 'While joint, a majority of the new servers elects.',
     ids: ['M2', 'M9'],
     file: quorum,
-    find: 'outgoing.length === 0 ? [voters] : [voters, outgoing]',
-    put: '[voters]',
+    find: 'return wins(voters) && (outgoing.length === 0 || wins(outgoing));',
+    put: 'return wins(voters);',
   },
   {
     name: 'no-joint-phase',

@@ -22,7 +22,7 @@ const configuration = fc
 const snapshot: fc.Arbitrary<SnapshotMeta> = fc.record({
   id,
   lastIncludedIndex: count.map(n => Math.max(1, n)),
-  lastIncludedTerm: count.map(n => Math.max(1, n)),
+  lastIncludedTerm: fc.integer({ min: 1, max: 100 }),
   configuration,
   bytes: count,
   chunks: fc.integer({ min: 1, max: 1000 }),
@@ -79,7 +79,7 @@ const body = fc.oneof(
   fc.record({
     type: type('requestVote'),
     lastLogIndex: count,
-    lastLogTerm: count,
+    lastLogTerm: fc.nat({ max: 99 }),
     transfer: flag,
   }),
   fc.record({ type: type('requestVoteReply'), voteGranted: flag }),
@@ -122,9 +122,10 @@ const body = fc.oneof(
   fc.record({ type: type('distrust') }),
 )
 
-const message: fc.Arbitrary<Message> = fc
-  .tuple(head, body)
-  .map(([ends, rest]) => ({ ...ends, ...rest }))
+const message: fc.Arbitrary<Message> = fc.tuple(head, body).map(([ends, rest]) => ({
+  ...{ ...ends, ...rest },
+  ...(rest.type === 'preVote' && { nextTerm: ends.term + 1 }),
+}))
 
 const wire = fc.record({ cluster: fc.nat({ max: 2 ** 32 - 1 }), incarnation: count })
 
@@ -262,4 +263,26 @@ t.test('entries that no log can hold are refused', async t => {
 
 t.test('what is larger than any setting allows is dropped unread', async t => {
   t.equal(decodeMessage(new Uint8Array(maxMessageBytes + 1)), 'too-large')
+})
+
+t.test('what no correct server sends is refused, whoever it is sent to', async t => {
+  const wire = { cluster: 7, incarnation: 9 }
+  const ends = { from: 'a', to: 'b', term: 5 } as const
+  const refused = (message: Message): void =>
+    void t.equal(decodeMessage(encodeMessage(message, wire)), 'shape', message.type)
+  const log = { lastLogIndex: 1, lastLogTerm: 5 }
+  refused({ type: 'preVote', ...ends, ...log, nextTerm: 9, leaderGone: false })
+  refused({ type: 'requestVote', ...ends, ...log, transfer: false })
+  const configuration = configurationOf(['a', 'b'])
+  const meta = { id: 's', lastIncludedIndex: 1, configuration, bytes: 0, chunks: 1 }
+  const chunk = { chunk: 0, round: 1, data: new Uint8Array() }
+  const snapshot = { ...meta, lastIncludedTerm: 6 }
+  refused({ type: 'installSnapshot', ...ends, ...chunk, snapshot })
+  refused({
+    type: 'installSnapshot',
+    ...ends,
+    ...chunk,
+    chunk: 1,
+    snapshot: { ...snapshot, lastIncludedTerm: 5 },
+  })
 })

@@ -212,7 +212,11 @@ export const commands: Readonly<Record<string, Command>> = {
     assert(message !== undefined, 'nothing is kept under that name')
     world.arrive(message)
   },
-  inject: (world, args) => world.arrive(forge(args)),
+  inject(world, args) {
+    const message = forge(args)
+    if (message === undefined) world.say('no message: dropped')
+    else world.arrive(message)
+  },
   stabilize: (world, { words }) => deliverAll(world, words),
   cut: (world, { words }) => cutLinks(world, words),
   heal(world, { words }) {

@@ -1,5 +1,6 @@
 /** Messages made by hand: what a server of long ago might have sent, or one that is not even a server. */
 import assert from 'node:assert/strict'
+import { decodeMessage, encodeMessage } from '../../raft/codec.ts'
 import type { Entry } from '../../raft/core/entry.ts'
 import { configurationOf } from '../../raft/core/configuration.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
@@ -21,8 +22,13 @@ const fields: Readonly<Record<string, Readonly<Record<string, number | boolean>>
   distrust: {},
 }
 
-/** `inject a>b requestVote term=3 lastLogIndex=1 lastLogTerm=1` */
-export function forge({ words, options }: Arguments): Message {
+/** It goes by the wire; `undefined` when it does not get through. `inject a>b requestVote term=3 lastLogIndex=1 lastLogTerm=1` */
+export function forge(args: Arguments): Message | undefined {
+  const decoded = decodeMessage(encodeMessage(built(args), { cluster: 0, incarnation: 0 }))
+  return typeof decoded === 'string' ? undefined : decoded.message
+}
+
+function built({ words, options }: Arguments): Message {
   const [link = '', name = ''] = words
   const [from, to] = link.split('>')
   const number = (field: string, otherwise: number) => Number(options.get(field) ?? otherwise)
@@ -52,7 +58,7 @@ export function forge({ words, options }: Arguments): Message {
   } else if (name === 'installSnapshot') {
     const [lastIncludedIndex = 0, lastIncludedTerm = 0] = place(options.get('at') ?? '1t1')
     const configuration = configurationOf(['a', 'b', 'c'])
-    const id = `x@${lastIncludedIndex}`
+    const id = `x${lastIncludedIndex}`
     const snapshot: SnapshotMeta = {
       ...{ id, lastIncludedIndex, lastIncludedTerm, configuration },
       ...{ bytes: 0, chunks: 1 },

@@ -11,7 +11,13 @@ import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import { Raft } from '../../raft/core/raft.ts'
 import type { RaftSettings } from '../../raft/core/settings.ts'
-import { commandName, entriesText, type HardState, persistText } from './transcript-words.ts'
+import {
+  commandName,
+  entriesText,
+  type HardState,
+  persistText,
+  statusText,
+} from './transcript-words.ts'
 
 /** What can be held back: writes, the state machine, the storing of received chunks. */
 export const held = ['disk', 'apply', 'chunks'] as const
@@ -37,6 +43,8 @@ export class Server {
   readonly id: string
   readonly settings: RaftSettings
   raft: Raft | undefined
+  /** Role, term and leader, as they were told last. */
+  status = ''
   disk: PersistedState
   /** Commands applied, in order. */
   machine: string[] = []
@@ -83,6 +91,7 @@ export class Server {
     if (isKept) this.received.set(coming.id, kept)
     const rest = isKept ? { partial: { snapshot: coming, stored: kept.length } } : {}
     this.raft = new Raft({ id, settings, persisted: { ...disk, ...rest }, seed })
+    this.status = statusText(this.raft)
   }
 
   /** Everything that was not on disk is gone. */

@@ -5,7 +5,8 @@
  * appeared, so that the text depends on nothing but the protocol.
  */
 import type { Configuration, ConfigurationChange } from '../../raft/core/configuration.ts'
-import type { Persist, Status } from '../../raft/core/effect.ts'
+import type { Persist } from '../../raft/core/effect.ts'
+import type { Raft } from '../../raft/core/raft.ts'
 import type { Entry } from '../../raft/core/entry.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 
@@ -50,7 +51,7 @@ export function changeText({ voters, learners, remove }: ConfigurationChange): s
   return parts.join(' ')
 }
 
-export function statusText({ role, term, leader }: Status): string {
+export function statusText({ role, currentTerm: term, leader }: Raft): string {
   if (role === 'leader') return `leads term ${term}`
   if (role !== 'follower') return `is ${role} in term ${term}`
   return leader === undefined

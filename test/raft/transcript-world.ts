@@ -141,7 +141,9 @@ export class World implements Surroundings {
   tell(server: Server, effects: Effects): void {
     const { id, raft } = server
     assert(raft !== undefined)
-    if (effects.status) this.say(`${id} ${statusText(effects.status)}`)
+    const status = statusText(raft)
+    if (status !== server.status) this.say(`${id} ${status}`)
+    server.status = status
     for (const result of effects.proposals) this.tellProposal(server, result)
     if (effects.configuration && effects.configuration !== this.goneBy.get(id)) {
       this.goneBy.set(id, effects.configuration)

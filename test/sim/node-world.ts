@@ -125,8 +125,8 @@ export class NodeWorld {
     const { type } = input
     const isBeat = type === 'elapse' || (type === 'message' && isHeartbeat(input.message.type))
     if (!isBeat) return
-    const { persist, send, apply, reads, proposals, status } = effects
-    if (persist !== undefined || status !== undefined || apply.length > 0) return
+    const { persist, send, apply, reads, proposals } = effects
+    if (persist !== undefined || apply.length > 0) return
     if (reads.length > 0 || proposals.length > 0 || effects.sendChunks.length > 0) return
     for (const { message } of send) if (!isHeartbeat(message.type)) return
     this.idle++

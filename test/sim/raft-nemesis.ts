@@ -240,10 +240,10 @@ export class Nemesis {
   strike(server: SimServer, effects: Effects): void {
     const { random, swarm, time, servers } = this.world
     if (this.isOver || !random.chance(swarm.strikeRate)) return
-    const isElected = effects.status?.role === 'leader'
+    const leads = server.raft?.role === 'leader'
+    const isElected = leads && effects.persist?.entries[0]?.kind === 'noop'
     const isChanging = effects.configuration !== undefined
     const isCommitting = effects.apply.length > 0
-    const leads = server.raft?.role === 'leader'
     if (!isElected && !(leads && (isCommitting || isChanging))) return
     const companions = servers.filter(() => random.chance(isCommitting ? 0 : 0.3))
     time.after(isCommitting ? 0 : random.next() * 12, () => {

@@ -65,9 +65,9 @@ export function quietDay(seed: number, size: number, hours: number): QuietResult
   }
 
   function step(server: Quiet, input: Input): void {
-    const { persist, send, apply, status } = server.raft.step(input)
+    const { persist, send, apply } = server.raft.step(input)
     for (const { message } of send) post(message)
-    if (status?.role === 'leader') terms.add(status.term)
+    if (server.raft.role === 'leader') terms.add(server.raft.currentTerm)
     if (persist !== undefined) step(server, { type: 'persisted', seq: persist.seq })
     const last = apply.at(-1)
     if (last !== undefined) applied(server, last)

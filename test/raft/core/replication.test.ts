@@ -118,31 +118,6 @@ t.test('a message that reaches back behind the commit index matches from there',
   t.equal(core.commitIndex, 5)
 })
 
-t.test('what contradicts itself is dropped and counted', async t => {
-  const core = coreOf('a', stateOf(voters, [1]))
-  const nonsense: Message[] = [
-    append(2, [2, 1], [command(4, 2)]),
-    append(2, [2, 1], [command(3, 3)]),
-    append(3, [2, 2], [command(3, 1)]),
-    append(2 ** 50, [2, 1], []),
-    { ...append(2, [2, 1], []), to: 'x' },
-    { ...append(2, [2, 1], []), from: 'a' },
-    {
-      type: 'preVote',
-      from: 'b',
-      to: 'a',
-      term: 1,
-      nextTerm: 9,
-      lastLogIndex: 1,
-      lastLogTerm: 1,
-      leaderGone: false,
-    },
-  ]
-  for (const message of nonsense) t.match(core.step({ type: 'message', message }).send, [])
-  t.equal(core.ignored, nonsense.length)
-  t.equal(core.currentTerm, 1)
-})
-
 t.test('Figure 7: a new leader brings every kind of follower level', async t => {
   const leader = [1, 1, 4, 4, 5, 5, 6, 6, 6]
   const followers: Record<string, number[]> = {
