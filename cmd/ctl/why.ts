@@ -1,5 +1,5 @@
 /** `licd ctl why`: who may grant what until when, and why somebody was denied a seat. */
-import { verdictOf } from '../../lib/ctl/verdict.ts'
+import { hasLeader, verdictOf } from '../../lib/ctl/verdict.ts'
 import { viewWhy, type ServerDenial, type WhyServer, type WhyView } from '../../lib/ctl/why.ts'
 import { isFeatureName } from '../../lib/protocol/subject.ts'
 import { seconds } from '../../lib/seconds.ts'
@@ -79,27 +79,31 @@ function printServers(program: Program, view: WhyView): void {
         { title: 'SPARE', right: true },
         { title: 'WAITING', right: true },
       ],
-      view.servers.map(serverRow),
+      view.servers.map(server => serverRow(server, hasLeader(view))),
     ),
   )
-  for (const server of view.servers) {
-    const remark = remarkOn(server)
-    if (remark !== undefined) printWrapped(program, remark, '', 2)
-  }
+  for (const remark of remarksOn(view)) printWrapped(program, remark, '', 2)
   if (view.user === undefined) return
   const held = view.servers.filter(({ standing }) => (standing?.heldByUser ?? 0) > 0)
   const where = held.map(({ name, standing }) => `${standing?.heldByUser ?? 0} at ${name}`)
   printWrapped(program, `${view.user} holds ${where.length === 0 ? 'none' : where.join(', ')}.`)
 }
 
-function serverRow(server: WhyServer): Cell[] {
+function serverRow(server: WhyServer, isFresh: boolean): Cell[] {
   const { name, role, answered, mayGrantMs, standing, share, inUse, dark } = server
   const darkCount = dark.reduce((sum, { count }) => sum + count, 0)
   const mayGrant = mayGrantMs > 0 ? formatDuration(mayGrantMs) : 'not now'
   return [
     name,
     role === 'unknown' ? '?' : role,
-    answered || mayGrantMs === 0 ? mayGrant : `at most ${mayGrant}`,
+    // Who hears no leader cannot say for how long the others were listed since.
+    answered
+      ? mayGrant
+      : !isFresh
+        ? 'not known'
+        : mayGrantMs > 0
+          ? `at most ${mayGrant}`
+          : mayGrant,
     standing?.share ?? share,
     standing?.limit ?? '',
     answered ? inUse : `~${inUse}`,
@@ -109,12 +113,20 @@ function serverRow(server: WhyServer): Cell[] {
   ]
 }
 
-function remarkOn({ name, answered, ageMs, standing, state }: WhyServer): string | undefined {
-  if (!answered) {
-    if (state === 'down') return `${name} is down: what it owns may be borrowed.`
-    return `${name} did not answer: what is shown of it is ${seconds(ageMs)} old.`
-  }
-  return standing?.reason === undefined ? undefined : `${name}: ${standing.reason}`
+function remarksOn({ servers }: WhyView): string[] {
+  const names = (rows: readonly WhyServer[]) => rows.map(({ name }) => name).join(', ')
+  const down = servers.filter(({ answered, state }) => !answered && state === 'down')
+  const silent = servers.filter(({ answered, state }) => !answered && state !== 'down')
+  const ageMs = Math.max(...silent.map(server => server.ageMs))
+  return [
+    ...servers.flatMap(({ name, standing }) =>
+      standing?.reason === undefined ? [] : [`${name}: ${standing.reason}`],
+    ),
+    ...(down.length === 0 ? [] : [`Down: ${names(down)}. What they owned may be borrowed.`]),
+    ...(silent.length === 0
+      ? []
+      : [`No answer from ${names(silent)}: last heard ${seconds(ageMs)} ago.`]),
+  ]
 }
 
 function printDenials(program: Program, { denials, user }: WhyView, limit: number): void {

@@ -31,6 +31,8 @@ const absentMs = 5_000
 const retryMs = 1_000
 /** What another server may grant though this one does not. */
 const elsewhere = new Set(['LICD_OVER_LIMIT', 'LICD_TOO_BUSY'])
+/** Said of a server that may grant nothing at all now. */
+const idle = new Set(['LICD_NOT_SERVING', 'LICD_NO_LEASE'])
 
 type Granted = Extract<SeatResult, { kind: 'granted' }>
 
@@ -221,7 +223,11 @@ export class Acquiring {
   }
 
   #tooLate(record: AcquireRecord): Refusal {
-    if (record.refusal !== undefined && !record.waits) return record.refusal
+    const { refusal } = record
+    if (refusal !== undefined && !record.waits) return refusal
+    // The server that it asked may not grant, and no other was found since: that is more than "in time".
+    const isIdle = refusal !== undefined && idle.has(refusal.code)
+    if (isIdle && this.#servers.home === undefined) return refusal
     // A moment without a server is no reason; to have had none for the whole of the request is.
     const ms = Math.min(record.waitMs, absentMs)
     return this.#servers.absence(this.#time.now(), ms) ?? { code: 'LICD_TIMEOUT', detail: '' }
