@@ -19,10 +19,17 @@ export type Got<T> = (error: RaftError | undefined, value?: T) => void
 
 export type Pair = readonly [key: Buffer, value: Buffer]
 
+export interface BatchOptions {
+  readonly sync: boolean
+}
+
+/** All that a store writes: what it was told is done, it promises to others. */
+export const synced: BatchOptions = { sync: true }
+
 /** Sorted by the bytes of the keys. One `batch` at a time; reads may go beside it. */
 export interface Database {
-  /** Atomic, and synced when `done` is called without an error. */
-  batch(operations: readonly Operation[], done: Done): void
+  /** Atomic; with `sync` it survives a power cut once `done` is called without an error. */
+  batch(operations: readonly Operation[], options: BatchOptions, done: Done): void
   /** `undefined` when there is none. */
   get(key: Buffer, done: Got<Buffer>): void
   /** Everything from `from` up to, but not including, `to`. */

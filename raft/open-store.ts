@@ -8,7 +8,7 @@
  * Invariant: a database that was found damaged is never believed again, by any later start, and never deleted.
  */
 import type { PersistedState } from './core/input.ts'
-import type { Database, Disk, Got, Operation } from './database.ts'
+import { synced, type Database, type Disk, type Got, type Operation } from './database.ts'
 import { RaftError } from './error.ts'
 import { LogStore, type LogStoreParts } from './log-store.ts'
 import { markerText, parseMarker, type Finding, type HandOver } from './marker.ts'
@@ -156,6 +156,7 @@ class Opening {
       const tail = { ...store.tail, ...verdict.vote, seq: store.tail.seq + 1 }
       database.batch(
         [{ type: 'put', key: tailKey, value: sealTail(tail) }],
+        synced,
         this.#next(() => this.#read(database)),
       )
     } else this.#tidy(database, store, verdict.vote)
@@ -166,6 +167,7 @@ class Opening {
     const { currentTerm, votedFor } = tail
     database.batch(
       [{ type: 'put', key: tailKey, value: sealTail(tail) }],
+      synced,
       this.#next(() => {
         this.#parts.vote.rewrite(
           { currentTerm, votedFor },
@@ -242,7 +244,7 @@ class Opening {
       if (garbage.length === 0) check()
       else {
         if (partial === undefined) garbage.push({ type: 'del', key: partialKey })
-        database.batch(garbage, this.#next(check))
+        database.batch(garbage, synced, this.#next(check))
       }
     }
     readChunkOwners(

@@ -138,6 +138,14 @@ export const driverMutants: readonly Mutant[] = [
     put: 'if (false) {',
   },
   {
+    name: 'messages-of-another-cluster',
+    doc: 'What servers of another cluster of the same name say is heeded.',
+    ids: ['M2'],
+    file: 'raft/link.js',
+    find: 'wire.cluster !== this.#wire.cluster || message.to !== id',
+    put: 'message.to !== id',
+  },
+  {
     name: 'stall-goes-unnoticed',
     doc: 'A process that did not run for a while believes what it knew before.',
     ids: ['C5', 'V16'],

@@ -111,6 +111,14 @@ export const snapshotMutants: readonly Mutant[] = [
     put: 'progress.nextIndex < state.log.baseIndex',
   },
   {
+    name: 'chunks-answer-rounds-of-another-leader',
+    doc: 'What is said of chunks that an earlier leader sent answers a round of the present one.',
+    ids: ['C2', 'D14'],
+    file: receiver,
+    find: 'const answers = term === state.currentTerm ? round : 0;',
+    put: 'const answers = round;',
+  },
+  {
     name: 'outdated-snapshot-sent-on',
     doc: 'A snapshot that the log no longer continues is sent to its end, again and again.',
     ids: ['D14', 'D16'],

@@ -102,7 +102,8 @@ function databaseOver(
       .filter(([key]) => from.compare(key) <= 0 && key.compare(to) < 0)
       .sort(([a], [b]) => a.compare(b))
   return {
-    batch: (operations, done) => call<undefined>(() => void write(values, operations), done),
+    batch: (operations, _options, done) =>
+      call<undefined>(() => void write(values, operations), done),
     get: (key, done) => call(() => values.get(key.toString('hex')), done),
     scan: (from, to, done) => call(() => within(from, to), done),
     keys: (from, to, done) => call(() => within(from, to).map(([key]) => key), done),

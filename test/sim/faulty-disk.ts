@@ -7,6 +7,7 @@
  */
 import {
   slotBytes,
+  type BatchOptions,
   type Database,
   type Disk,
   type Done,
@@ -139,7 +140,7 @@ export class FaultyDisk implements Disk {
     }
     const bytesOf = (key: string): Buffer => Buffer.from(key, 'latin1')
     return {
-      batch: (operations, done) => this.#batch(operations, done),
+      batch: (operations, options, done) => this.#batch(operations, options, done),
       get: (key, done) => {
         this.#do(error => {
           if (error !== undefined) done(error)
@@ -160,11 +161,11 @@ export class FaultyDisk implements Disk {
     }
   }
 
-  #batch(operations: readonly Operation[], done: Done): void {
+  #batch(operations: readonly Operation[], options: BatchOptions, done: Done): void {
     const { medium } = this.#options
     const keep = (): void => {
       if (this.#lies) medium.evidence.push('dropping 32768 bytes')
-      else medium.append(operations)
+      else medium.append(operations, options)
     }
     this.#write(keep, keep, failed => {
       const error = this.#lies ? undefined : failed

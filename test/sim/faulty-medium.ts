@@ -6,9 +6,10 @@
  * (`evidence`) and reports success. A tail that was cut off leaves no trace. In a table a flipped bit gives a wrong
  * value, and no error.
  *
- * Invariant: without a damage, everything that was reported done is there at the next open.
+ * Invariant: without a damage, everything that was reported done is there at the next open; after a power cut, all that
+ * was asked to be synced.
  */
-import { slotBytes, type Operation } from '../../raft/database.ts'
+import { slotBytes, type BatchOptions, type Operation } from '../../raft/database.ts'
 import { RaftError } from '../../raft/error.ts'
 import { Slots } from '../../raft/slots.ts'
 import { openTail, tailKey } from '../../raft/store-layout.ts'
@@ -46,6 +47,8 @@ export type Damage = (typeof damages)[number]
 interface LogRecord {
   readonly operations: readonly (readonly [string, Buffer | undefined])[]
   isLost: boolean
+  /** Or one behind it was. */
+  isSynced: boolean
 }
 
 /** A table is made of so many records. */
@@ -73,15 +76,23 @@ export class Medium {
     return new Map(this.table)
   }
 
-  append(operations: readonly Operation[]): void {
+  /** A log is synced as far as it was written. */
+  append(operations: readonly Operation[], { sync }: BatchOptions): void {
     const record = operations.map(operation => {
       const key = operation.key.toString('latin1')
       return [key, operation.type === 'put' ? operation.value : undefined] as const
     })
-    this.log.push({ operations: record, isLost: false })
+    this.log.push({ operations: record, isLost: false, isSynced: sync })
+    if (sync) for (const earlier of this.log) earlier.isSynced = true
     if (this.log.length < mergeAt) return
     // Half of it stays in the log, so that both kinds of damage have something to hit.
     for (const merged of this.log.splice(0, mergeAt / 2)) this.#merge(merged)
+  }
+
+  /** What was never synced is gone from somewhere on: nobody was promised it, and nothing tells. */
+  losePower(random: SeededRandom): void {
+    const from = this.log.findIndex(({ isSynced }) => !isSynced)
+    if (from >= 0) this.log.length = random.between(from, this.log.length)
   }
 
   #merge({ operations }: LogRecord): void {
@@ -177,7 +188,9 @@ export class Medium {
   #flipTable(random: SeededRandom): boolean {
     const keys = [...this.table.keys()]
     if (keys.length === 0) return false
-    const key = random.pick(keys)
+    // One kind of record is as likely as another, however many there are of it: of the tail there is one.
+    const kind = random.pick([...new Set(keys.map(([first = '']) => first))])
+    const key = random.pick(keys.filter(one => one.startsWith(kind)))
     const value = Buffer.from(this.table.get(key) ?? '')
     if (value.length === 0) return false
     flip(value, 0, value.length, random)

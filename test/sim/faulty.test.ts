@@ -44,7 +44,7 @@ class Bench {
 
   open(): Storage {
     const { time, medium, state, random } = this
-    const process = new SimProcess({ time, rate: 1, count() {}, onDeath() {} })
+    const process = new SimProcess({ time, rate: 1, napMs: 0, count() {}, onDeath() {} })
     const latencyMs = [0.1, 1] as const
     const disk = new FaultyDisk({
       ...{ time, medium, state, random, process, latencyMs },

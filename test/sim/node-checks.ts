@@ -15,6 +15,7 @@ import type { Message } from '../../raft/core/message.ts'
 import { majority } from '../../raft/core/quorum.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import { Shadow } from './node-shadow.ts'
+import { Rules } from './raft-rules.ts'
 
 /** One server through all its runs. */
 export class Watched {
@@ -64,6 +65,7 @@ export class NodeChecks {
   /** All that were ever appended and may be in force: those before a committed one are forgotten. */
   #configurations: { index: number; chain: number; configuration: Configuration }[] = []
   readonly #hashes = new Map<number, string>()
+  readonly #rules = new Rules()
   maxCommit = 0
   maxTerm = 0
   elections = 0
@@ -192,6 +194,9 @@ export class NodeChecks {
     }
     if (commitIndex > server.commit) this.#commit(server, raft)
     this.#judgeTrust(server, raft, effects)
+    const votedFor = server.votes.get(currentTerm)
+    const durable = { currentTerm: server.durableTerm, votedFor }
+    this.#rules.step({ id: server.id, raft, durable }, input, effects)
     server.term = currentTerm
     server.commit = commitIndex
     server.role = role

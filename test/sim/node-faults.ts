@@ -4,12 +4,31 @@
  *
  * Everything that begins ends by itself after a while; the end of the faults ends it all at once.
  */
+import type { Effects } from '../../raft/core/effect.ts'
+import type { Input } from '../../raft/core/input.ts'
 import { damages, type Damage } from './faulty-medium.ts'
 import { quiet } from './node-network.ts'
 import type { NodeServer } from './node-server.ts'
 import type { FaultKind } from './node-options.ts'
 import type { NodeWorld } from './node-world.ts'
 import { SeededRandom } from './seeded-random.ts'
+
+/** What is half done then, on the disk or between servers. */
+const moments = {
+  truncation: (_input, { persist }) => persist?.truncateFrom !== undefined,
+  install: (_input, { persist }) => persist?.snapshot !== undefined,
+  compaction: (_input, { persist }) => persist?.compactTo !== undefined,
+  chunk: (_input, { storeChunks }) => storeChunks.length > 0,
+  sending: (_input, { sendChunks }) => sendChunks.length > 0,
+  trust: (_input, { trust }) => trust !== undefined,
+  configuration: (_input, { configuration }) => configuration !== undefined,
+  vote: ({ type }, { persist }) => type === 'message' && persist?.votedFor !== undefined,
+  election: (_input, { persist }, { leads }) => leads && persist?.entries[0]?.kind === 'noop',
+  apply: (_input, { apply }) => apply.length > 0,
+} satisfies Record<string, (input: Input, effects: Effects, server: NodeServer) => boolean>
+
+type Moment = keyof typeof moments
+const momentNames = Object.keys(moments) as Moment[]
 
 type Befall = (faults: NodeFaults, random: SeededRandom) => void
 
@@ -19,6 +38,7 @@ export class NodeFaults {
   /** All that happened, as `kind#n`. */
   readonly happened: string[] = []
   #ended = false
+  #armed: { readonly moment: Moment; readonly random: SeededRandom } | undefined
 
   constructor(world: NodeWorld) {
     this.world = world
@@ -58,6 +78,25 @@ export class NodeFaults {
   later(ms: number, end: () => void): void {
     this.world.time.after(ms, () => {
       if (!this.#ended) end()
+    })
+  }
+
+  /** The next server to which this happens is gone in the midst of it. */
+  arm(moment: Moment, random: SeededRandom): void {
+    this.#armed = { moment, random }
+  }
+
+  noteStep(server: NodeServer, input: Input, effects: Effects): void {
+    const armed = this.#armed
+    if (armed === undefined || this.#ended || !moments[armed.moment](input, effects, server)) return
+    this.#armed = undefined
+    const { random, moment } = armed
+    // Within what a write takes, or a message.
+    this.world.time.after(random.next() * random.pick([1, 5, 20]), () => {
+      if (this.#ended || server.running === undefined) return
+      this.world.tell(`${server.id} goes at a moment of ${moment}`)
+      this.crash(server, random)
+      if (random.chance(0.4)) server.losePower(random.chance(0.5))
     })
   }
 
@@ -219,6 +258,11 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
       network.maxPayload = Infinity
     })
   },
+  strangers(faults, random) {
+    const { strangers } = faults.world
+    strangers.come(random)
+    faults.later(lastingMs(faults.world, random) * 2, () => strangers.go())
+  },
   crash(faults, random) {
     const victim = faults.victim(random)
     if (victim !== undefined) faults.crash(victim, random)
@@ -239,6 +283,15 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
       faults.crash(server, random)
       server.losePower(random.chance(0.5))
     }
+  },
+  outage(faults, random) {
+    const victim = faults.victim(random)
+    if (victim === undefined) return
+    faults.crash(victim, random)
+    victim.losePower(random.chance(0.5))
+  },
+  moment(faults, random) {
+    faults.arm(random.pick(momentNames), random)
   },
   pause(faults, random) {
     const process = faults.victim(random)?.process

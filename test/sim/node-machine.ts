@@ -14,6 +14,8 @@ import type { Row } from '../../lib/ledger/snapshot.ts'
 export interface MachineWatcher {
   applied(command: Command, applied: Applied | undefined): void
   restored(at: { readonly index: number }): void
+  /** A slice of a snapshot was cut or taken in. */
+  sliced(): void
 }
 
 export class NodeMachine implements StateMachine {
@@ -34,13 +36,14 @@ export class NodeMachine implements StateMachine {
 
   snapshot(): Iterator<Uint8Array> {
     // Opened at once: what is applied before the first slice is cut must not show in it.
-    return slices(this.ledger.snapshotRows(), this.#rowsPerSlice)
+    return this.#cut(this.ledger.snapshotRows())
   }
 
   restore(at: { readonly index: number }): Restoration {
     const restoring = Ledger.restoring()
     return {
-      slice(data) {
+      slice: data => {
+        this.#watcher.sliced()
         const rows: unknown = unpack(data)
         assert(Array.isArray(rows), 'a slice of rows')
         for (const row of rows) restoring.put(row as Row)
@@ -55,15 +58,16 @@ export class NodeMachine implements StateMachine {
   digest(): string {
     return this.ledger.hash()
   }
-}
 
-function* slices(rows: Iterable<Row>, rowsPerSlice: number): Generator<Uint8Array, void> {
-  let slice: Row[] = []
-  for (const row of rows) {
-    slice.push(row)
-    if (slice.length < rowsPerSlice) continue
-    yield new Uint8Array(pack(slice))
-    slice = []
+  *#cut(rows: Iterable<Row>): Generator<Uint8Array, void> {
+    let slice: Row[] = []
+    for (const row of rows) {
+      slice.push(row)
+      if (slice.length < this.#rowsPerSlice) continue
+      this.#watcher.sliced()
+      yield new Uint8Array(pack(slice))
+      slice = []
+    }
+    if (slice.length > 0) yield new Uint8Array(pack(slice))
   }
-  if (slice.length > 0) yield new Uint8Array(pack(slice))
 }

@@ -62,6 +62,8 @@ export class SimNetwork {
   readonly #options: NetworkOptions
   /** The connection of each server that runs. */
   readonly #buses = new Map<string, SimBus>()
+  /** The same of another cluster that uses the same names. */
+  readonly #strangers = new Map<string, SimBus>()
   readonly #cuts = new Set<string>()
   /** Pairs that hold what they carry. */
   readonly #clogged = new Map<string, Parcel[]>()
@@ -77,15 +79,18 @@ export class SimNetwork {
     this.#options = options
   }
 
-  connect(id: string, process: SimProcess, run: number): SimBus {
-    const bus = new SimBus(this, id, process, `_INBOX.${id}-${run}`)
-    this.#buses.set(id, bus)
+  connect(id: string, process: SimProcess, run: number, whose?: 'strangers'): SimBus {
+    const bus = new SimBus(this, id, process, `_INBOX.${whose ?? ''}${id}-${run}`)
+    const buses = whose === undefined ? this.#buses : this.#strangers
+    buses.set(id, bus)
     return bus
   }
 
   /** As the broker sees a process that is gone. */
   forget(bus: SimBus): void {
-    if (this.#buses.get(bus.id) === bus) this.#buses.delete(bus.id)
+    for (const buses of [this.#buses, this.#strangers]) {
+      if (buses.get(bus.id) === bus) buses.delete(bus.id)
+    }
   }
 
   cut(from: string, to: string): void {
@@ -177,8 +182,8 @@ export class SimNetwork {
       }
     }
     const { noise } = this
-    const target = this.#buses.get(to)
-    if (target?.listening !== true) {
+    const isHeard = this.#buses.get(to)?.listening ?? this.#strangers.get(to)?.listening
+    if (isHeard !== true) {
       if (reply !== undefined && random.chance(0.9)) this.#notice(from, reply)
       return
     }
@@ -210,10 +215,16 @@ export class SimNetwork {
     time.at(at, () => this.#arrive(parcel))
   }
 
-  #arrive({ to, subject, data, reply }: Parcel): void {
+  #arrive(parcel: Parcel): void {
+    // Whoever listens there hears it, of whichever cluster it is.
+    const [bus, stranger] = [this.#buses.get(parcel.to), this.#strangers.get(parcel.to)]
+    if (bus !== undefined) this.#hand(bus, parcel)
+    if (stranger !== undefined) this.#hand(stranger, parcel)
+  }
+
+  #hand(bus: SimBus, { subject, data, reply }: Parcel): void {
     const { random, onDelivered } = this.#options
-    const bus = this.#buses.get(to)
-    if (bus?.listening !== true || bus.link !== 'up') return
+    if (!bus.listening || bus.link !== 'up') return
     const { noise } = this
     const garbled = noise !== quiet && random.chance(noise.garble)
     const bytes = garbled ? flipped(data, random) : data

@@ -22,6 +22,7 @@ export const networkFaults = [
   'replay',
   'accuse',
   'small',
+  'strangers',
 ] as const
 
 export const processFaults = [
@@ -29,6 +30,8 @@ export const processFaults = [
   'fuse',
   'bounce',
   'power',
+  'outage',
+  'moment',
   'pause',
   'suspend',
   'slow',
@@ -48,6 +51,14 @@ export const faultKinds = [
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]
+
+/** Disks are looked at when a server starts. */
+const themes: readonly (readonly FaultKind[])[] = [
+  networkFaults,
+  processFaults,
+  [...diskFaults, 'crash', 'bounce', 'outage', 'moment'],
+  [...damages, 'crash', 'outage', 'moment'],
+]
 
 /** What a replay asks for; the rest comes from the seed. */
 export interface RunRequest {
@@ -87,11 +98,12 @@ export function drawOptions(request: RunRequest): NodeRunOptions {
   const random = new SeededRandom(`node ${seed}`)
   const size = random.pick([1, 2, 3, 3, 3, 3, 3, 4, 5, 5])
   const faultsMs = random.pick([5_000, 10_000, 10_000, 20_000])
-  // Half of the runs have a handful of kinds, the others many.
+  // Half of the runs have a handful of kinds, the others many; most have more of one family than of the others.
   const share = random.pick([0.15, 0.3, 0.6])
-  const calmMs = random.pick([300, 700, 2_000])
+  const calmMs = random.pick([150, 300, 700, 2_000])
+  const theme = random.pick([faultKinds, faultKinds, ...themes])
   const drawn = faultKinds.map(kind => {
-    const isOn = random.chance(share)
+    const isOn = random.chance(theme.includes(kind) ? share : share / 4)
     const meanMs = calmMs * (0.5 + random.next() * 3)
     return [kind, isOn, meanMs] as const
   })

@@ -18,6 +18,8 @@ export interface ProcessOptions {
   /** Milliseconds of its clock per true one. */
   readonly rate: number
   readonly count: (kind: EventKind) => void
+  /** A suspension up to so long, in true ms, may pass unnoticed. */
+  readonly napMs: number
   /** It died by its fuse. */
   readonly onDeath: () => void
 }
@@ -34,6 +36,12 @@ export class SimProcess {
   #busy = false
   /** Ms that it takes over anything it handles. */
   slowMs = 0
+  /** How often it took something in. */
+  turns = 0
+  /** When last anything had to wait for it, or its clock went otherwise than time, in true ms. */
+  disturbedAt = -Infinity
+  /** True ms of naps: it stood still, clock and all, for no longer than nobody would notice. */
+  nappedMs = 0
   #fuse = Infinity
   #jumpedMs = 0
   #stoodMs = 0
@@ -58,6 +66,7 @@ export class SimProcess {
     if (!this.#alive) return
     if (this.#paused || this.#busy || this.#waiting.length > 0) {
       this.#waiting.push(run)
+      this.disturbedAt = this.#options.time.now
       if (this.#waiting.length > maxWaiting) this.#waiting.shift()
     } else this.#handle(run)
   }
@@ -90,7 +99,12 @@ export class SimProcess {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#suspendedAt !== undefined) this.#stoodMs += this.#options.time.now - this.#suspendedAt
+    this.disturbedAt = this.#options.time.now
+    if (this.#suspendedAt !== undefined) {
+      const stood = this.#options.time.now - this.#suspendedAt
+      this.#stoodMs += stood
+      if (stood < this.#options.napMs) this.nappedMs += stood
+    }
     this.#suspendedAt = undefined
     this.#drainLater(0)
   }
@@ -98,12 +112,15 @@ export class SimProcess {
   /** Its monotonic clock leaps ahead, its wall clock anywhere. */
   jump(monotonicMs: number, wallMs: number): void {
     this.#jumpedMs += monotonicMs
+    this.disturbedAt = this.#options.time.now
     this.#wallJumpMs += wallMs
   }
 
   #handle(run: () => void): void {
+    this.turns++
     run()
     if (this.slowMs === 0 || !this.#alive) return
+    this.disturbedAt = this.#options.time.now + this.slowMs
     this.#busy = true
     this.#drainLater(this.slowMs)
   }

@@ -16,6 +16,7 @@ import type { RaftNode } from '../../raft/node.ts'
 import { silentLogger, type Logger } from '../../raft/ports.ts'
 import type { Batch, Storage } from '../../raft/storage.ts'
 import type { Watched } from './node-checks.ts'
+import { NodeRules } from './node-rules.ts'
 import { FaultyDisk, type DiskState } from './faulty-disk.ts'
 import { Medium, type Damage } from './faulty-medium.ts'
 import { NodeMachine } from './node-machine.ts'
@@ -44,6 +45,8 @@ export class NodeServer {
   readonly #rate: number
   running: Running | undefined
   #runs = 0
+  /** Of the present run. */
+  #rules: NodeRules | undefined
   /** It was removed for good. */
   retired = false
   /** Not to be started again, until the end. */
@@ -79,9 +82,13 @@ export class NodeServer {
     this.watched.harmedSinceStart = false
     const count = (kind: EventKind): void => this.#world.count(kind)
     const onDeath = (): void => this.#died(process)
-    const process: SimProcess = new SimProcess({ time, rate: this.#rate, count, onDeath })
+    const process: SimProcess = new SimProcess({
+      ...{ time, rate: this.#rate, count, onDeath },
+      napMs: 0.6 * options.settings.electionTimeoutMs,
+    })
     const bus = network.connect(this.id, process, this.#runs)
     const machine = new NodeMachine(this.#watcher(process), options.rowsPerSlice)
+    this.#rules = new NodeRules({ process, time, settings: options.settings })
     const { medium, disk: state } = this
     const disk = new FaultyDisk({
       ...{ medium, state, time, process, latencyMs: options.diskMs },
@@ -141,6 +148,7 @@ export class NodeServer {
   losePower(isOld: boolean): void {
     const { medium, watched } = this
     this.crash()
+    medium.losePower(this.#random)
     if (isOld && watched.judged) medium.mark.revert()
   }
 
@@ -204,6 +212,8 @@ export class NodeServer {
     const { checks } = this.#world
     this.raft = raft
     checks.stepped(this.watched, raft, input, effects)
+    this.#rules?.stepped(raft, input, effects)
+    this.#world.faults.noteStep(this, input, effects)
     if (!this.wasVoter && raft.trust.kind === 'full') {
       this.wasVoter = raft.configuration.voters.includes(this.id)
     }
@@ -218,6 +228,7 @@ export class NodeServer {
         if (process.alive) checks.command(index, data)
       },
       restored: () => void this.#world.restores++,
+      sliced: () => this.#rules?.sliced(),
     }
   }
 

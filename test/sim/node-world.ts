@@ -20,6 +20,7 @@ import { NodeOperators } from './node-operators.ts'
 import { drawOptions, type NodeRunOptions, type RunRequest } from './node-options.ts'
 import type { EventKind } from './node-process.ts'
 import { NodeServer, type Running } from './node-server.ts'
+import { Strangers } from './node-strangers.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualTime } from './virtual-clock.ts'
 
@@ -57,6 +58,7 @@ export class NodeWorld {
   readonly clients: NodeClients
   readonly operators: NodeOperators
   readonly faults: NodeFaults
+  readonly strangers: Strangers
   readonly counts: Record<EventKind, number> = { message: 0, disk: 0, timer: 0, fault: 0 }
   /** What happened, newest last. */
   readonly story: string[] = []
@@ -80,6 +82,7 @@ export class NodeWorld {
     this.clients = new NodeClients(this, random.split('clients'))
     this.operators = new NodeOperators(this)
     this.faults = new NodeFaults(this)
+    this.strangers = new Strangers(this)
     for (let n = 0; n < this.options.size; n++) this.addServer()
   }
 
@@ -225,6 +228,7 @@ export class NodeWorld {
 
   #heal(): void {
     this.faults.end()
+    this.strangers.go()
     this.calm = true
     const core = chooseCore(this, this.random)
     this.tell(`the faults end; core ${core.members.join(' ')}`)

@@ -14,6 +14,13 @@ import { majority } from '../../raft/core/quorum.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import type { SimServer } from './raft-server.ts'
 
+/** A server that has just taken a step, and what is on its disk. */
+export interface Stepped {
+  readonly id: string
+  readonly raft: Raft
+  readonly durable: { readonly currentTerm: number; readonly votedFor: string | undefined }
+}
+
 /** One run of one server. */
 interface Run {
   readonly raft: Raft
@@ -33,8 +40,7 @@ export class Rules {
   readonly #preVotes = new Set<string>()
 
   /** After a step that `input` led to, before anything that it sends has left. */
-  step({ id, raft, disk }: SimServer, input: Input, effects: Effects): void {
-    assert(raft !== undefined)
+  step({ id, raft, durable }: Stepped, input: Input, effects: Effects): void {
     const run = this.#runOf(id, raft)
     const { currentTerm, votedFor, role } = raft
     if (input.type === 'message') hear(run, input.message)
@@ -47,12 +53,12 @@ export class Rules {
       if (!isTold) this.#asked(id, raft)
       // With nobody heard since, the last campaign is still its own affair.
       const isNext = run.candidacy === currentTerm - 1 && run.heard.term < run.candidacy
-      const isWritten = disk.currentTerm >= run.candidacy
+      const isWritten = durable.currentTerm >= run.candidacy
       assert(!isNext || isWritten, `${id} campaigns again before it could ask anyone`)
       run.candidacy = currentTerm
     }
     if (isNew && role === 'leader') {
-      const isOwn = disk.currentTerm === currentTerm && disk.votedFor === id
+      const isOwn = durable.currentTerm === currentTerm && durable.votedFor === id
       const hasVote = (voter: string): boolean =>
         voter === id ? isOwn : this.#votes.has(`${voter}>${id}:${currentTerm}`)
       assert(

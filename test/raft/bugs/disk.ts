@@ -178,9 +178,9 @@ async function errorIsFinal(): Promise<void> {
         const { database } = opened ?? {}
         if (opened === undefined || database === undefined) return done(error, opened)
         const refused = new RaftError('RAFT_STORAGE', 'no space left on device')
-        const batch: typeof database.batch = (operations, finished) => {
+        const batch: typeof database.batch = (operations, options, finished) => {
           if (isFull) setImmediate(() => finished(refused))
-          else database.batch(operations, finished)
+          else database.batch(operations, options, finished)
         }
         done(undefined, { ...opened, database: { ...database, batch } })
       }),
