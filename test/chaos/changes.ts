@@ -41,10 +41,10 @@ const silence: ReadonlySet<string> = new Set([
   'LICD_CLOSED',
   'LICD_INTERNAL',
 ])
-const codeAllocations = 6
+const codeAllocations = 4
 /** Below so many codes that nobody removed yet, none is removed. */
-const codesMin = 3
-const codesMax = 6
+const codesMin = 1
+const codesMax = 4
 const longAgoMs = 60_000
 
 export class Changes {

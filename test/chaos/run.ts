@@ -62,7 +62,7 @@ export interface Outcome {
 
 /** How long anything may take once all faults are undone. */
 export const calmMs = 90_000
-const local = { cad: 50, sim: 160 } as const
+const local = { cad: 50, sim: 70 } as const
 const vendored = 'paid'
 /** Clients by what they want; `cad` is wanted by more than can have it. */
 const wanted = ['cad', 'cad', 'sim', 'paid', 'cad', 'sim', 'paid', 'cad', 'sim', 'cad']
@@ -87,7 +87,7 @@ async function runIn(options: RunOptions, janitor: Janitor): Promise<Outcome> {
     {
       ...{ seed, clientProcesses, clientsEach, residentsEach, local, vendored, wanted },
       ...{ servers: options.servers, network: options.network, build: options.build ?? ownBuild },
-      vendoredStart: 20,
+      vendoredStart: 12,
       onClientsEnd: (name, output) =>
         crashed.push({ rule: 'crash', t: now(), what: `clients ${name}: ${output.slice(-400)}` }),
     },
