@@ -17,6 +17,7 @@ import type {
   TransferResult,
 } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
+import type { SettledProposal } from './fate.ts'
 import type { RaftSettings } from './core/settings.ts'
 import type { Logger } from './ports.ts'
 
@@ -130,7 +131,7 @@ export class Calls {
     return id
   }
 
-  proposalResult(result: ProposalResult, leader: string | undefined): void {
+  proposalResult(result: ProposalResult | SettledProposal, leader: string | undefined): void {
     const waiting = this.#proposals.get(result.id)
     if (waiting === undefined) return
     switch (result.outcome) {

@@ -20,6 +20,7 @@ import { blankState, type Input, type PersistedState, type Proposal } from './co
 import type { Disagreement } from './digest.ts'
 import { Ending } from './ending.ts'
 import { internal, RaftError } from './error.ts'
+import { ProposalFate } from './fate.ts'
 import { Gate } from './gate.ts'
 import { Lateness, type LatenessFigures } from './lateness.ts'
 import { Listeners } from './listeners.ts'
@@ -45,6 +46,7 @@ class Driver implements RaftNode {
   readonly #listeners: Listeners
   readonly #ending: Ending
   readonly #shouter: Shouter
+  readonly #fate = new ProposalFate()
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
@@ -235,7 +237,9 @@ class Driver implements RaftNode {
     for (const header of effects.sendChunks) snapshots.send(header)
     for (const chunk of effects.storeChunks) snapshots.store(chunk)
     if (apply.length > 0) applier.apply(apply)
-    for (const result of effects.proposals) this.#calls.proposalResult(result, raft.leader)
+    for (const result of [...effects.proposals, ...this.#fate.after(raft, effects)]) {
+      this.#calls.proposalResult(result, raft.leader)
+    }
     for (const result of effects.reads) this.#calls.readResult(result, applier.applied)
     for (const result of effects.transfers) this.#calls.transferResult(result)
     for (const result of effects.changes) this.#calls.changeResult(result)

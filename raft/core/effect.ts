@@ -88,8 +88,7 @@ export type ProposeRefusal =
 
 /**
  * `accepted` says where the command stands; it is committed when `apply` brings that index with that term.
- * `lost` follows when another entry was committed there: it will never be applied. `unknown` follows when a
- * snapshot took its place: it may or may not have been applied. A cut-off server hears neither: callers time out.
+ * What else may become of it, `raft/fate.ts` tells.
  */
 export type ProposalResult =
   | {
@@ -104,7 +103,6 @@ export type ProposalResult =
       readonly reason: ProposeRefusal
       readonly leader: string | undefined
     }
-  | { readonly id: number; readonly outcome: 'lost' | 'unknown' }
 
 export type ReadRefusal =
   'no-leader' | 'no-quorum' | 'busy' | 'transferring' | 'leader-changed' | 'timeout'

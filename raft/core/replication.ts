@@ -33,7 +33,6 @@ export function propose(state: State, proposals: readonly Proposal[]): void {
     }
     bytes += sizeOf(entry)
     entries.push(entry)
-    state.fate.take({ id, index, term: currentTerm })
     outbox.proposals.push({ id, outcome: 'accepted', index, term: currentTerm })
   }
   state.append(entries)

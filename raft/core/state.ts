@@ -11,7 +11,6 @@ import assert from 'node:assert/strict'
 import { type Configuration, isMember } from './configuration.ts'
 import type { Effects, Persist, Send, Violation } from './effect.ts'
 import type { Entry } from './entry.ts'
-import { ProposalFate } from './fate.ts'
 import { type Forward, type Incoming, incomingOf, type Lesson } from './following.ts'
 import { ConfigurationHistory } from './history.ts'
 import type { PersistedState, Trust } from './input.ts'
@@ -70,7 +69,6 @@ export class State {
   leaderGone = false
   probedAt = -Infinity
 
-  readonly fate = new ProposalFate()
   incoming: Incoming | undefined
   readonly forward: Forward = { waiting: [], sent: undefined }
   lesson: Lesson | undefined
@@ -197,7 +195,6 @@ export class State {
   private unpersistFrom(index: number): void {
     this.reached.persisted = Math.min(this.reached.persisted, index - 1)
     for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, index - 1)
-    this.outbox.proposals.push(...this.fate.truncateFrom(index))
   }
 
   /** Raises commitIndex; a lower one is old news. */
@@ -205,8 +202,6 @@ export class State {
     if (index <= this.reached.committed) return
     assert(index <= this.log.lastIndex, 'only what is there can be committed')
     this.reached.committed = index
-    const settled = this.fate.commitTo(index, at => this.log.termAt(at))
-    this.outbox.proposals.push(...settled)
     this.noteRemoval()
   }
 
@@ -246,7 +241,6 @@ export class State {
       this.unpersistFrom(index + 1)
     }
     this.history.restore(index, snapshot.configuration, keepSuffix)
-    this.outbox.proposals.push(...this.fate.skipTo(index))
     dirt.snapshot = snapshot
     dirt.compactTo = index
     this.snapshot = snapshot

@@ -11,6 +11,7 @@ import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import type { Raft } from '../../raft/core/raft.ts'
 import { type RaftOptions } from '../../raft/core/raft.ts'
+import { ProposalFate } from '../../raft/fate.ts'
 import { copyOf, freeze, Hash } from './graph.ts'
 import { settings, still } from './still.ts'
 import type { Limits } from './scope.ts'
@@ -31,6 +32,7 @@ export interface Server {
   readonly writes: readonly Persist[]
   readonly held: readonly Send[]
   readonly taken: readonly Taken[]
+  readonly fate: ProposalFate
   readonly run: number
   /** The log in memory and the one on disk, as the effects tell. */
   readonly log: number
@@ -59,12 +61,13 @@ export function start(
   const { id, disk, log, run } = options
   const raft = new core({ id, settings, persisted: disk, seed: run })
   still(raft)
-  return { raft, disk, writes: [], held: [], taken: [], run, log, diskLog: log }
+  const fate = new ProposalFate()
+  return { raft, disk, writes: [], held: [], taken: [], fate, run, log, diskLog: log }
 }
 
-export function hashOf({ raft, disk, writes, held, taken, run }: Server): Hash {
+export function hashOf({ raft, disk, writes, held, taken, fate, run }: Server): Hash {
   const hash = new Hash()
-  for (const part of [raft, disk, writes, held, taken, run]) hash.value(part)
+  for (const part of [raft, disk, writes, held, taken, fate, run]) hash.value(part)
   return hash
 }
 
@@ -73,6 +76,7 @@ export class Work {
   readonly raft: Raft
   readonly deed: Deed = { sent: [], lost: [], truncatedFrom: undefined, installed: false }
   private readonly trie: Trie
+  private readonly fate: ProposalFate
   private disk: PersistedState
   private writes: Persist[]
   private held: Send[]
@@ -86,6 +90,7 @@ export class Work {
 
   constructor(server: Server, trie: Trie, limits: Limits) {
     this.raft = copyOf(server.raft)
+    this.fate = copyOf(server.fate)
     this.trie = trie
     this.limits = limits
     this.disk = server.disk
@@ -109,6 +114,7 @@ export class Work {
       writes: this.writes.map(write => freeze({ ...write, seq: write.seq - doneSeq })),
       held: this.held.map(({ message, after = 0 }) => freeze({ message, after: after - doneSeq })),
       taken: this.taken,
+      fate: this.fate,
       run: this.run,
       log,
       diskLog: this.diskLog,
@@ -123,7 +129,7 @@ export class Work {
     for (const header of effects.sendChunks) {
       this.deed.sent.push(freeze({ ...header, data: new Uint8Array() }))
     }
-    for (const result of effects.proposals) {
+    for (const result of [...effects.proposals, ...this.fate.after(this.raft, effects)]) {
       if (result.outcome === 'accepted') {
         const { id, index, term } = result
         this.taken = freeze([...this.taken, { id, index, term }])

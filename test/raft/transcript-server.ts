@@ -11,6 +11,7 @@ import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message, SnapshotMeta } from '../../raft/core/message.ts'
 import { Raft } from '../../raft/core/raft.ts'
 import type { RaftSettings } from '../../raft/core/settings.ts'
+import { ProposalFate } from '../../raft/fate.ts'
 import {
   commandName,
   entriesText,
@@ -45,6 +46,7 @@ export class Server {
   raft: Raft | undefined
   /** Role, term and leader, as they were told last. */
   status = ''
+  fate = new ProposalFate()
   disk: PersistedState
   /** Commands applied, in order. */
   machine: string[] = []
@@ -92,6 +94,7 @@ export class Server {
     const rest = isKept ? { partial: { snapshot: coming, stored: kept.length } } : {}
     this.raft = new Raft({ id, settings, persisted: { ...disk, ...rest }, seed })
     this.status = statusText(this.raft)
+    this.fate = new ProposalFate()
   }
 
   /** Everything that was not on disk is gone. */

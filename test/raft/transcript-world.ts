@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { type Configuration, configurationOf } from '../../raft/core/configuration.ts'
 import type { Effects, ProposalResult } from '../../raft/core/effect.ts'
+import type { SettledProposal } from '../../raft/fate.ts'
 import type { Entry } from '../../raft/core/entry.ts'
 import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message } from '../../raft/core/message.ts'
@@ -144,7 +145,9 @@ export class World implements Surroundings {
     const status = statusText(raft)
     if (status !== server.status) this.say(`${id} ${status}`)
     server.status = status
-    for (const result of effects.proposals) this.tellProposal(server, result)
+    for (const result of [...effects.proposals, ...server.fate.after(raft, effects)]) {
+      this.tellProposal(server, result)
+    }
     if (effects.configuration && effects.configuration !== this.goneBy.get(id)) {
       this.goneBy.set(id, effects.configuration)
       this.say(`${id} goes by ${configurationText(effects.configuration)}`)
@@ -167,7 +170,7 @@ export class World implements Surroundings {
     }
   }
 
-  private tellProposal(server: Server, result: ProposalResult): void {
+  private tellProposal(server: Server, result: ProposalResult | SettledProposal): void {
     const { outcome } = result
     let more = outcome === 'accepted' ? ` at ${result.index}t${result.term}` : ''
     if (outcome === 'refused') {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import type { ConfigurationChange } from '../../raft/core/configuration.ts'
 import type { Effects } from '../../raft/core/effect.ts'
 import type { Raft } from '../../raft/core/raft.ts'
+import { ProposalFate } from '../../raft/fate.ts'
 import type { RaftWorld } from './raft-world.ts'
 import type { SimServer } from './raft-server.ts'
 
@@ -23,6 +24,7 @@ interface Client {
 export class Clients {
   readonly #world: RaftWorld
   readonly #clients: Client[] = []
+  readonly #fates = new WeakMap<Raft, ProposalFate>()
   readonly #taken = new Map<number, Taken>()
   /** At each server, by its run, what its callers wait for. */
   readonly #open = new Map<SimServer, { readonly raft: Raft; readonly taken: Map<number, Taken> }>()
@@ -127,7 +129,9 @@ export class Clients {
     const { raft } = server
     assert(raft !== undefined)
     const open = this.#openAt(server, raft)
-    for (const result of effects.proposals) {
+    const fate = this.#fates.get(raft) ?? new ProposalFate()
+    this.#fates.set(raft, fate)
+    for (const result of [...effects.proposals, ...fate.after(raft, effects)]) {
       if (result.outcome === 'accepted') {
         const { id, index, term } = result
         assert(!this.#taken.has(id))

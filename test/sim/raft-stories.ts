@@ -11,6 +11,7 @@ import type { Message } from '../../raft/core/message.ts'
 import type { ProposalResult } from '../../raft/core/effect.ts'
 import type { Raft, RaftOptions } from '../../raft/core/raft.ts'
 import { defaultSettings } from '../../raft/core/settings.ts'
+import { ProposalFate, type SettledProposal } from '../../raft/fate.ts'
 
 export type CoreClass = new (options: RaftOptions) => Raft
 
@@ -32,7 +33,8 @@ function persisted(state: Partial<PersistedState>, entries: readonly Entry[] = [
 /** A core `a` of three, whose disk is instant. */
 class Hero {
   readonly raft: Raft
-  readonly proposals: ProposalResult[] = []
+  readonly fate = new ProposalFate()
+  readonly proposals: (ProposalResult | SettledProposal)[] = []
   readonly sent: Message[] = []
 
   constructor(core: CoreClass, state: PersistedState) {
@@ -40,8 +42,9 @@ class Hero {
   }
 
   step(input: Input): void {
-    const { persist, proposals, send } = this.raft.step(input)
-    this.proposals.push(...proposals)
+    const effects = this.raft.step(input)
+    const { persist, proposals, send } = effects
+    this.proposals.push(...proposals, ...this.fate.after(this.raft, effects))
     this.sent.push(...send.map(({ message }) => message))
     if (persist) this.step({ type: 'persisted', seq: persist.seq })
   }

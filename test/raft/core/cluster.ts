@@ -10,6 +10,7 @@ import { blankState, type Input, type PersistedState } from '../../../raft/core/
 import type { Message, MessageType, SnapshotMeta } from '../../../raft/core/message.ts'
 import { Raft } from '../../../raft/core/raft.ts'
 import { defaultSettings, type RaftSettings } from '../../../raft/core/settings.ts'
+import { ProposalFate, type SettledProposal } from '../../../raft/fate.ts'
 
 export const T = defaultSettings.electionTimeoutMs
 
@@ -52,6 +53,9 @@ export function coreOf(
 
 export class Cluster {
   readonly cores = new Map<string, Raft>()
+  readonly #fates = new Map<string, ProposalFate>()
+  /** What became of proposals after they were taken. */
+  readonly settled = new Map<string, SettledProposal[]>()
   readonly #settings: Partial<RaftSettings>
   readonly #queue: Message[] = []
   readonly #held = new Map<string, { readonly writes: Persist[]; readonly sends: Message[] }>()
@@ -78,6 +82,8 @@ export class Cluster {
   add(id: string, state: PersistedState = blankState): void {
     this.cores.set(id, coreOf(id, state, this.#settings))
     this.effects.set(id, [])
+    this.#fates.set(id, new ProposalFate())
+    this.settled.set(id, [])
     this.applied.set(id, [])
     this.#held.delete(id)
   }
@@ -105,6 +111,8 @@ export class Cluster {
   step(id: string, input: Input): Effects {
     const effects = this.core(id).step(input)
     this.effects.get(id)?.push(effects)
+    const settled = this.#fates.get(id)?.after(this.core(id), effects) ?? []
+    this.settled.get(id)?.push(...settled)
     const held = this.#held.get(id)
     if (effects.persist) held?.writes.push(effects.persist)
     for (const { message, after } of effects.send) {

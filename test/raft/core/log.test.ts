@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { configurationOf, emptyConfiguration } from '../../../raft/core/configuration.ts'
 import type { Entry } from '../../../raft/core/entry.ts'
 import { sizeOf } from '../../../raft/core/entry.ts'
-import { ProposalFate } from '../../../raft/core/fate.ts'
+import { ProposalFate } from '../../../raft/fate.ts'
+import type { Persist } from '../../../raft/core/effect.ts'
 import { ConfigurationHistory } from '../../../raft/core/history.ts'
 import { Log } from '../../../raft/core/log.ts'
 import { Progress } from '../../../raft/core/progress.ts'
@@ -127,25 +128,34 @@ t.test(
   'Figure 8: a truncated proposal may come back; its fate is open until something is committed',
   async t => {
     const fate = new ProposalFate()
-    for (const [id, index] of [
-      [1, 5],
-      [2, 6],
-      [3, 7],
-    ] as const)
-      fate.take({ id, index, term: 2 })
-    t.same(fate.truncateFrom(6), [])
+    const persisted = (truncateFrom: number): Persist => {
+      return { seq: 1, currentTerm: 3, votedFor: undefined, truncateFrom, entries: [] }
+    }
+    const at = (commitIndex: number, termAt = (index: number) => (index === 6 ? 2 : 3)) => {
+      return { commitIndex, termAt }
+    }
+    const taken = (term: number, ...pairs: readonly (readonly [number, number])[]) =>
+      pairs.map(([id, index]) => ({ id, index, term, outcome: 'accepted' as const }))
+    t.same(fate.after(at(4), { proposals: taken(2, [1, 5], [2, 6], [3, 7]) }), [])
+    t.same(fate.after(at(4), { proposals: [], persist: persisted(6) }), [])
     t.same(
-      fate.commitTo(5, () => 2),
+      fate.after(
+        at(5, () => 2),
+        { proposals: [] },
+      ),
       [],
       'the first is committed',
     )
     t.same(
-      fate.commitTo(7, index => (index === 6 ? 2 : 3)),
+      fate.after(at(7), { proposals: [] }),
       [{ id: 3, outcome: 'lost' }],
+      'the second came back',
     )
-    fate.take({ id: 4, index: 8, term: 3 })
-    fate.take({ id: 5, index: 9, term: 3 })
-    t.same(fate.skipTo(8), [{ id: 4, outcome: 'unknown' }])
+    t.same(fate.after(at(7), { proposals: taken(3, [4, 8], [5, 9]) }), [])
+    const configuration = configurationOf(['a'])
+    const meta = { id: 's', lastIncludedTerm: 3, configuration, bytes: 0, chunks: 1 }
+    const restore = { ...meta, lastIncludedIndex: 8 }
+    t.same(fate.after(at(8), { proposals: [], restore }), [{ id: 4, outcome: 'unknown' }])
   },
 )
 

@@ -1,12 +1,22 @@
 /**
- * What became of the proposals that this server took while it led.
+ * What became of the proposals that this server took while it led: told from what the core does, step by step.
  *
  * Every one is settled once a committed entry stands at its index, and not before: one that was truncated may come
  * back with another leader (paper, Figure 8), so a truncation alone tells its caller nothing.
  */
-import type { ProposalResult } from './effect.ts'
+import type { Effects } from './core/effect.ts'
+import type { Raft } from './core/raft.ts'
 
-export interface TakenProposal {
+/**
+ * `lost`: another entry was committed in its place, so it will never be applied. `unknown`: a snapshot took its place,
+ * so it may or may not have been. A cut-off server hears neither: callers time out.
+ */
+export interface SettledProposal {
+  readonly id: number
+  readonly outcome: 'lost' | 'unknown'
+}
+
+interface TakenProposal {
   readonly id: number
   readonly index: number
   readonly term: number
@@ -15,18 +25,33 @@ export interface TakenProposal {
 /** Truncated proposals whose fate is open; beyond it the oldest are given up as unknown. */
 const maxDisplaced = 10_000
 
+/** For one run of a core. */
 export class ProposalFate {
   /** Of entries in the log, ascending. Bounded by the limit on uncommitted bytes. */
   private open: TakenProposal[] = []
   /** Of entries that were truncated. */
   private displaced: TakenProposal[] = []
 
-  take(proposal: TakenProposal): void {
-    this.open.push(proposal)
+  /** After each step, with what it did: which proposals of earlier ones are settled other than by being applied. */
+  after(
+    raft: Pick<Raft, 'commitIndex' | 'termAt'>,
+    { proposals, persist, restore }: Pick<Effects, 'proposals' | 'persist' | 'restore'>,
+  ): SettledProposal[] {
+    for (const result of proposals) {
+      if (result.outcome !== 'accepted') continue
+      const { id, index, term } = result
+      this.open.push({ id, index, term })
+    }
+    if (this.open.length + this.displaced.length === 0) return []
+    const results: SettledProposal[] = []
+    if (persist?.truncateFrom !== undefined)
+      results.push(...this.truncateFrom(persist.truncateFrom))
+    if (restore !== undefined) results.push(...this.skipTo(restore.lastIncludedIndex))
+    return [...results, ...this.commitTo(raft.commitIndex, index => raft.termAt(index))]
   }
 
   /** The log was cut from `index` on. */
-  truncateFrom(index: number): ProposalResult[] {
+  private truncateFrom(index: number): SettledProposal[] {
     const kept = this.open.findIndex(proposal => proposal.index >= index)
     if (kept >= 0) this.displaced.push(...this.open.splice(kept))
     const excess = Math.max(0, this.displaced.length - maxDisplaced)
@@ -34,7 +59,10 @@ export class ProposalFate {
   }
 
   /** Everything up to `index` is committed, and in the log. */
-  commitTo(index: number, termAt: (index: number) => number | undefined): ProposalResult[] {
+  private commitTo(
+    index: number,
+    termAt: (index: number) => number | undefined,
+  ): SettledProposal[] {
     this.dropOpen(index)
     if (this.displaced.length === 0) return []
     const settled = this.displaced.filter(proposal => proposal.index <= index)
@@ -45,7 +73,7 @@ export class ProposalFate {
   }
 
   /** A snapshot took the place of everything up to `index`: what stood there cannot be seen. */
-  skipTo(index: number): ProposalResult[] {
+  private skipTo(index: number): SettledProposal[] {
     const hidden = [...this.dropOpen(index), ...this.displaced].filter(
       proposal => proposal.index <= index,
     )
