@@ -33,6 +33,22 @@ export const leaseMutants: readonly Mutant[] = [
     put: 'if (this.#underWay >= 200)',
   },
   {
+    name: 'faster-ticks-shorten-promises',
+    doc: 'When ticks get faster, what was promised in ticks is over sooner.',
+    ids: ['R2'],
+    file: 'lib/ledger/settings.js',
+    find: 'if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs);',
+    put: '',
+  },
+  {
+    name: 'settings-shorten-tokens',
+    doc: 'Seats granted under settings of before are taken for over by those of now.',
+    ids: ['R2'],
+    file: 'lib/ledger/settings.js',
+    find: 'if (after.seatTicks < before.seatTicks || after.tickMs < before.tickMs) {',
+    put: 'if (false) {',
+  },
+  {
     name: 'listed-by-a-past-run',
     doc: 'A tick lists a server by a keepalive of an earlier incarnation.',
     ids: ['R2', 'R3'],
@@ -151,14 +167,6 @@ export const leaseMutants: readonly Mutant[] = [
     file: book,
     find: 'seat.expiresAt = Math.max(seat.expiresAt, term.expiresAt);',
     put: 'seat.expiresAt = term.expiresAt;',
-  },
-  {
-    name: 'token-proves-beyond-the-run',
-    doc: 'A token proves its seat though its server may be down by then.',
-    ids: ['R4', 'R5'],
-    file: desk,
-    find: 'return Math.max(0, Math.min(tick + settings.seatTicks, downAt - 1));',
-    put: 'return tick + settings.seatTicks;',
   },
   {
     name: 'token-proves-without-ticks',

@@ -1,9 +1,9 @@
-/** Random commands against the ledger's model as a hunter: each seed is a handful of sequences. */
+/** Random commands against the ledger's model as a hunter: each seed is a few sequences. */
 import { LedgerModel, type Step } from '../ledger/model.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 import type { Killer } from './killers.ts'
 
-const sequences = 10
+const sequences = 5
 const steps = 60
 
 function drawn(random: SeededRandom): Step {

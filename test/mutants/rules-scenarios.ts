@@ -3,14 +3,24 @@
  * snapshots, ends of codes. Each seed is one of them; none beyond the last.
  */
 import { codeEnds } from '../service/code-end.ts'
+import { edges } from '../service/edges.ts'
 import { failovers } from '../service/failover.ts'
+import { impostors } from '../service/impostors.ts'
 import { schedules } from '../service/schedules.ts'
 import { throwing } from '../service/scenario.ts'
 import { snapshots } from '../service/snapshot.ts'
 import { stops } from '../service/stop.ts'
 import type { Killer } from './killers.ts'
 
-const all = [...schedules, ...failovers, ...stops, ...snapshots, ...codeEnds]
+const all = [
+  ...schedules,
+  ...failovers,
+  ...stops,
+  ...snapshots,
+  ...codeEnds,
+  ...impostors,
+  ...edges,
+]
 /** By what a name says in letters and figures: what is found begins with it, and a colon. */
 const named = new Map(all.map(({ name, run }) => [name.replaceAll(/[^A-Za-z0-9]+/g, '-'), run]))
 

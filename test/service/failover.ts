@@ -181,7 +181,7 @@ scenario('R3, R4, R5 - an isolated server serves until its lease ends, then noth
   t.match(dark, [{ seatId: 's', state: 'expired' }], 'its token may yet be shown to others')
   t.equal(inUse(world, 'c'), 1, 'a token that proves nothing to others ends by the clock alone')
   world.time.run(4_600)
-  t.strictSame(kinds(probe.acquire('c', { requestId: 'over' })), ['LICD_NOT_SERVING'])
+  t.strictSame(kinds(probe.acquire('c', { requestId: 'over' })), ['LICD_NO_LEASE'])
   world.time.run(5_000)
   t.equal(world.truth.serverState('c'), 'down')
 })

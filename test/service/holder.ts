@@ -43,6 +43,8 @@ const elsewhere = new Set(['LICD_NOT_SERVING', 'LICD_NO_LEASE', 'LICD_OVER_LIMIT
 export interface HolderOptions {
   readonly servers: readonly string[]
   readonly drift?: number
+  /** Of its clock, instead. */
+  readonly rate?: number
   readonly renewMs?: number
   /** How often it looks after its seats; all its waits are multiples of it. */
   readonly beatMs?: number
@@ -77,7 +79,7 @@ export class Holder {
     this.#beatMs = options.beatMs ?? 100
     this.#random = world.random.split(name)
     const drift = options.drift ?? 0
-    const rate = 1 + (this.#random.next() * 2 - 1) * drift
+    const rate = options.rate ?? 1 + (this.#random.next() * 2 - 1) * drift
     this.clock = new VirtualClock(world.time, { rate, origin: this.#random.between(1, 1e6) })
     this.bus = world.broker.connect(name, this.clock)
     this.server = options.servers[0] ?? ''

@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly loss?: number
   /** Rates of clocks: uniform within 1 plus or minus this. */
   readonly drift?: number
+  /** Rates of the clocks of servers named, instead. */
+  readonly rates?: Readonly<Record<string, number>>
 }
 
 interface Entry {
@@ -194,8 +196,8 @@ export class Server {
   }
 
   #boot(ledger: Ledger, applied: number) {
-    const drift = this.world.options.drift ?? 0
-    const rate = 1 + (this.random.next() * 2 - 1) * drift
+    const { drift = 0, rates } = this.world.options
+    const rate = rates?.[this.name] ?? 1 + (this.random.next() * 2 - 1) * drift
     const clock = new VirtualClock(this.world.time, { rate, origin: this.random.between(1, 1e6) })
     const bus = this.world.broker.connect(this.name, clock)
     const host = new TestHost(this, { clock, bus, ledger, applied })
