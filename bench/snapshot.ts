@@ -70,31 +70,28 @@ const leader = await pool.leader()
 const behind = founders.find(id => id !== leader) ?? ''
 await part('fill', async () => {
   await pool.ask(leader, { kind: 'fill', rows })
-  for (const id of pool.ids) await pool.until(id, report => report.rows === rows)
+  for (const id of pool.ids) await pool.until(id, { rows })
 })
 await part('quiet', () => new Promise(resolve => setTimeout(resolve, 3_000)))
 await pool.kill(behind)
 await part('taken', async () => {
   const index = (await pool.report(leader)).status.snapshotIndex
   await pool.all({ kind: 'traffic', perSecond })
-  for (const id of pool.ids) await pool.until(id, ({ status }) => status.snapshotIndex > index)
+  for (const id of pool.ids) await pool.until(id, { snapshotBeyond: index })
 })
 await part('sent to one far behind', async () => {
   await pool.start(behind, founders)
-  await pool.until(behind, ({ restores }) => restores > 0)
+  await pool.until(behind, { restores: 1 })
 })
 await part('sent to a new one', async () => {
   await pool.start('n')
   await pool.change({ learners: ['n'] })
-  await pool.until('n', ({ restores }) => restores > 0)
+  await pool.until('n', { restores: 1 })
 })
 await pool.all({ kind: 'traffic', perSecond: 0 })
-const { status, digest } = await pool.until(
-  await pool.leader(),
-  one => one.status.lastApplied === one.status.lastIndex,
-)
+const { status, digest } = await pool.until(await pool.leader(), { caughtUp: true })
 for (const id of pool.ids) {
-  const report = await pool.until(id, one => one.status.lastApplied >= status.lastApplied)
+  const report = await pool.until(id, { lastApplied: status.lastApplied })
   if (report.digest !== digest) throw new Error(`${id} differs`)
 }
 console.table(figures)

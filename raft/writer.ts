@@ -36,7 +36,7 @@ type Item =
  * A batch takes no further part once it is this large: a ms or two of work, most of it for memory never touched before.
  * A single part may exceed it: the entries of one message, or one chunk.
  */
-export const maxBatchBytes = 64 * 1024
+export const maxBatchBytes = 48 * 1024
 export const maxBatchEntries = 128
 
 export class Writer {

@@ -28,6 +28,8 @@ export class ProcessPool implements AsyncDisposable {
   readonly servers: readonly string[]
   readonly folder: string
   readonly nats: TestNatsServer
+  /** Called after a server wrote something: its log tells of what no event tells. */
+  onOutput: () => void = () => {}
   readonly #processes = new Map<string, Running>()
 
   private constructor(servers: readonly string[], folder: string, nats: TestNatsServer) {
@@ -72,7 +74,8 @@ export class ProcessPool implements AsyncDisposable {
     pattern: RegExp,
     data = join(this.folder, server),
   ): Promise<void> {
-    const running = startLicd(['serve', '--data', data, '--nats', this.nats.url])
+    const options = { onOutput: () => this.onOutput() }
+    const running = startLicd(['serve', '--data', data, '--nats', this.nats.url], options)
     this.#processes.set(server, running)
     await running.until(pattern)
   }

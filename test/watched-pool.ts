@@ -1,15 +1,15 @@
 /**
- * A pool of processes, watched: what a test waits for is looked at again after every event of the pool, and after
- * keepalives, in which servers tell each other what is in use: it waits for what happens, never for time.
+ * A pool of processes, watched: what a test waits for is looked at again after what the pool says (see pool-watch.ts),
+ * keepalives among it, in which servers tell each other what is in use.
  */
 import { connectNats, systemClock, systemRandom, type NatsBus } from '../raft/index.ts'
-import { subjects } from '../lib/protocol/subject.ts'
 import { CtlClient } from '../lib/ctl/ctl-client.ts'
-import { watchPool, type PoolEvent } from '../lib/ctl/pool-events.ts'
+import type { PoolEvent } from '../lib/ctl/pool-events.ts'
 import { viewPool } from '../lib/ctl/pool-view.ts'
 import { connect, type Client } from '../lib/index.ts'
 import type { FeatureStatus, PoolStatus } from '../lib/protocol/ctl.ts'
 import { ProcessPool, type PoolOptions } from './pool-processes.ts'
+import { PoolWatch } from './pool-watch.ts'
 
 /** What `ctl status --json` prints. */
 export interface StatusJson extends PoolStatus {
@@ -38,34 +38,20 @@ export function featureOf(status: PoolStatus, feature: string): FeatureStatus {
   return found
 }
 
-/** After this long a condition is taken to be false for good. */
-const patienceMs = 30_000
-
 export class WatchedPool implements AsyncDisposable {
   readonly processes: ProcessPool
-  readonly events: PoolEvent[] = []
   /** The test's own connection. */
   readonly bus: NatsBus
   readonly #ctl: CtlClient
   readonly #clients: Client[] = []
-  readonly #waiting = new Set<() => void>()
-  /** How often something happened after which it looks again. */
-  #happened = 0
+  readonly #watch: PoolWatch
 
   private constructor(processes: ProcessPool, bus: NatsBus) {
     this.processes = processes
     this.bus = bus
     const ports = { bus, clock: systemClock, random: systemRandom }
     this.#ctl = new CtlClient({ ...ports, pool: 'default', by: 'test', timeoutMs: 5_000 })
-    watchPool(bus, 'default', event => {
-      this.events.push(event)
-      this.#happen()
-    })
-    // Not at each: ticks are short in tests, and a look asks all servers.
-    let keepalives = 0
-    bus.subscribe(subjects('default').peer('*', 'keepalive'), () => {
-      if (++keepalives % 10 === 0) this.#happen()
-    })
+    this.#watch = new PoolWatch(bus)
   }
 
   static async start(options: PoolOptions = {}): Promise<WatchedPool> {
@@ -77,6 +63,10 @@ export class WatchedPool implements AsyncDisposable {
       await processes[Symbol.asyncDispose]()
       throw error
     }
+  }
+
+  get events(): readonly PoolEvent[] {
+    return this.#watch.events
   }
 
   get servers(): readonly string[] {
@@ -99,39 +89,26 @@ export class WatchedPool implements AsyncDisposable {
    * Resolves with the first state for which `holds`; looks again after all that happens. Rejects with what it saw
    * last.
    */
-  async until(
+  until(
     what: string,
     holds: (status: PoolStatus) => boolean | Promise<boolean>,
   ): Promise<PoolStatus> {
-    const end = performance.now() + patienceMs
     let last: PoolStatus | undefined
-    while (performance.now() < end) {
-      const seen = this.#happened
+    const look = async (): Promise<PoolStatus | undefined> => {
       try {
         last = await this.look()
-        if (await holds(last)) return last
+        return (await holds(last)) ? last : undefined
       } catch {
         // Nobody answers at this moment; the next event may change that.
+        return undefined
       }
-      if (this.#happened === seen) await this.#next(end)
     }
-    throw new Error(`${what}: not within ${patienceMs} ms; last ${JSON.stringify(last?.features)}`)
+    return this.#watch.until(what, look, () => JSON.stringify(last?.features))
   }
 
   /** Resolves with the first event, of the past or to come, that fits. */
-  async event<T>(what: string, fits: (event: PoolEvent) => T | undefined): Promise<T> {
-    const end = performance.now() + patienceMs
-    for (let at = 0; performance.now() < end;) {
-      const event = this.events[at]
-      if (event === undefined) {
-        await this.#next(end)
-        continue
-      }
-      at++
-      const found = fits(event)
-      if (found !== undefined) return found
-    }
-    throw new Error(`${what}: no such event within ${patienceMs} ms`)
+  event<T>(what: string, fits: (event: PoolEvent) => T | undefined): Promise<T> {
+    return this.#watch.event(what, fits)
   }
 
   /** `ctl status --json` of every server that runs, in the order of their names. */
@@ -168,24 +145,6 @@ export class WatchedPool implements AsyncDisposable {
   async makeLeader(server: string): Promise<void> {
     if ((await this.leader()) !== server) await this.processes.ctl(['transfer-leader', server])
     await this.until(`${server} leads`, status => status.leader === server)
-  }
-
-  #happen(): void {
-    this.#happened++
-    for (const look of this.#waiting) look()
-  }
-
-  /** The next that happens, or the end of patience. */
-  #next(end: number): Promise<void> {
-    return new Promise(resolve => {
-      const done = () => {
-        this.#waiting.delete(done)
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(done, end - performance.now())
-      this.#waiting.add(done)
-    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

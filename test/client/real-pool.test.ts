@@ -11,6 +11,7 @@ import { packageFolder } from '../../lib/nats-server.ts'
 import { initPool } from '../../lib/pool-files.ts'
 import { startServer, type RunningServer } from '../../lib/server/run.ts'
 import { connectNats, silentLogger, systemClock, systemRandom } from '../../raft/index.ts'
+import { moved } from '../moved.ts'
 import { startNatsServer, type TestNatsServer } from '../nats-server.ts'
 
 const names = ['alpha', 'beta', 'gamma']
@@ -86,9 +87,9 @@ t.test('300 seats over one connection: taken, moved without a gap, given back', 
   let invalid = 0
   const look = setInterval(() => (invalid += seats.filter(({ valid }) => !valid).length), 20)
   // A clean stop hands the seats' allocations to nobody: they are moved, by proof.
-  const moved = Promise.all(seats.map(async seat => once(seat, 'moved')))
+  const moves = moved(seats)
   await pool.servers.get(home)?.stop()
-  await moved
+  await moves
   clearInterval(look)
   t.ok(seats.every(seat => seat.server !== home && seat.valid))
   t.equal(invalid, 0, 'valid throughout')

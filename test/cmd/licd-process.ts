@@ -30,6 +30,8 @@ export interface Running {
 export interface LicdOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
+  /** Called after anything was written. */
+  readonly onOutput?: () => void
 }
 
 /** The program's environment is empty but for the essentials: what a developer has set must not matter. */
@@ -48,7 +50,10 @@ export function startLicd(args: readonly string[], options: LicdOptions = {}): R
   let stdout = ''
   let stderr = ''
   const watchers = new Set<() => void>()
-  const told = () => [...watchers].forEach(look => look())
+  const told = () => {
+    for (const look of [...watchers]) look()
+    options.onOutput?.()
+  }
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.input ?? '')
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -37,12 +37,11 @@ async function furnish(pool: ProcessPool, operator: Operator): Promise<void> {
 }
 
 /** The pool once its shares are what the criteria say. */
-async function settled(operator: Operator): Promise<PoolStatus> {
-  for (;;) {
-    const status = await operator.ctl<PoolStatus>('status')
+function settled(operator: Operator): Promise<PoolStatus> {
+  return operator.untilOf<PoolStatus>('status', status => {
     const { shares } = tableOf(status, 'cad')
-    if (shares.alpha === 8 && shares.beta === 4) return status
-  }
+    return shares.alpha === 8 && shares.beta === 4
+  })
 }
 
 t.test(

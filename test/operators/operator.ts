@@ -1,6 +1,8 @@
 /** An operator of a pool of processes: `licd ctl`, run in this process for speed. */
 import { call, type Called } from '../cmd/in-process.ts'
+import { connectNats } from '../../raft/index.ts'
 import type { ProcessPool } from '../pool-processes.ts'
+import { PoolWatch } from '../pool-watch.ts'
 
 /** What `licd ctl servers --json` prints. */
 export interface Servers {
@@ -52,17 +54,29 @@ export class Operator {
   }
 
   /** Asks until it is so; servers that start or stop may not answer for a while. */
-  async until(isSo: (servers: Servers) => boolean): Promise<Servers> {
+  until(isSo: (servers: Servers) => boolean): Promise<Servers> {
+    return this.untilOf('servers', isSo)
+  }
+
+  /** Asks `ctl COMMAND`, again after whatever the pool says, until it is so. */
+  async untilOf<T>(command: string, isSo: (answer: T) => boolean): Promise<T> {
+    const { nats } = this.#pool
+    const bus = await connectNats({ servers: nats.url, name: 'test' })
+    const watch = new PoolWatch(bus)
+    this.#pool.onOutput = watch.happen
     let last = ''
-    for (let n = 0; n < 300; n++) {
-      const { code, stdout, message } = await this.try('servers')
-      if (code === 0) {
-        const servers = JSON.parse(stdout) as Servers
-        if (isSo(servers)) return servers
-      }
+    const look = async (): Promise<T | undefined> => {
+      const { code, stdout, message } = await this.try(command)
       last = stdout + message
-      await new Promise(resolve => setTimeout(resolve, 100))
+      if (code !== 0) return undefined
+      const answer = JSON.parse(stdout) as T
+      return isSo(answer) ? answer : undefined
     }
-    throw new Error(`it never was: ${last}`)
+    try {
+      return await watch.until('what was waited for', look, () => last)
+    } finally {
+      this.#pool.onOutput = () => {}
+      await bus.close()
+    }
   }
 }

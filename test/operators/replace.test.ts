@@ -38,6 +38,7 @@ class Load {
       } catch (error) {
         this.failures.push(error instanceof LicdError ? error.code : String(error))
       }
+      // The pace of a client, nothing that is waited for.
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

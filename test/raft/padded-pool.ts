@@ -4,10 +4,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { defaultSettings, type ConfigurationChange, type RaftSettings } from '../../raft/index.ts'
-import type { Order, PaddedServerOptions, Report } from './padded-server.ts'
+import type { Order, PaddedServerOptions, Report, Wanted } from './padded-server.ts'
 
 const program = fileURLToPath(new URL('./padded-server.js', import.meta.url))
 
@@ -80,24 +79,20 @@ export class PaddedPool implements AsyncDisposable {
     await Promise.all(this.ids.map(id => this.ask(id, order)))
   }
 
+  /** The first that says that it leads. */
   async leader(): Promise<string> {
-    for (;;) {
-      for (const id of this.ids) {
-        const { status } = await this.report(id)
-        if (status.role === 'leader' && status.quorate) return id
-      }
-      await sleep(20)
-    }
+    const each = this.ids.map(async id => {
+      await this.until(id, { leads: true })
+      return id
+    })
+    return Promise.race(each)
   }
 
-  /** Looks at a server until it reports what is waited for. */
-  async until(id: string, test: (report: Report) => boolean): Promise<Report> {
-    for (;;) {
-      const report = await this.report(id)
-      if (report.fatal !== undefined) throw new Error(`${id}: ${report.fatal}`)
-      if (test(report)) return report
-      await sleep(50)
-    }
+  /** Resolves when the server says that it is so; rejects when it has failed. */
+  async until(id: string, wanted: Wanted): Promise<Report> {
+    const report = (await this.ask(id, { kind: 'wait', wanted })) as Report
+    if (report.fatal !== undefined) throw new Error(`${id}: ${report.fatal}`)
+    return report
   }
 
   async kill(id: string): Promise<void> {

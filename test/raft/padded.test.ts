@@ -26,21 +26,21 @@ t.test('no election while 4 MiB of state are taken and sent', async t => {
   const { term, snapshotIndex } = (await pool.report(leader)).status
   await pool.kill(behind)
   await pool.all({ kind: 'traffic', perSecond: 200 })
-  await pool.until(leader, ({ status }) => status.snapshotIndex > snapshotIndex + 100)
+  await pool.until(leader, { snapshotBeyond: snapshotIndex + 100 })
 
   await pool.start(behind, founders)
-  await pool.until(behind, ({ restores }) => restores > 0)
+  await pool.until(behind, { restores: 1 })
   await pool.start('n')
   await pool.change({ learners: ['n'] })
-  await pool.until('n', ({ restores }) => restores > 0)
+  await pool.until('n', { restores: 1 })
   await pool.all({ kind: 'traffic', perSecond: 0 })
 
-  const last = await pool.until(leader, one => one.status.lastApplied === one.status.lastIndex)
+  const last = await pool.until(leader, { caughtUp: true })
   t.equal(last.status.term, term, 'no election')
   t.equal(last.status.role, 'leader')
   t.equal(last.notCommitted, 0)
   for (const id of pool.ids) {
-    const report = await pool.until(id, one => one.status.lastApplied >= last.status.lastApplied)
+    const report = await pool.until(id, { lastApplied: last.status.lastApplied })
     t.equal(report.digest, last.digest)
     t.equal(report.rows, rows)
   }

@@ -29,6 +29,8 @@ export class Padded implements StateMachine {
   #rows: Buffer[] = []
   #sum = 0
   restores = 0
+  /** Called after every change. */
+  changed: () => void = () => {}
 
   get rows(): number {
     return this.#rows.length
@@ -39,11 +41,13 @@ export class Padded implements StateMachine {
     const number = bytes.readUInt32BE(1)
     if (bytes[0] === 1) {
       if (number < this.rows) this.#set(number, Buffer.alloc(rowBytes, bytes.subarray(5)))
+      this.changed()
       return
     }
     for (let made = 0; made < number; made++) {
       this.#set(this.rows, Buffer.alloc(rowBytes, `row ${this.rows} `))
     }
+    this.changed()
   }
 
   #set(at: number, row: Buffer): void {
@@ -73,6 +77,7 @@ export class Padded implements StateMachine {
         this.#rows = restored.#rows
         this.#sum = restored.#sum
         this.restores++
+        this.changed()
       },
     }
   }
