@@ -37,7 +37,7 @@ export interface Cluster {
   stopAll(): Promise<void>
 }
 
-export type ContenderName = 'licd' | 'echo' | 'etcd' | 'kv' | 'redis' | 'postgres' | 'floor'
+export type ContenderName = DriverName
 
 export interface Row {
   /** `contender.operation`, unique. */
@@ -70,7 +70,7 @@ export function layoutName({ processes, inFlight }: Layout): string {
   return `${processes}x${inFlight}`
 }
 
-export type DriverName = 'licd' | 'echo' | 'etcd' | 'kv' | 'redis' | 'postgres' | 'floor'
+export type DriverName = 'licd' | 'echo' | 'etcd' | 'kv' | 'redis' | 'postgres' | 'ledger' | 'floor'
 
 /** How a client process is told to open its driver. */
 export interface DriverOrder {

@@ -3,6 +3,7 @@ import type { HistogramJson } from './histogram.ts'
 import { Histogram } from './histogram.ts'
 import type { Sample } from './fleet.ts'
 import type { Machine } from './machine.ts'
+import type { LineChart, RangeChart } from './page/charts.ts'
 
 /** One row in one layout; lists have one value a round, in order. */
 export interface Cell {
@@ -28,6 +29,21 @@ export interface SectionTable {
   readonly note?: string
   readonly head: readonly string[]
   readonly rows: readonly (readonly (string | number)[])[]
+  readonly charts?: readonly SectionChart[]
+}
+
+/** How the page shows a section. */
+export type SectionChart =
+  ({ readonly kind: 'lines' } & LineChart) | ({ readonly kind: 'ranges' } & RangeChart)
+
+/** Rows that were measured side by side, in each of some layouts. */
+export interface Group {
+  readonly id: 'seats' | 'replicated'
+  readonly title: string
+  /** Of rows, by id; in the order of the table. */
+  readonly titles: Readonly<Record<string, string>>
+  readonly layouts: readonly string[]
+  readonly cells: readonly Cell[]
 }
 
 export interface Figures {
@@ -39,9 +55,7 @@ export interface Figures {
   readonly loadAfter: string
   readonly pairs: number
   readonly seconds: number
-  readonly titles: Readonly<Record<string, string>>
-  readonly layouts: readonly string[]
-  readonly cells: readonly Cell[]
+  readonly groups: readonly Group[]
   readonly sections: readonly SectionTable[]
 }
 
@@ -100,6 +114,6 @@ export function ratios(cell: Cell, to: Cell): number[] {
   })
 }
 
-export function findCell(figures: Figures, row: string, layout: string): Cell | undefined {
-  return figures.cells.find(cell => cell.row === row && cell.layout === layout)
+export function findCell(group: Group, row: string, layout: string): Cell | undefined {
+  return group.cells.find(cell => cell.row === row && cell.layout === layout)
 }

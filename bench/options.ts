@@ -9,8 +9,13 @@ export const usage = `npm run bench -- [options]
   --only A,B         contenders: licd,echo,etcd,kv,redis,postgres; ceiling is a part of echo (all that are here)
   --rows A,B         rows by id or part of it: licd.unawaited,echo (all)
   --layouts A,B      client processes x in flight: 1x1,1x16,1x256,4x16,16x16 (those)
+  --parts A,B        seats,replicated,outage (those); growth, which takes long
+  --growth           growth alone
   --json FILE        where the figures go (.build/bench/bench.json)
   --html FILE        where the page goes (.build/bench/bench.html)`
+
+const parts = ['seats', 'replicated', 'outage', 'growth'] as const
+export type Part = (typeof parts)[number]
 
 export interface BenchOptions {
   readonly pairs: number
@@ -18,6 +23,7 @@ export interface BenchOptions {
   readonly only: readonly ContenderName[] | undefined
   readonly rows: readonly string[] | undefined
   readonly layouts: readonly Layout[]
+  readonly parts: readonly Part[]
   readonly json: string
   readonly html: string
 }
@@ -36,6 +42,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
       only: { type: 'string' },
       rows: { type: 'string' },
       layouts: { type: 'string', default: allLayouts },
+      parts: { type: 'string', default: 'seats,replicated,outage' },
+      growth: { type: 'boolean', default: false },
       json: { type: 'string', default: '.build/bench/bench.json' },
       html: { type: 'string', default: '.build/bench/bench.html' },
     },
@@ -47,6 +55,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     only: values.only === undefined ? undefined : values.only.split(',').map(contenderName),
     rows: values.rows?.split(','),
     layouts: values.layouts.split(',').map(layout),
+    parts: values.growth ? ['growth'] : values.parts.split(',').map(partName),
     json: values.json,
     html: values.html,
   }
@@ -63,6 +72,12 @@ function contenderName(text: string): ContenderName {
   const wanted = text === 'ceiling' ? 'echo' : text
   const found = names.find(name => name === wanted)
   if (found === undefined) throw new Error(`no contender ${text}\n${usage}`)
+  return found
+}
+
+function partName(text: string): Part {
+  const found = parts.find(name => name === text)
+  if (found === undefined) throw new Error(`no part ${text}\n${usage}`)
   return found
 }
 

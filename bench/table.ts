@@ -5,9 +5,11 @@ import {
   spread,
   type Cell,
   type Figures,
+  type Group,
   type SectionTable,
   type Spread,
 } from './figures.ts'
+import { verdicts } from './goals.ts'
 import { Histogram } from './histogram.ts'
 
 /** What others are measured against: a bare round trip, as a user would write it. */
@@ -42,18 +44,18 @@ export function columns(head: readonly string[], rows: readonly (readonly string
   )
 }
 
-function layoutTitle(layout: string): string {
+export function layoutTitle(layout: string): string {
   const [processes = '', inFlight = ''] = layout.split('x')
   return `${processes} client process${processes === '1' ? '' : 'es'}, ${inFlight} in flight each`
 }
 
-function layoutTable(figures: Figures, layout: string): string {
-  const echo = findCell(figures, yardstick, layout)
-  const cells = figures.cells.filter(cell => cell.layout === layout)
+function layoutTable(group: Group, layout: string): string {
+  const echo = findCell(group, yardstick, layout)
+  const cells = group.cells.filter(cell => cell.layout === layout)
   const rows = cells.map(cell => {
     const all = Histogram.of(cell.latencies)
     return [
-      figures.titles[cell.row] ?? cell.row,
+      group.titles[cell.row] ?? cell.row,
       echo === undefined ? '-' : ranged(spread(ratios(cell, echo))),
       ranged(spread(cell.perSecond)),
       short(all.quantile(0.5)),
@@ -77,28 +79,28 @@ export function serverMicros(cell: Cell): number {
 }
 
 /** All layouts side by side: ratios alone. */
-function ratioTable(figures: Figures): string {
-  const rows = Object.entries(figures.titles).map(([row, title]) => [
+function ratioTable(group: Group): string {
+  const rows = Object.entries(group.titles).map(([row, title]) => [
     title,
-    ...figures.layouts.map(layout => {
-      const cell = findCell(figures, row, layout)
-      const echo = findCell(figures, yardstick, layout)
+    ...group.layouts.map(layout => {
+      const cell = findCell(group, row, layout)
+      const echo = findCell(group, yardstick, layout)
       if (cell === undefined || echo === undefined) return '-'
       return short(spread(ratios(cell, echo)).median)
     }),
   ])
-  const head = ['x echo, medians; client processes x in flight', ...figures.layouts]
+  const head = ['x echo, medians; client processes x in flight', ...group.layouts]
   return `\n${columns(head, rows)}`
 }
 
 /** Memory and CPU of each process, in the widest layout. */
-function processTable(figures: Figures): string {
-  const layout = figures.layouts.at(-1) ?? ''
-  const rows = figures.cells
+function processTable(group: Group): string {
+  const layout = group.layouts.at(-1) ?? ''
+  const rows = group.cells
     .filter(cell => cell.layout === layout)
     .flatMap(cell => [
       [
-        `${figures.titles[cell.row] ?? cell.row}: client`,
+        `${group.titles[cell.row] ?? cell.row}: client`,
         short(cell.clientRssMiB),
         short(spread(cell.clientMicros).median),
       ],
@@ -116,6 +118,14 @@ export function sectionText({ title, note, head, rows }: SectionTable): string {
   return `\n${title}\n${columns(head, text)}${note === undefined ? '' : `\n${note}`}`
 }
 
+function goalTable(group: Group): string {
+  const rows = verdicts(group).map(({ what, layout, wanted, measured, isMet }) => [
+    ...[what, layout, wanted, ranged(measured), isMet ? 'met' : 'MISSED'],
+  ])
+  if (rows.length === 0) return ''
+  return `\n${columns(['Goals', 'layout', 'wanted', 'measured', ''], rows)}`
+}
+
 export function report(figures: Figures): string {
   const { machine, versions, skipped } = figures
   const parts = [
@@ -126,13 +136,17 @@ export function report(figures: Figures): string {
     `${machine.at}; load before ${figures.loadBefore}, after ${figures.loadAfter}`,
     ...Object.entries(skipped).map(([name, why]) => `left out: ${name}: ${why}`),
   ]
-  if (figures.cells.length > 0) {
+  if (figures.groups.length > 0) {
     parts.push(
       `${figures.pairs} interleaved rounds of ${figures.seconds} s: medians (min-max); ` +
         'us: CPU microseconds per operation',
-      ...figures.layouts.map(layout => layoutTable(figures, layout)),
-      processTable(figures),
-      ratioTable(figures),
+      ...figures.groups.flatMap(group => [
+        `\n=== ${group.title} ===`,
+        ...group.layouts.map(layout => layoutTable(group, layout)),
+        processTable(group),
+        ratioTable(group),
+        goalTable(group),
+      ]),
     )
   }
   return [...parts, ...figures.sections.map(sectionText)].join('\n')

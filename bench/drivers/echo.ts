@@ -10,7 +10,7 @@ const payload = new Uint8Array(100).fill(97)
 
 export async function open(order: DriverOrder): Promise<Driver> {
   const connection = await connect({ servers: [...order.address.urls], name: 'bench echo' })
-  return order.operation === 'mux' ? mux(connection) : request(connection)
+  return order.operation === 'mux' ? mux(connection, echoSubject) : request(connection)
 }
 
 function request(connection: NatsConnection): Driver {
@@ -25,7 +25,7 @@ function request(connection: NatsConnection): Driver {
   }
 }
 
-function mux(connection: NatsConnection): Driver {
+export function mux(connection: NatsConnection, subject: string): Driver {
   const inbox = `_INBOX.bench${process.pid}.`
   const waiting = new Map<string, (failure?: string) => void>()
   let last = 0
@@ -42,7 +42,7 @@ function mux(connection: NatsConnection): Driver {
     run(_worker, done) {
       const token = (++last).toString(36)
       waiting.set(token, done)
-      connection.publish(echoSubject, payload, { reply: inbox + token })
+      connection.publish(subject, payload, { reply: inbox + token })
     },
     close: () => connection.close(),
   }

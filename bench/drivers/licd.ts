@@ -16,6 +16,8 @@ type Done = (failure?: string) => void
 const pool = 'default'
 const user = 'bench'
 const host = 'bench'
+/** A seat lasts twenty seconds. */
+const keepMs = 4_000
 
 export async function open(order: DriverOrder): Promise<Driver> {
   const { address, process, operation } = order
@@ -63,7 +65,6 @@ async function openRenewals(
   const tokens = new Map<string, Uint8Array>()
   const waiting = new Map<string, Done>()
   const ids = features.map(() => systemRandom.id())
-  const numbers = new Map(ids.map((id, n) => [id, n]))
   let batch = 0
   let turn: RenewItem[] = []
 
@@ -100,15 +101,22 @@ async function openRenewals(
   })
   bus.publish(names.seat(server, 'acquire'), encodeAcquire(++batch, clientId, wanted), { reply })
   await Promise.all(acquired)
+  const run = (worker: number, done: Done): void => {
+    const seatId = ids[worker] ?? ''
+    const token = tokens.get(seatId) ?? new Uint8Array()
+    waiting.set(seatId, done)
+    if (turn.length === 0) setImmediate(send)
+    turn.push({ seatId, feature: features[worker] ?? '', token, user, host, failover: false })
+  }
+  // While others are measured the seats are to live on.
+  const keep = setInterval(() => {
+    for (const [worker, id] of ids.entries()) if (!waiting.has(id)) run(worker, () => undefined)
+  }, keepMs)
   return {
-    run(worker, done) {
-      const seatId = ids[worker] ?? ''
-      const token = tokens.get(seatId) ?? new Uint8Array()
-      waiting.set(seatId, done)
-      if (turn.length === 0) setImmediate(send)
-      const feature = features[numbers.get(seatId) ?? 0] ?? ''
-      turn.push({ seatId, feature, token, user, host, failover: false })
+    run,
+    close() {
+      clearInterval(keep)
+      return bus.close()
     },
-    close: () => bus.close(),
   }
 }

@@ -15,7 +15,9 @@ export async function openDriver(order: DriverOrder): Promise<Driver> {
       return (await import('./postgres.ts')).open(order)
     case 'redis':
       return (await import('./redis.ts')).open(order)
-    default:
-      throw new Error(`no driver ${order.driver}`)
+    case 'ledger':
+      return (await import('./ledger.ts')).open(order)
+    case 'floor':
+      return (await import('./floor.ts')).open(order)
   }
 }

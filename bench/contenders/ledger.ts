@@ -1,0 +1,73 @@
+/** licd's replicated side: the same three processes, with a feature that grows and very many small ones. */
+import { CtlClient } from '../../lib/ctl/ctl-client.ts'
+import { viewPool } from '../../lib/ctl/pool-view.ts'
+import { connectNats, systemClock, systemRandom } from '../../raft/index.ts'
+import { ProcessPool } from '../../test/pool-processes.ts'
+import type { Contender, Row } from '../contender.ts'
+import { allocationsEach, grownFeature, smallFeatures } from '../drivers/ledger.ts'
+import { licd } from './licd.ts'
+
+const row = (operation: string, title: string): Row => ({
+  id: `ledger.${operation}`,
+  title,
+  contender: 'ledger',
+  driver: 'ledger',
+  operation,
+})
+
+const atOnce = 64
+
+export const ledger: Contender = {
+  name: 'ledger',
+  title: 'licd, replicated commands',
+  rows: [row('add', 'licd: add an allocation'), row('borrow', 'licd: acquire that borrows')],
+  look: () => licd.look(),
+  async start() {
+    const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
+    try {
+      const leader = await prepare(pool.nats.url, pool.servers)
+      // Clients live where two of three do: not at the leader.
+      const servers = [...pool.servers.filter(server => server !== leader), leader]
+      return {
+        address: { urls: [pool.nats.url], servers },
+        processes: () => [
+          ...pool.servers.map(name => ({ name: `server ${name}`, pid: pool.pid(name) })),
+          { name: 'nats-server', pid: pool.nats.pid },
+        ],
+        stop: () => pool[Symbol.asyncDispose](),
+      }
+    } catch (error) {
+      await pool[Symbol.asyncDispose]()
+      throw error
+    }
+  },
+}
+
+/** Makes the features; says who leads. */
+async function prepare(nats: string, servers: readonly string[]): Promise<string> {
+  const bus = await connectNats({ servers: [nats], name: 'bench operator' })
+  const ports = { bus, clock: systemClock, random: systemRandom }
+  const ctl = new CtlClient({ ...ports, pool: 'default', by: 'bench', timeoutMs: 60_000 })
+  const targets = Object.fromEntries(servers.map(server => [server, 0]))
+  const thresholds = Object.fromEntries(servers.map(server => [server, 1]))
+  const make = async (feature: string): Promise<void> => {
+    await ctl.change('feature-add', { feature, allocations: 1 })
+    // Nobody owns any, nobody borrows ahead of need.
+    await ctl.change('criteria-set', { feature, targets, thresholds })
+    await ctl.change('allocations-add', { feature, count: allocationsEach - 1 })
+  }
+  try {
+    await ctl.change('feature-add', { feature: grownFeature, allocations: 1 })
+    const names = [1, 16, 256].flatMap(smallFeatures)
+    await Promise.all(
+      Array.from({ length: atOnce }, async () => {
+        for (let name = names.pop(); name !== undefined; name = names.pop()) await make(name)
+      }),
+    )
+    const { status } = await viewPool(ctl)
+    return status.leader ?? servers.at(-1) ?? ''
+  } finally {
+    ctl.close()
+    await bus.close()
+  }
+}
