@@ -11,12 +11,8 @@ export {
   type Configuration,
   type ConfigurationChange,
 } from './core/configuration.ts'
-export {
-  defaultSettings,
-  settingBounds,
-  settingsProblem,
-  type RaftSettings,
-} from './core/settings.ts'
+export { defaultSettings, type RaftSettings } from './core/settings.ts'
+export { settingBounds, settingsProblem } from './settings.ts'
 export type { Peer } from './core/raft.ts'
 export { startNode } from './driver.ts'
 export { RaftError, raftCodes, type RaftCode } from './error.ts'

@@ -38,29 +38,17 @@ export function onAppendEntries(state: State, message: AppendEntries): void {
 
 function acknowledge(state: State, { from, round }: AppendEntries, matchIndex: number): void {
   learn(state, matchIndex)
-  state.sendDurably({
-    type: 'appendEntriesReply',
-    ...state.envelope(from),
-    round,
-    ...candour(state.trust),
-    result: { success: true, matchIndex },
-  })
+  const head = { ...state.envelope(from), round, ...candour(state.trust) }
+  state.sendDurably({ type: 'appendEntriesReply', ...head, result: { success: true, matchIndex } })
 }
 
 function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: AppendEntries): void {
-  const hintIndex = state.log.lastWithTermAtMost(prevLogTerm, prevLogIndex)
-  state.send({
-    type: 'appendEntriesReply',
-    ...state.envelope(from),
-    round,
-    ...candour(state.durableTrust),
-    result: {
-      success: false,
-      rejectedIndex: prevLogIndex,
-      hintIndex,
-      hintTerm: state.log.termAt(hintIndex) ?? 0,
-    },
-  })
+  const { log, durableTrust } = state
+  const hintIndex = log.lastWithTermAtMost(prevLogTerm, prevLogIndex)
+  const hint = { hintIndex, hintTerm: log.termAt(hintIndex) ?? 0 }
+  const head = { ...state.envelope(from), round, ...candour(durableTrust) }
+  const result = { success: false, rejectedIndex: prevLogIndex, ...hint } as const
+  state.send({ type: 'appendEntriesReply', ...head, result })
 }
 
 export function onHeartbeat(state: State, message: Heartbeat): void {

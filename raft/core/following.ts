@@ -2,6 +2,7 @@
  * What a server keeps while it follows: of the snapshot it receives, of the reads it passes on, and of what it has
  * to learn again. (What a leader keeps is in `leadership.ts`.)
  */
+import type { OwnRead } from './leadership.ts'
 import type { SnapshotMeta } from './message.ts'
 
 /** A snapshot being received. */
@@ -25,15 +26,10 @@ export function incomingOf(snapshot: SnapshotMeta, session: number, stored = 0):
   return { snapshot, term: 0, session, received: next, stored: next, ahead: new Set(), round: 0 }
 }
 
-export interface ForwardedRead {
-  readonly id: number
-  readonly at: number
-}
-
 /** Reads that this server asks the leader for, on behalf of its own callers. */
 export interface Forward {
-  waiting: ForwardedRead[]
-  sent: { readonly key: number; readonly reads: ForwardedRead[]; readonly at: number } | undefined
+  waiting: OwnRead[]
+  sent: { readonly key: number; readonly reads: OwnRead[]; readonly at: number } | undefined
 }
 
 /** What an untrusted server has learned from the leader of one term: of another's it has to be told anew. */

@@ -27,10 +27,17 @@ export interface RoundTime {
   readonly at: number
 }
 
+/** A caller's on this server. */
+export interface OwnRead {
+  readonly from: 'self'
+  readonly id: number
+  /** When it came. */
+  readonly at: number
+}
+
 /** Own caller's, or a follower's; a pupil wants the end of the log, not of what is committed (trust.ts). */
 export type ReadRequest =
-  | { readonly from: 'self'; readonly id: number }
-  | { readonly from: 'peer' | 'pupil'; readonly peer: string; readonly key: number }
+  OwnRead | { readonly from: 'peer' | 'pupil'; readonly peer: string; readonly key: number }
 
 export interface ReadBatch {
   /** Any round at or above it, answered by a quorum, confirms the batch. */

@@ -17,7 +17,6 @@ import { changeConfiguration, settleConfiguration } from './membership.ts'
 import type { Message, MessageType, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
 import * as replication from './replication.ts'
-import { assertSettings } from './settings.ts'
 import { onChunkStored, onInstallSnapshot, onSnapshotSaved } from './snapshot-receiver.ts'
 import { elapseSnapshots, onInstallSnapshotReply } from './snapshot-sender.ts'
 import { type RaftOptions, State } from './state.ts'
@@ -67,7 +66,6 @@ export class Raft {
   private stepping = false
 
   constructor(options: RaftOptions) {
-    assertSettings(options.settings)
     this.state = new State(options)
   }
 

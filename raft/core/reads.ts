@@ -8,20 +8,19 @@
  */
 import type { ReadRefusal } from './effect.ts'
 import { broadcastHeartbeat, confirmedRound, isQuorate } from './heartbeat.ts'
-import type { Leadership, ReadRequest } from './leadership.ts'
+import type { Leadership, OwnRead, ReadRequest } from './leadership.ts'
 import type { ReadIndex, ReadIndexReply } from './message.ts'
 import type { State } from './state.ts'
 
 /** A caller on this server wants a read point. */
 export function read(state: State, id: number): void {
-  const { leadership } = state
-  if (leadership !== undefined) return readAtLeader(state, leadership, { from: 'self', id })
-  const { waiting, sent } = state.forward
-  if (state.leader === undefined) return refuse(state, { from: 'self', id }, 'no-leader')
-  if (waiting.length + (sent?.reads.length ?? 0) >= state.settings.maxPendingReads) {
-    return refuse(state, { from: 'self', id }, 'busy')
-  }
-  waiting.push({ id, at: state.now })
+  const { leadership, leader, forward, settings, now } = state
+  const request = { from: 'self', id, at: now } as const
+  if (leadership !== undefined) return readAtLeader(state, leadership, request)
+  const open = forward.waiting.length + (forward.sent?.reads.length ?? 0)
+  if (leader === undefined) return refuse(state, request, 'no-leader')
+  if (open >= settings.maxPendingReads) return refuse(state, request, 'busy')
+  forward.waiting.push(request)
   forwardReads(state)
 }
 
@@ -83,11 +82,13 @@ function refuse(state: State, request: ReadRequest, reason: ReadRefusal): void {
   }
 }
 
-/** Leadership ended: whether these reads could have been answered is not known any more. */
-export function refuseLeaderReads(state: State, leadership: Leadership): void {
-  const open = [...(leadership.readBatch?.reads ?? []), ...leadership.readWaiting]
-  leadership.readBatch = undefined
-  leadership.readWaiting = []
+/** The leader is another, or none: whether the reads that wait could have been answered is not known any more. */
+export function refuseReads(state: State): void {
+  const { leadership, forward } = state
+  const own = leadership && [...(leadership.readBatch?.reads ?? []), ...leadership.readWaiting]
+  const open = [...(own ?? []), ...(forward.sent?.reads ?? []), ...forward.waiting]
+  forward.sent = undefined
+  forward.waiting = []
   for (const request of open) refuse(state, request, 'leader-changed')
 }
 
@@ -106,9 +107,9 @@ export function onReadIndexReply(state: State, { key, index }: ReadIndexReply): 
   const { sent } = forward
   if (sent?.key !== key) return
   forward.sent = undefined
-  for (const { id } of sent.reads) {
-    if (index !== undefined) answer(state, { from: 'self', id }, index)
-    else refuse(state, { from: 'self', id }, 'leader-changed')
+  for (const request of sent.reads) {
+    if (index !== undefined) answer(state, request, index)
+    else refuse(state, request, 'leader-changed')
   }
   forwardReads(state)
 }
@@ -120,18 +121,8 @@ export function expireForwardedReads(state: State): void {
   const { sent } = forward
   if (sent === undefined || now - sent.at < electionTimeoutMs / 2) return
   forward.sent = undefined
-  const isOpen = ({ at }: { readonly at: number }) => now - at < 2 * electionTimeoutMs
-  for (const { id, at } of sent.reads) {
-    if (!isOpen({ at })) refuse(state, { from: 'self', id }, 'timeout')
-  }
+  const isOpen = ({ at }: OwnRead): boolean => now - at < 2 * electionTimeoutMs
+  for (const request of sent.reads) if (!isOpen(request)) refuse(state, request, 'timeout')
   forward.waiting = [...sent.reads.filter(isOpen), ...forward.waiting]
   forwardReads(state)
-}
-
-export function refuseForwardedReads(state: State): void {
-  const { forward } = state
-  const open = [...(forward.sent?.reads ?? []), ...forward.waiting]
-  forward.sent = undefined
-  forward.waiting = []
-  for (const { id } of open) refuse(state, { from: 'self', id }, 'leader-changed')
 }

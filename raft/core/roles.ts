@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict'
 import type { AppendEntries, Distrust, Heartbeat, InstallSnapshot } from './message.ts'
-import { refuseForwardedReads, refuseLeaderReads } from './reads.ts'
+import { refuseReads } from './reads.ts'
 import type { State } from './state.ts'
 
 type LeaderMessage = (AppendEntries | Heartbeat | InstallSnapshot | Distrust) & {
@@ -21,11 +21,11 @@ export function becomeFollower(state: State, term: number, leader: string | unde
     state.heardRound = 0
     state.leaderGone = false
   }
-  abandonLeadership(state)
   if (leader !== state.leader) {
     state.leader = leader
-    refuseForwardedReads(state)
+    refuseReads(state)
   }
+  abandonLeadership(state)
   if (state.standing.role !== 'follower') {
     state.standing = { role: 'follower' }
     state.resetElectionTimer()
@@ -35,7 +35,6 @@ export function becomeFollower(state: State, term: number, leader: string | unde
 function abandonLeadership(state: State): void {
   const { leadership } = state
   if (leadership === undefined) return
-  refuseLeaderReads(state, leadership)
   const { transfer, change } = leadership
   if (transfer !== undefined) {
     // Once the target was told to go, an end of this term is its doing as far as anyone can tell from here.

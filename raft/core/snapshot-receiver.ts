@@ -18,7 +18,7 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
   const { snapshot, chunk, data, round } = message
   if (snapshot.lastIncludedIndex <= state.commitIndex) {
     state.incoming = undefined
-    return report(state, { snapshotId: snapshot.id, session: 0, nextChunk: 0, round }, true)
+    return report(state, { ...incomingOf(snapshot, 0), term: message.term, round }, true)
   }
   const { incoming } = state
   // A late chunk of this leader's earlier snapshot must not start it again (openraft 2eccb9e1). Another leader's
@@ -36,7 +36,7 @@ export function onInstallSnapshot(state: State, message: InstallSnapshot): void 
   if (chunk === current.received && chunk < current.snapshot.chunks) {
     current.received += 1
     state.outbox.storeChunks.push({ snapshot: current.snapshot, chunk, data })
-  } else reportProgress(state, current)
+  } else report(state, current, false)
 }
 
 export function onChunkStored(state: State, snapshotId: string, chunk: number): void {
@@ -45,34 +45,25 @@ export function onChunkStored(state: State, snapshotId: string, chunk: number): 
   // Stores may end in any order; at most a window of them is open.
   if (chunk >= incoming.stored) incoming.ahead.add(chunk)
   while (incoming.ahead.delete(incoming.stored)) incoming.stored += 1
-  if (incoming.stored < incoming.snapshot.chunks) return reportProgress(state, incoming)
+  if (incoming.stored < incoming.snapshot.chunks) return report(state, incoming, false)
   state.incoming = undefined
   // The log may have overtaken it meanwhile.
   if (incoming.snapshot.lastIncludedIndex > state.commitIndex) state.install(incoming.snapshot)
-  report(state, progressOf(state, incoming), true)
+  report(state, incoming, true)
 }
 
-function reportProgress(state: State, incoming: Incoming): void {
-  report(state, progressOf(state, incoming), false)
-}
-
-/** The leader may be another than the one that sent the chunks: its rounds were not answered by them. */
-function progressOf(state: State, { snapshot, session, stored, term, round }: Incoming) {
-  const answers = term === state.currentTerm ? round : 0
-  return { snapshotId: snapshot.id, session, nextChunk: stored, round: answers }
-}
-
-function report(
-  state: State,
-  progress: { snapshotId: string; session: number; nextChunk: number; round: number },
-  isDone: boolean,
-): void {
-  const { leader } = state
+/** How far it is; once `isDone`, what the log has. */
+function report(state: State, incoming: Incoming, isDone: boolean): void {
+  const { leader, commitIndex, currentTerm } = state
   if (leader === undefined) return
-  const message = { type: 'installSnapshotReply', ...state.envelope(leader), ...progress } as const
+  const { snapshot, session, stored: nextChunk, term } = incoming
+  // The leader may be another than the one that sent the chunks: its rounds were not answered by them.
+  const round = term === currentTerm ? incoming.round : 0
+  const body = { round, snapshotId: snapshot.id, session, nextChunk }
+  const message = { type: 'installSnapshotReply', ...state.envelope(leader), ...body } as const
   if (!isDone) return state.send({ ...message, ...candour(state.durableTrust) })
-  learn(state, state.commitIndex)
-  state.sendDurably({ ...message, ...candour(state.trust), matchIndex: state.commitIndex })
+  learn(state, commitIndex)
+  state.sendDurably({ ...message, ...candour(state.trust), matchIndex: commitIndex })
 }
 
 /** The own state machine is on disk up to an applied index: drop the log behind it, but for what others need soon. */

@@ -32,12 +32,8 @@ function isTarget(state: State, { progress }: Leadership, id: string): boolean {
 function bestTarget(state: State, leadership: Leadership): string | undefined {
   const { configuration } = state
   const matchOf = (id: string) => leadership.progress.get(id)?.matchIndex ?? 0
-  return votersOf(configuration)
-    .filter(id => isTarget(state, leadership, id))
-    .reduce<string | undefined>(
-      (best, id) => (best === undefined || matchOf(id) > matchOf(best) ? id : best),
-      undefined,
-    )
+  const targets = votersOf(configuration).filter(id => isTarget(state, leadership, id))
+  return targets.sort((a, b) => matchOf(b) - matchOf(a))[0]
 }
 
 /** Tells the target once it has everything. Nothing was taken since, so it stays so. */

@@ -76,14 +76,8 @@ export function attend(state: State): void {
   const isAsked = now - lesson.askedAt < settings.electionTimeoutMs / 2
   if (lesson.target !== undefined || isAsked || untrusted === undefined) return
   lesson.askedAt = now
-  const { key } = lesson
-  state.send({
-    type: 'teach',
-    ...state.envelope(leader),
-    key,
-    untrusted,
-    lastLogIndex: log.lastIndex,
-  })
+  const question = { key: lesson.key, untrusted, lastLogIndex: log.lastIndex }
+  state.send({ type: 'teach', ...state.envelope(leader), ...question })
 }
 
 export function onTeachReply(state: State, { term, key, lastIndex }: TeachReply): void {

@@ -115,8 +115,8 @@ export const snapshotMutants: readonly Mutant[] = [
     doc: 'What is said of chunks that an earlier leader sent answers a round of the present one.',
     ids: ['C2', 'D14'],
     file: receiver,
-    find: 'const answers = term === state.currentTerm ? round : 0;',
-    put: 'const answers = round;',
+    find: 'const round = term === currentTerm ? incoming.round : 0;',
+    put: 'const { round } = incoming;',
   },
   {
     name: 'outdated-snapshot-sent-on',

@@ -9,7 +9,8 @@ import {
   membersOf,
 } from '../../../raft/core/configuration.ts'
 import { isWon, majority, quorumValue } from '../../../raft/core/quorum.ts'
-import { defaultSettings, settingsProblem } from '../../../raft/core/settings.ts'
+import { defaultSettings } from '../../../raft/core/settings.ts'
+import { settingsProblem } from '../../../raft/settings.ts'
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
 const voters = fc.uniqueArray(fc.constantFrom(...ids), { minLength: 1 })
