@@ -10,7 +10,14 @@
 import type { Random } from '../../raft/ports.ts'
 import { seatBounds, seatIds, type SeatResult } from '../protocol/seat.ts'
 import type { Outbox, Sent } from './outbox.ts'
-import type { AcquireOutcome, AcquireRecord, HoldRecord, Refusal, SeatRecord } from './record.ts'
+import {
+  retryMs,
+  type AcquireOutcome,
+  type AcquireRecord,
+  type HoldRecord,
+  type Refusal,
+  type SeatRecord,
+} from './record.ts'
 import type { Releasing } from './releasing.ts'
 import type { Servers } from './servers.ts'
 import type { SteadyClock } from './steady-clock.ts'
@@ -28,7 +35,6 @@ export interface AcquireRequest {
 export const answerMs = 10_000
 /** Without a server for so long, that is what a request that failed is told. */
 const absentMs = 5_000
-const retryMs = 1_000
 /** What another server may grant though this one does not. */
 const elsewhere = new Set(['LICD_OVER_LIMIT', 'LICD_TOO_BUSY'])
 /** Said of a server that may grant nothing at all now. */
@@ -74,7 +80,7 @@ export class Acquiring {
       waits: waitMs !== undefined,
       waitMs: waitMs ?? answerMs,
       deadline: now + (waitMs ?? answerMs),
-      tried: new Set(),
+      tried: undefined,
       refusal: undefined,
       done,
       target: undefined,
@@ -156,16 +162,17 @@ export class Acquiring {
       return
     }
     record.refusal = refusal
-    record.tried.add(server)
+    const tried = (record.tried ??= new Set())
+    tried.add(server)
     const now = this.#time.now()
-    const other = this.#servers.usable(now).find(name => !record.tried.has(name))
+    const other = this.#servers.usable(now).find(name => !tried.has(name))
     if (other !== undefined) {
       this.#renew(record)
       this.#ask(record, other)
       return
     }
     // All known ones refused: once more from the start, and meanwhile others may be found.
-    record.tried.clear()
+    tried.clear()
     record.askedAt = undefined
     record.nextAt = now + Math.max(retryMs, refusal.retryAfterMs ?? 0)
     this.#servers.seek(now)

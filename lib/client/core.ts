@@ -12,14 +12,16 @@ import { decodeAnswer, decodeFound, type Answer } from '../protocol/seat-codec.t
 import type { SeatResult } from '../protocol/seat.ts'
 import { anyServer, isServerName, subjects } from '../protocol/subject.ts'
 import { Acquiring, type AcquireRequest } from './acquiring.ts'
+import { HeldSeats, type Hold } from './hold.ts'
 import { Holding } from './holding.ts'
 import { Outbox, type Sent } from './outbox.ts'
-import type { AcquireOutcome, HoldHandlers, HoldRecord, Refusal } from './record.ts'
+import type { AcquireOutcome, HoldHandlers, Refusal } from './record.ts'
 import { Releasing } from './releasing.ts'
 import { Servers } from './servers.ts'
 import { SteadyClock } from './steady-clock.ts'
 
 export type { AcquireRequest } from './acquiring.ts'
+export type { Hold } from './hold.ts'
 export type { HoldHandlers, Refusal } from './record.ts'
 
 /** The longest the timer lags behind what an event asks for; bounds its cost under load. */
@@ -31,19 +33,6 @@ const hintJitterMs = 100
 const linkJitterMs = 200
 /** How long `close` waits for answers to its releases. */
 const closeMs = 1_000
-
-/** The seats of one acquire, as long as they last. */
-export interface Hold {
-  readonly id: string
-  readonly feature: string
-  readonly count: number
-  /** Where the seats are now. */
-  server(): string
-  /** Milliseconds they may still be believed in; 0 when they may not. Computed anew at each call (R4). */
-  remainingMs(): number
-  /** Gives them back. `done` when the servers know, or were given up. Twice does no harm. */
-  release(done?: () => void): void
-}
 
 export type Outcome =
   { readonly ok: true; readonly hold: Hold } | ({ readonly ok: false } & Refusal)
@@ -67,8 +56,10 @@ export class ClientCore {
   readonly #pool: string
   readonly #subscriptions: Subscription[]
   readonly #onServer: (server: string | undefined) => void
+  readonly #wakeSoon = (): void => this.#wake(pulseMs)
   #timer: Timer | undefined
   #timerAt = Infinity
+  #timerSetAt = 0
   #epoch: number
   #state: 'open' | 'closing' | 'closed' = 'open'
   #whenClosed: (() => void)[] = []
@@ -104,7 +95,7 @@ export class ClientCore {
       subjects: names,
       clientId: this.clientId,
       onAsked: (server, at) => this.#servers.asked(server, at),
-      onFlush: () => this.#wake(pulseMs),
+      onFlush: this.#wakeSoon,
     })
     this.#outbox = outbox
     const servers = new Servers({
@@ -172,21 +163,7 @@ export class ClientCore {
     record.handlers = handlers
     this.#holding.add(record)
     this.#wake(pulseMs)
-    return { ok: true, hold: this.#handle(record) }
-  }
-
-  #handle(record: HoldRecord): Hold {
-    return {
-      id: record.id,
-      feature: record.feature,
-      count: record.seats.length,
-      server: () => record.server,
-      remainingMs: () => this.#holding.remainingMs(record),
-      release: done => {
-        this.#holding.release(record, done)
-        this.#wake(pulseMs)
-      },
-    }
+    return { ok: true, hold: new HeldSeats(record, this.#holding, this.#wakeSoon) }
   }
 
   /** Releases all seats, gives up all requests, then ends. `done` after `closeMs` at the latest. */
@@ -353,14 +330,17 @@ export class ClientCore {
   }
 
   #wake(withinMs: number): void {
-    if (this.#state !== 'closed') this.#arm(this.#time.now() + withinMs)
+    // The timer was early enough when it was set, so it is now: no look at the clock on the busy path.
+    const isSoon = this.#timer !== undefined && this.#timerAt <= this.#timerSetAt + withinMs
+    if (this.#state !== 'closed' && !isSoon) this.#arm(this.#time.now() + withinMs)
   }
 
   #arm(at: number): void {
     if (this.#timer !== undefined && this.#timerAt <= at) return
     this.#timer?.cancel()
     this.#timerAt = at
-    this.#timer = this.#clock.after(Math.max(0, at - this.#time.now()), () => this.#pulse())
+    this.#timerSetAt = this.#time.now()
+    this.#timer = this.#clock.after(Math.max(0, at - this.#timerSetAt), () => this.#pulse())
   }
 
   /** Does what is due and sets the timer to what is due next. */
@@ -389,7 +369,7 @@ export class ClientCore {
   }
 
   #nextAt(connected: boolean): number {
-    const parts = [this.#acquiring.nextAt(connected), this.#holding.nextAt(connected)]
+    const parts = [this.#acquiring.nextAt(connected), this.#holding.nextAt]
     if (connected) parts.push(this.#servers.nextAt())
     parts.push(this.#releasing.nextAt())
     if (this.#state === 'closing') parts.push(this.#closeAt)

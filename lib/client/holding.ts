@@ -12,7 +12,7 @@ import type { Random } from '../../raft/ports.ts'
 import { seatBounds, type SeatResult } from '../protocol/seat.ts'
 import { Journeys, closeMoves, startJourney } from './journey.ts'
 import type { Outbox, Sent } from './outbox.ts'
-import type { HoldRecord, Refusal, SeatRecord } from './record.ts'
+import { dueAt, retryMs, type HoldRecord, type Refusal, type SeatRecord } from './record.ts'
 import type { Releasing } from './releasing.ts'
 import type { Servers } from './servers.ts'
 import type { SteadyClock } from './steady-clock.ts'
@@ -22,7 +22,6 @@ type Challenge = Extract<SeatResult, { kind: 'challenge' }>
 
 /** A renewal is due when this part of the promised time is over. */
 const renewPart = 1 / 3
-const retryMs = 1_000
 /** Unanswered so often by a server that answers other things: another one is asked. */
 const triesMax = 5
 const ownTriesMax = 3
@@ -43,6 +42,8 @@ export class Holding {
   readonly #releasing: Releasing
   readonly #journeys: Journeys
   readonly #seats = new Map<string, SeatRecord>()
+  /** No seat has anything due before this: a client may hold many, and is woken often. */
+  #lookAt = Infinity
 
   constructor(parts: {
     readonly time: SteadyClock
@@ -75,7 +76,7 @@ export class Holding {
   add(hold: HoldRecord): void {
     for (const seat of hold.seats) {
       this.#seats.set(seat.seatId, seat)
-      seat.nextAt = this.#dueAt(seat)
+      this.#wait(seat, this.#dueAt(seat))
     }
   }
 
@@ -148,7 +149,7 @@ export class Holding {
       seat.askedAt = undefined
       seat.tries = 0
     }
-    seat.nextAt = this.#dueAt(seat)
+    this.#wait(seat, this.#dueAt(seat))
     const { hold } = seat
     if (hold.state === 'releasing') {
       this.#giveBack(seat)
@@ -184,7 +185,7 @@ export class Holding {
     journey.nonce = { server, bytes: result.nonce, until: now + result.withinMs }
     journey.lastTick = result.lastTick
     journey.challenges++
-    if (journey.challenges % challengesMax === 0) seat.nextAt = now + retryMs
+    if (journey.challenges % challengesMax === 0) this.#wait(seat, now + retryMs)
     else this.#ask(seat, server)
   }
 
@@ -194,7 +195,7 @@ export class Holding {
     seat.askedAt = undefined
     seat.tries = 0
     startJourney(seat)
-    seat.nextAt = this.#time.now() + seatBounds.repeatMs
+    this.#wait(seat, this.#time.now() + seatBounds.repeatMs)
   }
 
   /** True when the id is a seat's. */
@@ -240,7 +241,7 @@ export class Holding {
     const pauseMs = Math.max(retryMs, refusal.retryAfterMs ?? 0)
     if (seat.server === server && seat.tries < ownTriesMax) {
       // Its own server may be able to again in a moment; it is the cheapest one to stay with.
-      seat.nextAt = now + Math.min(pauseMs, Math.max(0, (seat.expiresAt - now) / 4))
+      this.#wait(seat, now + Math.min(pauseMs, Math.max(0, (seat.expiresAt - now) / 4)))
       return
     }
     journey.tried.add(server)
@@ -257,7 +258,7 @@ export class Holding {
     }
     seat.journey?.tried.clear()
     seat.target = undefined
-    seat.nextAt = now + pauseMs
+    this.#wait(seat, now + pauseMs)
     this.#servers.seek(now)
   }
 
@@ -298,6 +299,7 @@ export class Holding {
   /** Renews everything within `withinMs`: the link is back, the server may be gone, the host slept. */
   hurry(withinMs: number, server?: string): void {
     const at = this.#time.now() + this.#random.next() * withinMs
+    this.#lookAt = Math.min(this.#lookAt, at)
     for (const seat of this.#seats.values()) {
       if (seat.target === undefined || (server !== undefined && seat.target !== server)) continue
       seat.askedAt = undefined
@@ -306,13 +308,18 @@ export class Holding {
   }
 
   pulse(now: number, connected: boolean): void {
+    if (now < this.#lookAt) return
     const due = new Set<string>()
     for (const seat of [...this.#seats.values()]) {
       if (now >= seat.expiresAt) this.#lose(seat, expired)
       else if (connected) this.#pulseSeat(seat, now, due)
     }
-    if (due.size === 0) return
-    // All seats of a server in one message, so that they stay together from then on.
+    if (due.size > 0) this.#renewAll(due, now)
+    this.#lookAt = this.#dueFirst(now, connected)
+  }
+
+  /** All seats of a server in one message, so that they stay together from then on. */
+  #renewAll(due: ReadonlySet<string>, now: number): void {
     for (const seat of this.#seats.values()) {
       const pauses = seat.journey !== undefined && seat.nextAt > now
       if (seat.target === undefined || !due.has(seat.target)) continue
@@ -339,12 +346,14 @@ export class Holding {
     }
   }
 
-  nextAt(connected: boolean): number {
+  /** When `pulse` has something to do, or a little earlier. */
+  get nextAt(): number {
+    return this.#lookAt
+  }
+
+  #dueFirst(now: number, connected: boolean): number {
     let at = Infinity
-    for (const { expiresAt, askedAt, nextAt } of this.#seats.values()) {
-      at = Math.min(at, expiresAt)
-      if (connected) at = Math.min(at, askedAt === undefined ? nextAt : askedAt + retryMs)
-    }
+    for (const seat of this.#seats.values()) at = Math.min(at, dueAt(seat, now, connected))
     return at
   }
 
@@ -369,7 +378,13 @@ export class Holding {
     }
     seat.target = server
     seat.nextAt = Infinity
+    this.#lookAt = Math.min(this.#lookAt, this.#time.now() + retryMs)
     this.#outbox.renew(seat)
+  }
+
+  #wait(seat: SeatRecord, until: number): void {
+    seat.nextAt = until
+    this.#lookAt = Math.min(this.#lookAt, until, seat.expiresAt)
   }
 
   /** Jittered, so that the clients of a pool do not beat in time. */

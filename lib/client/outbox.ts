@@ -40,11 +40,19 @@ const messageBytesMax = 64 * 1024
 const rememberMs = 30_000
 const batchesMax = 65_536
 
+/** Releases that go along with acquires in one message; what is more goes ahead in messages of its own. */
+const ridersMax = 256
+
 /** How records of one kind become the items of messages. */
 interface Kind<Record, Item> {
   readonly operation: SeatOperation
   readonly item: (record: Record, now: number) => Item
-  readonly encode: (batch: number, clientId: string, items: readonly Item[]) => Uint8Array
+  readonly encode: (
+    batch: number,
+    clientId: string,
+    items: readonly Item[],
+    released: readonly ReleaseItem[],
+  ) => Uint8Array
 }
 
 const releasing: Kind<ReleaseRecord, ReleaseItem> = {
@@ -149,13 +157,15 @@ export class Outbox {
     const queues = [...this.#queues]
     this.#queues.clear()
     for (const [server, { releases, renewals, acquires }] of queues) {
-      // Releases first: what they free may serve the acquires behind them.
-      this.#send(server, releasing, [...releases])
       // What was queued may have gone elsewhere, or be wanted no more.
-      const seats = [...renewals].filter(seat => seat.target === server)
-      this.#send(server, renewing, seats, noteConfirm)
       const wanted = [...acquires].filter(a => a.target === server && a.done !== undefined)
-      this.#send(server, acquiring, wanted)
+      const given = [...releases]
+      // Releases go first, or along: what they free may serve the acquires.
+      const riders = wanted.length > 0 ? given.splice(0, ridersMax) : []
+      this.#send(server, releasing, given)
+      const seats = [...renewals].filter(seat => seat.target === server)
+      this.#send(server, renewing, seats, { onSent: noteConfirm })
+      this.#send(server, acquiring, wanted, { riders })
     }
     this.#onFlush()
   }
@@ -164,34 +174,40 @@ export class Outbox {
     server: string,
     kind: Kind<Record, Item>,
     records: readonly Record[],
-    onSent?: (record: Record, item: Item, batch: number) => void,
+    more: {
+      readonly onSent?: (record: Record, item: Item, batch: number) => void
+      /** Go along with the first message. */
+      readonly riders?: readonly ReleaseRecord[]
+    } = {},
   ): void {
+    const { onSent, riders = [] } = more
     const bytesMax = Math.min(messageBytesMax, this.#bus.maxPayload - 1024)
     const now = this.#time.now()
     for (let start = 0; start < records.length;) {
-      const run: { record: Record; item: Item }[] = []
-      let bytes = 0
+      const along = start === 0 ? riders : []
+      const released = along.map(releaseItem)
+      let bytes = released.reduce((sum, item) => sum + itemBytes(item), 0)
+      const items: Item[] = []
       let seats = 0
-      for (const record of records.slice(start, start + seatBounds.items)) {
+      for (let n = start; n < records.length && items.length < seatBounds.items; n++) {
+        const record = records[n]
+        if (record === undefined) break
         const item = kind.item(record, now)
         bytes += itemBytes(item)
         seats += 'count' in item ? item.count : 1
         const isFull = bytes > bytesMax || seats > seatBounds.seatsPerMessage
-        if (run.length > 0 && isFull) break
-        run.push({ record, item })
+        if (items.length > 0 && isFull) break
+        items.push(item)
       }
-      start += run.length
-      const items = run.map(({ item }) => item)
       const batch = this.#publish(server, kind.operation, n =>
-        kind.encode(n, this.#clientId, items),
+        kind.encode(n, this.#clientId, items, released),
       )
-      for (const { record, item } of run) {
-        // Not sent, as while the link is down: unanswered, and asked again like anything lost.
-        record.askedAt = now
-        record.tries++
-        if (batch === undefined) continue
-        record.batch = batch
-        onSent?.(record, item, batch)
+      for (const record of along) noteSent(record, now, batch)
+      for (const item of items) {
+        const record = records[start++]
+        if (record === undefined) break
+        noteSent(record, now, batch)
+        if (batch !== undefined) onSent?.(record, item, batch)
       }
     }
   }
@@ -219,6 +235,13 @@ export class Outbox {
       this.#sent.delete(batch)
     }
   }
+}
+
+/** Not sent (no batch), as while the link is down: unanswered, and asked again like anything lost. */
+function noteSent(record: Asking, now: number, batch: number | undefined): void {
+  record.askedAt = now
+  record.tries++
+  if (batch !== undefined) record.batch = batch
 }
 
 /** From here on the seat may be moved: until the outcome is known its own server hears nothing of it (R6). */

@@ -4,6 +4,9 @@
  */
 import type { AcquireItem, ReleaseItem, RenewItem } from '../protocol/seat.ts'
 
+/** An answer that has not come for so long is asked for again. */
+export const retryMs = 1_000
+
 /** All times below are `SteadyClock.now()`, milliseconds. */
 export interface Asking {
   /** The server it is asked of; undefined while there is none. */
@@ -39,7 +42,7 @@ export interface AcquireRecord extends Asking {
   readonly waitMs: number
   readonly deadline: number
   /** Servers that refused in a way that another may not. */
-  readonly tried: Set<string>
+  tried: Set<string> | undefined
   refusal: Refusal | undefined
   done: ((outcome: AcquireOutcome) => void) | undefined
 }
@@ -79,6 +82,15 @@ export interface SeatRecord extends Asking {
   /** Only messages later than this one were sent to `target`. */
   sinceBatch: number
   journey: Journey | undefined
+}
+
+/** When something is due for a seat: its expiry, or, while there is a link, what is to be asked. */
+export function dueAt(seat: SeatRecord, now: number, connected: boolean): number {
+  const { target, expiresAt, askedAt, nextAt } = seat
+  if (!connected) return expiresAt
+  // What this turn asks is sent at its end.
+  const sentAt = askedAt ?? (target !== undefined && nextAt === Infinity ? now : undefined)
+  return Math.min(expiresAt, sentAt === undefined ? nextAt : sentAt + retryMs)
 }
 
 export interface HoldHandlers {

@@ -5,9 +5,8 @@
  * the allocation back as well, only later. Nobody has to wait for it.
  */
 import type { Outbox } from './outbox.ts'
-import type { ReleaseRecord } from './record.ts'
+import { retryMs, type ReleaseRecord } from './record.ts'
 
-const retryMs = 1_000
 const triesMax = 3
 /** Beyond it a release is not sent at all but left to expiry: something is very wrong by then. */
 const openMax = 100_000

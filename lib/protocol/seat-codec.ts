@@ -2,7 +2,7 @@
  * The client protocol as bytes: msgpack arrays with the version first, fields by position (half the size and
  * cost of maps). Both ends use this file, so a field cannot mean two things.
  *
- *   request  [version, batch, clientId, items]
+ *   request  [version, batch, clientId, items, released?]; `released` are items of a release, in an acquire only
  *     acquire  [requestId, feature, count, user, host, waitMs]
  *     renew    [seatId, feature, token, user, host, failover, confirm?]
  *     release  [seatId, token]
@@ -60,6 +60,8 @@ export type Decoded<Item> =
       readonly batch: number
       readonly clientId: string
       readonly items: readonly Item[]
+      /** Came along, to be given back before the items are looked at. */
+      readonly released?: readonly ReleaseItem[]
       readonly refused: readonly Refused[]
     }
   /** To be answered as a `refused` result with the empty id, in `batch` (0 where it could not be read). */
@@ -74,9 +76,17 @@ export interface Answer {
   readonly results: readonly SeatResult[]
 }
 
-export function encodeAcquire(batch: number, clientId: string, items: readonly AcquireItem[]) {
+/** `released` goes along: given back before anything is granted, and answered in the same message. */
+export function encodeAcquire(
+  batch: number,
+  clientId: string,
+  items: readonly AcquireItem[],
+  released: readonly ReleaseItem[] = [],
+) {
   const rows = items.map(i => [i.requestId, i.feature, i.count, i.user, i.host, i.waitMs])
-  return packr.pack([protocolVersion, batch, clientId, rows])
+  const request: unknown[] = [protocolVersion, batch, clientId, rows]
+  if (released.length > 0) request.push(released.map(i => [i.seatId, i.token]))
+  return packr.pack(request)
 }
 
 export function encodeRenew(batch: number, clientId: string, items: readonly RenewItem[]) {
@@ -96,8 +106,11 @@ export function encodeFind(batch: number, clientId: string) {
 }
 
 export function decodeAcquire(data: Uint8Array): Decoded<AcquireItem> {
-  return decodeRequest(data, ([requestId, feature, count, user, host, waitMs]) =>
-    checkAcquire({ requestId, feature, count, user, host, waitMs }),
+  return decodeRequest(
+    data,
+    ([requestId, feature, count, user, host, waitMs]) =>
+      checkAcquire({ requestId, feature, count, user, host, waitMs }),
+    readRelease,
   )
 }
 
@@ -108,7 +121,11 @@ export function decodeRenew(data: Uint8Array): Decoded<RenewItem> {
 }
 
 export function decodeRelease(data: Uint8Array): Decoded<ReleaseItem> {
-  return decodeRequest(data, ([seatId, token]) => checkRelease({ seatId, token }))
+  return decodeRequest(data, readRelease)
+}
+
+function readRelease([seatId, token]: readonly unknown[]): ReleaseItem | Refused {
+  return checkRelease({ seatId, token })
 }
 
 export function decodeFind(data: Uint8Array): Decoded<never> {
@@ -133,6 +150,7 @@ function unpack(data: Uint8Array): readonly unknown[] | undefined {
 function decodeRequest<Item extends object>(
   data: Uint8Array,
   check: (row: readonly unknown[]) => Item | Refused,
+  checkAlong?: (row: readonly unknown[]) => ReleaseItem | Refused,
 ): Decoded<Item> {
   if (data.length > seatBounds.messageBytes) {
     const detail = `A message has at most ${seatBounds.messageBytes} bytes, this one ${data.length}.`
@@ -149,17 +167,34 @@ function decodeRequest<Item extends object>(
   if (!isWhole(message[1])) return bad('LICD_BAD_REQUEST', 'Field batch is not a whole number.')
   if (!isRequestId(clientId)) return bad('LICD_BAD_REQUEST', 'Field clientId is no id.')
   if (!Array.isArray(rows)) return bad('LICD_BAD_REQUEST', 'Field items is no array.')
-  if (rows.length > seatBounds.items) {
+  const along: unknown = checkAlong === undefined ? undefined : message[4]
+  if (along !== undefined && !Array.isArray(along)) {
+    return bad('LICD_BAD_REQUEST', 'Field released is no array.')
+  }
+  if (rows.length > seatBounds.items || (along?.length ?? 0) > seatBounds.items) {
     return bad('LICD_TOO_LARGE', `A message has at most ${seatBounds.items} items.`)
   }
-  const items: Item[] = []
   const refused: Refused[] = []
-  for (const row of rows as readonly unknown[]) {
+  const items = sift(rows, check, refused)
+  if (along === undefined || checkAlong === undefined) {
+    return { ok: true, batch, clientId, items, refused }
+  }
+  return { ok: true, batch, clientId, items, released: sift(along, checkAlong, refused), refused }
+}
+
+/** The rows that are well formed; refusals of the others are added to `refused`. */
+function sift<Item extends object>(
+  rows: readonly unknown[],
+  check: (row: readonly unknown[]) => Item | Refused,
+  refused: Refused[],
+): Item[] {
+  const items: Item[] = []
+  for (const row of rows) {
     const item = check(Array.isArray(row) ? (row as readonly unknown[]) : [])
     if (isRefused(item)) refused.push(item)
     else items.push(item)
   }
-  return { ok: true, batch, clientId, items, refused }
+  return items
 }
 
 /**

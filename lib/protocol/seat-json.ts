@@ -16,6 +16,7 @@ import {
 } from './seat-check.ts'
 import type { Decoded } from './seat-codec.ts'
 import {
+  anonymous,
   seatBounds,
   type AcquireItem,
   type ReleaseItem,
@@ -93,7 +94,7 @@ function decodeOne<Item extends object>(
     return { ...bad, detail: 'The message is no JSON.' }
   }
   if (!isRecord(value)) return { ...bad, detail: 'The message is no JSON object.' }
-  const { clientId = 'json' } = value
+  const { clientId = anonymous } = value
   if (!isRequestId(clientId)) return { ...bad, detail: 'Field clientId is no id.' }
   const item = check(value)
   if (isRefused(item)) return { ok: true, batch: 0, clientId, items: [], refused: [item] }

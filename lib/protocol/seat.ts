@@ -39,6 +39,9 @@ export const seatBounds = {
   repeatMs: 2_000,
 } as const
 
+/** The client id of who names none, which JSON allows. Many have it, so it proves nothing. */
+export const anonymous = 'json'
+
 /** `count` seats or none. Seat ids are `requestId` for a count of 1, else `requestId/0` .. `requestId/count-1`. */
 export interface AcquireItem {
   readonly requestId: string

@@ -304,8 +304,9 @@ class Service implements SeatService {
   }
 
   #acquired(message: BusMessage): void {
+    const request = readAcquire(message)
     let seats = 0
-    this.#each(message, readAcquire(message), (item, clientId, reply, now) => {
+    this.#each(message, request, (item, clientId, reply, now) => {
       seats += item.count
       if (seats > seatBounds.seatsPerMessage) this.#tooLarge(item, reply)
       else this.#acquire.request(item, clientId, reply, now)
@@ -337,7 +338,9 @@ class Service implements SeatService {
     }
     const { now } = this.#desk
     this.#desk.advance(now)
-    for (const item of request.items) take(item, request.clientId, reply, now)
+    const { items, clientId, released = [] } = request
+    for (const item of released) this.#acquire.release(item, clientId, reply, now)
+    for (const item of items) take(item, clientId, reply, now)
     this.#desk.flush()
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { decodeFound, encodeFind } from '../../lib/protocol/seat-codec.ts'
+import { decodeFound, encodeAcquire, encodeFind } from '../../lib/protocol/seat-codec.ts'
 import { seatBounds } from '../../lib/protocol/seat.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
 import { hold, holder, inUse, pool, shares } from './pool.ts'
@@ -208,7 +208,8 @@ t.test('bad input is answered with a code and changes nothing', async t => {
   const altered = Uint8Array.from(token, (byte, n) => (n === 20 ? byte ^ 1 : byte))
   t.strictSame(kinds(probe.renew('a', { seatId: 'good', token: altered })), ['LICD_BAD_TOKEN'])
   t.strictSame(kinds(probe.renew('a', { seatId: 'x', token })), ['LICD_BAD_TOKEN'])
-  t.strictSame(kinds(probe.release('a', { seatId: 'good', token: altered })), ['LICD_BAD_TOKEN'])
+  const forged = { seatId: 'good', token: altered }
+  t.strictSame(kinds(probe.release('a', forged, 30, 'thief')), ['LICD_BAD_TOKEN'])
   t.equal(inUse(world, 'a'), 1)
   fc.assert(
     fc.property(
@@ -225,6 +226,41 @@ t.test('bad input is answered with a code and changes nothing', async t => {
   world.time.run(10)
   t.equal(inUse(world, 'a'), 1)
   t.strictSame(kinds(probe.renew('a', { seatId: 'good', token })), ['renewed'], 'still at work')
+})
+
+t.test('releases that travel with acquires are done first, and answered with them', async t => {
+  const world = pool(1, { a: 1 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 'old')
+  const wanted = { requestId: 'new', feature: 'cad', count: 1, user: 'u', host: 'h', waitMs: 0 }
+  const asked = probe.within(30, () =>
+    probe.send(
+      'a',
+      'acquire',
+      encodeAcquire(
+        9,
+        'probe',
+        [wanted],
+        [
+          { seatId: 'old', token },
+          { seatId: 'not an id', token },
+        ],
+      ),
+    ),
+  )
+  t.strictSame(kinds(asked), ['LICD_BAD_REQUEST', 'released', 'granted'])
+  t.equal(inUse(world, 'a'), 1)
+})
+
+t.test('who names no client releases by token alone', async t => {
+  const world = pool(6)
+  const probe = new Probe(world)
+  probe.sendJson('a', 'acquire', { requestId: 'j', feature: 'cad' })
+  world.time.run(30)
+  for (const token of [new Uint8Array(), new Uint8Array(60)]) {
+    probe.release('a', { seatId: 'j', token }, 30, 'json')
+  }
+  t.equal(inUse(world, 'a'), 1, 'many are called that')
 })
 
 t.test('plain NATS tools: JSON, and any server', async t => {

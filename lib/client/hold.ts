@@ -1,0 +1,55 @@
+/**
+ * The seats of one acquire as the client's core hands them out. A class, since there is one for each acquire.
+ */
+import type { Holding } from './holding.ts'
+import type { HoldRecord } from './record.ts'
+
+/** The seats of one acquire, as long as they last. */
+export interface Hold {
+  readonly id: string
+  readonly feature: string
+  readonly count: number
+  /** Where the seats are now. */
+  server(): string
+  /** Milliseconds they may still be believed in; 0 when they may not. Computed anew at each call (R4). */
+  remainingMs(): number
+  /** Gives them back. `done` when the servers know, or were given up. Twice does no harm. */
+  release(done?: () => void): void
+}
+
+export class HeldSeats implements Hold {
+  readonly #record: HoldRecord
+  readonly #holding: Holding
+  readonly #wake: () => void
+
+  constructor(record: HoldRecord, holding: Holding, wake: () => void) {
+    this.#record = record
+    this.#holding = holding
+    this.#wake = wake
+  }
+
+  get id(): string {
+    return this.#record.id
+  }
+
+  get feature(): string {
+    return this.#record.feature
+  }
+
+  get count(): number {
+    return this.#record.seats.length
+  }
+
+  server(): string {
+    return this.#record.server
+  }
+
+  remainingMs(): number {
+    return this.#holding.remainingMs(this.#record)
+  }
+
+  release(done?: () => void): void {
+    this.#holding.release(this.#record, done)
+    this.#wake()
+  }
+}
