@@ -75,7 +75,7 @@ export class LedgerModel {
     else if (kind < 37) this.#restore()
     else if (kind < 38 && odd === 0) for (let n = 0; n < 640; n++) this.tick(x, y)
     else if (kind < 40) this.#snapshot()
-    else this.say(this.#body([kind, x, y, z, odd]), odd === 7 ? (x % 12) - 6 : y % 3)
+    else this.say(this.#body([kind, x, y, z, odd]), odd === 7 ? (x % 16) - 6 : y % 3)
     this.#readOn()
   }
 
@@ -263,7 +263,13 @@ export class LedgerModel {
         cause: update ? 'update' : 'request',
         queue: z % 3,
         ...(y % 3 === 0
-          ? { offer: { server: other, incarnation: incarnationOf(other), count: z % 4 } }
+          ? {
+              offer: {
+                server: other,
+                incarnation: incarnationOf(other) - (z % 5 ? 0 : 1),
+                count: z % 4,
+              },
+            }
           : {}),
         ...(update ? { move: { ...this.#proof(y, z, odd), ...(x % 4 ? { feature } : {}) } } : {}),
       }

@@ -161,14 +161,6 @@ export const leaseMutants: readonly Mutant[] = [
     put: 'export const expiryFactor = 1;',
   },
   {
-    name: 'seat-expiry-goes-back',
-    doc: 'A renewal for a shorter time takes back what was promised before.',
-    ids: ['R4'],
-    file: book,
-    find: 'seat.expiresAt = Math.max(seat.expiresAt, term.expiresAt);',
-    put: 'seat.expiresAt = term.expiresAt;',
-  },
-  {
     name: 'token-proves-without-ticks',
     doc: 'A server that has seen no tick for long gives tokens that prove something to others.',
     ids: ['R5'],

@@ -137,14 +137,6 @@ export const runMutants: readonly Mutant[] = [
     put: 'return false;',
   },
   {
-    name: 'book-kept-beyond-the-run',
-    doc: 'A server that went down starts its next run with the seats of the last one.',
-    ids: ['R3', 'R7'],
-    file: service,
-    find: "this.#close('The server went down.'); this.#desk.reset();",
-    put: "this.#close('The server went down.');",
-  },
-  {
     name: 'snapshot-hides-moves',
     doc: 'A server that installs a snapshot does not look for moves in it.',
     ids: ['R11'],

@@ -76,3 +76,25 @@ scenario('just before the end a renewal gets what is left, and a new request wai
   const after = probe.within(6_000, () => {})
   t.strictSame(kinds(after), ['granted'], 'served once the code has ended')
 })
+
+scenario('R9 - what is given back while something is owed pays that, and serves nobody', t => {
+  const world = twoCodes()
+  const all = [...'aabbcc'].map((name, n) => new Holder(world, `h${n}`, { servers: [name] }))
+  for (const one of all) one.acquire('cad')
+  world.time.run(1_000)
+  t.equal(valid(all), 6)
+  const waiting = [...'abc'].map(name => new Holder(world, `w${name}`, { servers: [name] }))
+  for (const one of waiting) one.acquire('cad', { waitMs: 60_000 })
+  world.time.run(1_000)
+  world.admin({ type: 'remove-code', codeId: 'ends' })
+  world.time.run(200)
+  for (const [n, one] of all.slice(0, 3).entries()) {
+    one.release()
+    world.time.run(1_700)
+    t.equal(valid([...all, ...waiting]), 5 - n, 'nobody was served')
+  }
+  t.equal(world.truth.state.features.get('cad')?.owed, 0)
+  all[3]?.release()
+  world.time.run(3_000)
+  t.equal(valid([...all, ...waiting]), 3, 'now somebody is')
+})

@@ -101,3 +101,24 @@ scenario('R5 - what is released twice, or after it moved, frees nobody else\u201
   }
   t.equal(inUse(world, 'b'), 1)
 })
+
+scenario('R5, R7 - nobody relearns, or gives back, what is another\u2019s', t => {
+  const settings = { tickMs: 1_000, leaseTicks: 12, seatTicks: 10 }
+  const world = pool(2, { a: 0, b: 2, c: 0 }, { settings })
+  world.elect('c')
+  world.time.run(1_500)
+  const probe = new Probe(world)
+  const over = probe.seat('b', 'over')
+  world.time.run(13_000)
+  t.equal(inUse(world, 'b'), 0, 'its client fell silent')
+  const released = probe.seat('b', 'released')
+  const held = probe.seat('b', 'held')
+  world.server('b').crash()
+  world.server('b').restart()
+  world.time.run(1_500)
+  for (let n = 0; n < 3; n++) probe.release('b', { seatId: 'released', token: released })
+  t.equal(inUse(world, 'b'), 2, 'dark until relearning is done')
+  t.notOk(kinds(probe.move('b', 'over', over)).includes('renewed'), 'its token proves nothing')
+  t.strictSame(kinds(probe.move('b', 'held', held)), ['challenge', 'renewed'])
+  t.equal(inUse(world, 'b'), 2)
+})

@@ -98,3 +98,96 @@ scenario('R6 - while a move is under way the taker says so, whatever else is wro
   host.leaseUntil = 0
   t.strictSame(kinds(probe.renew('b', confirmed)), [], 'applied, and it may not renew: no word')
 })
+
+scenario('R6, R7 - a book without a move that was applied: the next run counts it', t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 }, { commitMs: [80, 90] })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  probe.seat('b', 'full')
+  const [challenge] = probe.renew('b', { seatId: 's', token, failover: true })
+  t.equal(challenge?.kind, 'challenge')
+  if (challenge?.kind !== 'challenge') return
+  const server = world.server('b')
+  const confirmed = { seatId: 's', token, failover: true, confirm: challenge.nonce }
+  t.strictSame(kinds(probe.renew('b', confirmed, 40)), ['pending'])
+  // The leader has it, and now the server is cut off from the log, and stops.
+  server.isolated = true
+  const said = probe.within(2_200, () => server.stop())
+  t.match(shares(world), { a: 0, b: 2 })
+  t.strictSame(kinds(said), [], 'it cannot tell how the move ended')
+  t.ok(server.book)
+  server.isolated = false
+  server.restart()
+  world.time.run(1_500)
+  t.equal(inUse(world, 'b'), 2)
+  t.strictSame(kinds(probe.acquire('b', { requestId: 'n' }, 2_000)), ['LICD_NO_SEAT'])
+})
+
+scenario('R7 - a book is good for the very next run, and for one alone', t => {
+  const world = pool(4, { a: 2, b: 2, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('b', 's')
+  const server = world.server('b')
+  server.stop()
+  world.time.run(2_100)
+  server.restart()
+  world.time.run(1_200)
+  t.equal(inUse(world, 'b'), 1, 'nothing is dark')
+  t.strictSame(kinds(probe.renew('b', { seatId: 's', token })), ['renewed'])
+  probe.seat('b', 'later')
+  const { book } = server
+  server.crash()
+  server.restart()
+  t.equal(server.book, book, 'it is still there')
+  world.time.run(1_200)
+  t.strictSame(server.service.seats({ limit: 9 }).seats, [], 'and is not believed')
+  t.equal(inUse(world, 'b'), shares(world).b, 'it relearns')
+})
+
+scenario('R7 - a book does not bring back what moved away meanwhile', t => {
+  const world = pool(2, { a: 1, b: 1, c: 0 })
+  const probe = new Probe(world)
+  const token = probe.seat('b', 's')
+  probe.seat('a', 'full')
+  world.server('b').stop()
+  world.time.run(2_100)
+  t.strictSame(kinds(probe.move('a', 's', token)).at(-1), 'renewed')
+  t.match(shares(world), { a: 2, b: 0 })
+  world.server('b').restart()
+  world.time.run(1_200)
+  t.equal(inUse(world, 'b'), 0)
+})
+
+scenario('R5, R7 - what is dark or unknown in one run is so in the next', t => {
+  const settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 20 }
+  const world = pool(2, { a: 0, b: 2, c: 0 }, { settings })
+  world.elect('c')
+  world.time.run(1_500)
+  const probe = new Probe(world)
+  const server = world.server('b')
+  const token = probe.seat('b', 's')
+  probe.seat('b', 'unheard')
+  server.crash()
+  server.restart()
+  world.time.run(1_200)
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'renewed'])
+  for (let n = 0; n < 2; n++) {
+    server.stop()
+    world.time.run(300)
+    server.restart()
+    world.time.run(1_200)
+    t.equal(inUse(world, 'b'), 2, 'one is held, one not known')
+  }
+  // Without ticks a seat is dark for long: its time is over, its token may yet be shown.
+  const { clock, service } = server
+  const isDark = (): boolean => service.seats({ limit: 9 }).seats[0]?.state === 'expired'
+  world.elect(undefined)
+  t.ok(world.time.runUntil(isDark, 30_000), `${clock.now()}`)
+  world.elect('c')
+  server.stop()
+  world.time.run(300)
+  server.restart()
+  world.time.run(1_200)
+  t.ok(inUse(world, 'b') > 0)
+  t.match(server.service.seats({ limit: 9 }).seats, [{ seatId: 's', state: 'expired' }])
+})
