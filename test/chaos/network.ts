@@ -1,13 +1,9 @@
 /**
  * The network of a chaos run: hosts with servers, most with a broker, and sites where clients and operators sit.
  *
- * Namespaces where the machine allows them (root on Linux), proxies of our own elsewhere; the run says which. Nothing of it
+ * Namespaces where the machine allows them (root on Linux), proxies of our own elsewhere (`make-network.ts`). Nothing of it
  * reaches out: namespaces have no way to the world, proxies listen on loopback.
  */
-import type { Janitor } from './janitor.ts'
-import { Namespaces, problemOfNamespaces } from './namespaces.ts'
-import { Proxies } from './proxies.ts'
-
 export interface Layout {
   /** Each has a server. */
   readonly hosts: readonly string[]
@@ -36,18 +32,6 @@ export interface Network {
 }
 
 export type NetworkKind = Network['kind']
-
-/** `wanted`, or the best this machine can; `why` says what it cannot. */
-export async function makeNetwork(
-  layout: Layout,
-  janitor: Janitor,
-  wanted: NetworkKind | undefined,
-): Promise<{ readonly network: Network; readonly why?: string }> {
-  const problem = wanted === 'proxies' ? 'proxies were asked for' : problemOfNamespaces()
-  if (problem === undefined) return { network: Namespaces.make(layout, janitor) }
-  if (wanted === 'namespaces') throw new Error(`no network namespaces: ${problem}`)
-  return { network: await Proxies.make(layout), why: problem }
-}
 
 export const clientPort = 4222
 export const routePort = 6222

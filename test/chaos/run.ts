@@ -25,6 +25,9 @@ export interface RunOptions {
   readonly stormMs: number
   readonly rounds: number
   readonly network?: NetworkKind
+  /** Only these; all when absent. */
+  readonly kinds?: readonly string[]
+  /** Folder of the build whose `licd` runs; this one when absent. */
   readonly build?: string
   /** Folder that gets a copy of what all processes wrote. */
   readonly keep?: string
@@ -124,7 +127,8 @@ async function rage(pool: ChaosPool, options: RunOptions) {
     sleep: ms => new Promise(resolve => void setTimeout(resolve, ms)),
   }
   const can = { freezeDisks: means.disk === 'ext4', setWalls: means.faketime !== undefined }
-  const all = faultsFor(can)
+  const { kinds, stormMs } = options
+  const all = faultsFor(can).filter(({ kind }) => kinds?.includes(kind) ?? true)
   const skipped: Record<string, string> = {}
   for (const fault of all) {
     const { kind } = fault
@@ -136,27 +140,41 @@ async function rage(pool: ChaosPool, options: RunOptions) {
   const nemesis = new Nemesis(world, pool.history)
   const from = now()
   const faults = all.filter(({ kind }) => skipped[kind] === undefined)
-  await nemesis.run({ faults, rounds: options.rounds, minMs: options.stormMs })
+  if (faults.length === 0) await world.sleep(stormMs)
+  else await nemesis.run({ faults, rounds: options.rounds, minMs: stormMs })
   return { faults: Object.fromEntries(nemesis.counts), skipped, ms: now() - from }
 }
 
+/** What did not come about in time is a violation, and the run goes on to the next question. */
 async function settle(pool: ChaosPool, residents: number, say: (text: string) => void) {
   const violations: Violation[] = []
   const fail = (what: string): void => void violations.push({ rule: 'lost', t: now(), what })
-  await pool.command({ do: 'settle' }, 'settled', calmMs + 60_000)
+  const answered = async <T>(question: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await question
+    } catch (error) {
+      fail(String(error))
+      return undefined
+    }
+  }
+  await answered(pool.command({ do: 'settle' }, 'settled', calmMs))
   const confirmed = await Promise.all(pool.clients.map(clients => clients.settle(calmMs)))
   const late = confirmed.filter(ms => ms === undefined).length
   if (late > 0) fail(`${late} processes have a client that was not confirmed in ${calmMs} ms`)
   const left = await Promise.all(pool.clients.map(clients => clients.leave(calmMs)))
   if (left.includes(false)) fail('clients did not end')
   say('all clients settled and left')
-  const filled = await pool.command({ do: 'fill', withinMs: calmMs }, 'filled', 3 * calmMs)
-  if (filled.got < filled.of) fail(`only ${filled.got} of ${filled.of} allocations were grantable`)
-  const { finals } = await pool.command({ do: 'finish', withinMs: calmMs }, 'finished', 2 * calmMs)
+  const fill = { do: 'fill', withinMs: calmMs } as const
+  const filled = await answered(pool.command(fill, 'filled', 3 * calmMs))
+  const { got, of, ms: grantableMs } = filled ?? { got: 0, of: 0, ms: NaN }
+  if (got < of) fail(`only ${got} of ${of} allocations were grantable`)
+  const finish = { do: 'finish', withinMs: calmMs } as const
+  const finished = await answered(pool.command(finish, 'finished', 3 * calmMs))
+  const finals = finished?.finals ?? []
   if (finals.length < pool.hosts.length) fail(`only ${finals.length} servers told their table`)
   const figures = {
     confirmedMs: late > 0 ? undefined : Math.max(...confirmed.map(ms => ms ?? 0)),
-    ...{ residents, grantableMs: filled.ms, granted: filled.got, allocations: filled.of },
+    ...{ residents, grantableMs, granted: got, allocations: of },
   }
   return { finals, violations, figures }
 }
