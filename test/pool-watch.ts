@@ -1,8 +1,10 @@
 /**
  * When to look at a pool again: after what it says of its own accord, never after a time.
  *
- * Events are told at once, and so is whatever else calls `happen`. Servers also talk to each other as long as one of them runs (keepalives, heartbeats, votes),
- * so that what no event tells is seen after some of that: not after each, for a look asks all servers.
+ * Events are told at once, and so is whatever else calls `happen`. Servers also talk to each other as long as one of
+ * them runs (keepalives, and votes where nobody leads), so that what no event tells is seen after some of that: not
+ * after each, for a look asks all servers. Heartbeats must not be listened to: the broker says of a server that died
+ * that nobody listens at its subject, and with a listener of ours it never would.
  */
 import { watchPool, type PoolEvent } from '../lib/ctl/pool-events.ts'
 import { subjects } from '../lib/protocol/subject.ts'
@@ -10,7 +12,7 @@ import type { NatsBus } from '../raft/index.ts'
 
 /** After this long a condition is taken to be false for good. */
 const patienceMs = 30_000
-/** Of keepalives every tenth, as they tell what is in use; the log's own messages count a third. */
+/** Of keepalives, which tell what is in use, and of votes every tenth. */
 const talkPerLook = 30
 
 export class PoolWatch {
@@ -33,7 +35,7 @@ export class PoolWatch {
     }
     const names = subjects('default')
     bus.subscribe(names.peer('*', 'keepalive'), heard(3))
-    bus.subscribe(`${names.raft}.*.*`, heard(1))
+    bus.subscribe(`${names.raft}.*.v`, heard(3))
   }
 
   /** Resolves with the first answer of `look` that is one; rejects, with what `last` says, when there is none. */
