@@ -67,8 +67,8 @@ export const diskMutants: readonly Mutant[] = [
     doc: 'That the log ends before it should is not looked at.',
     ids: ['D3', 'D2'],
     file: check,
-    find: 'if (index === lastIndex + 1 && crc === lastCrc) return { entries, crcs };',
-    put: 'return { entries, crcs };',
+    find: 'if (index === lastIndex + 1 && crc === lastCrc) return',
+    put: 'return',
   },
   {
     name: 'damaged-server-keeps-its-voice',

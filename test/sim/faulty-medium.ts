@@ -26,8 +26,11 @@ export const damages = [
   'flip-last',
   /** The log's last records are gone, and nothing tells. */
   'cut-tail',
-  /** A bit flips in a table. */
+  /** The disk lost power in the midst of the last record: it is broken, and the mark as old as it was. */
+  'torn-last',
+  /** A bit flips in a table: in a value, or in a key. */
   'flip-table',
+  'flip-key',
   /** The file that names the database's parts is gone. */
   'no-current',
   /** The whole database is gone; the files beside it are there. */
@@ -132,10 +135,17 @@ export class Medium {
         if (last !== undefined) this.evidence.push('dropping 344 bytes; checksum mismatch')
         return last !== undefined
       }
+      case 'torn-last':
+        if (this.log.pop() === undefined) return false
+        this.mark.revert()
+        this.evidence.push('dropping 97 bytes; checksum mismatch')
+        return true
       case 'cut-tail':
         return this.#cutTail(random)
       case 'flip-table':
         return this.#flipTable(random)
+      case 'flip-key':
+        return this.#flipKey(random)
       case 'no-current':
         this.hasCurrent = false
         return this.isThere
@@ -160,7 +170,7 @@ export class Medium {
   #drop(random: SeededRandom, evidence: string): boolean {
     if (this.log.length === 0) return false
     const from = random.between(0, this.log.length - 1)
-    const to = Math.min(this.log.length, from + random.between(1, 15))
+    const to = Math.min(this.log.length, from + random.pick([1, 1, 3, 15]))
     for (const record of this.log.slice(from, to)) record.isLost = true
     this.evidence.push(evidence)
     return true
@@ -185,12 +195,30 @@ export class Medium {
     return true
   }
 
-  #flipTable(random: SeededRandom): boolean {
+  /** One kind of record is as likely as another, however many there are of it: of the tail there is one. */
+  #pickKey(random: SeededRandom): string | undefined {
     const keys = [...this.table.keys()]
-    if (keys.length === 0) return false
-    // One kind of record is as likely as another, however many there are of it: of the tail there is one.
+    if (keys.length === 0) return undefined
     const kind = random.pick([...new Set(keys.map(([first = '']) => first))])
-    const key = random.pick(keys.filter(one => one.startsWith(kind)))
+    return random.pick(keys.filter(one => one.startsWith(kind)))
+  }
+
+  #flipKey(random: SeededRandom): boolean {
+    const key = this.#pickKey(random)
+    const value = key === undefined ? undefined : this.table.get(key)
+    if (key === undefined || value === undefined) return false
+    const bytes = Buffer.from(key, 'latin1')
+    flip(bytes, 0, bytes.length, random)
+    const other = bytes.toString('latin1')
+    if (this.table.has(other)) return false
+    this.table.delete(key)
+    this.table.set(other, value)
+    return true
+  }
+
+  #flipTable(random: SeededRandom): boolean {
+    const key = this.#pickKey(random)
+    if (key === undefined) return false
     const value = Buffer.from(this.table.get(key) ?? '')
     if (value.length === 0) return false
     flip(value, 0, value.length, random)

@@ -115,9 +115,11 @@ const expected: Record<(typeof damages)[number], readonly string[]> = {
   'flip-log': ['relearning'],
   hole: ['relearning'],
   'flip-last': ['relearning'],
+  'torn-last': ['relearning'],
   'cut-tail': ['relearning'],
   // A record of an entry that is in the log as well may hide it.
   'flip-table': ['relearning', 'full'],
+  'flip-key': ['relearning', 'full'],
   'no-current': ['relearning'],
   'no-database': ['relearning'],
   'vote-slot': ['full'],

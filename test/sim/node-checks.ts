@@ -14,6 +14,7 @@ import type { Input, PersistedState } from '../../raft/core/input.ts'
 import type { Message } from '../../raft/core/message.ts'
 import { majority } from '../../raft/core/quorum.ts'
 import type { Raft } from '../../raft/core/raft.ts'
+import type { Batch } from '../../raft/storage.ts'
 import { Shadow } from './node-shadow.ts'
 import { Rules } from './raft-rules.ts'
 
@@ -41,6 +42,8 @@ export class Watched {
   commit = 0
   role = 'follower'
   run: Raft | undefined
+  /** Chunks that were written, or begun to be, as `snapshot number`. */
+  readonly chunks = new Set<string>()
   /** Being written: after a crash it may be there or not. */
   pending: readonly Persist[] = []
 
@@ -97,6 +100,7 @@ export class NodeChecks {
       }
       return shadow
     }
+    if (state !== undefined) this.#assertStored(server, state)
     const before = server.disk
     const { trust = { kind: state === undefined ? 'unknown' : 'full' } } = state ?? {}
     server.memory = log()
@@ -136,8 +140,22 @@ export class NodeChecks {
     this.#noteDurable(server, currentTerm, votedFor)
   }
 
-  writing(server: Watched, persists: readonly Persist[]): void {
+  writing(server: Watched, { persists = [], chunks = [] }: Batch): void {
     server.pending = persists
+    for (const { snapshotId, chunk } of chunks) server.chunks.add(`${snapshotId} ${chunk}`)
+  }
+
+  /** Of a snapshot, published or being received, a start finds no more than was ever stored. */
+  #assertStored({ id, chunks }: Watched, { snapshot, partial }: PersistedState): void {
+    const found = [
+      { id: snapshot?.id, count: snapshot?.chunks ?? 0 },
+      { id: partial?.snapshot.id, count: partial?.stored ?? 0 },
+    ]
+    for (const { id: name, count } of found) {
+      for (let chunk = 0; chunk < count; chunk++) {
+        assert(chunks.has(`${name} ${chunk}`), `disk: ${id} never stored chunk ${chunk} of ${name}`)
+      }
+    }
   }
 
   /** Writes were reported done. */

@@ -25,9 +25,13 @@ const moments = {
   vote: ({ type }, { persist }) => type === 'message' && persist?.votedFor !== undefined,
   election: (_input, { persist }, { leads }) => leads && persist?.entries[0]?.kind === 'noop',
   apply: (_input, { apply }) => apply.length > 0,
+  /** What it proposes has left for its own disk alone, or for a minority. */
+  append: (_input, { persist }, { leads }) => leads && persist?.entries[0]?.kind === 'command',
 } satisfies Record<string, (input: Input, effects: Effects, server: NodeServer) => boolean>
 
 type Moment = keyof typeof moments
+/** More are not waited for. */
+const maxArmed = 5
 const momentNames = Object.keys(moments) as Moment[]
 
 type Befall = (faults: NodeFaults, random: SeededRandom) => void
@@ -38,7 +42,7 @@ export class NodeFaults {
   /** All that happened, as `kind#n`. */
   readonly happened: string[] = []
   #ended = false
-  #armed: { readonly moment: Moment; readonly random: SeededRandom } | undefined
+  #armed: { readonly moment: Moment; readonly random: SeededRandom }[] = []
 
   constructor(world: NodeWorld) {
     this.world = world
@@ -83,21 +87,32 @@ export class NodeFaults {
 
   /** The next server to which this happens is gone in the midst of it. */
   arm(moment: Moment, random: SeededRandom): void {
-    this.#armed = { moment, random }
+    if (this.#armed.length < maxArmed) this.#armed.push({ moment, random })
   }
 
   noteStep(server: NodeServer, input: Input, effects: Effects): void {
-    const armed = this.#armed
-    if (armed === undefined || this.#ended || !moments[armed.moment](input, effects, server)) return
-    this.#armed = undefined
+    if (this.#armed.length === 0 || this.#ended) return
+    const at = this.#armed.findIndex(({ moment }) => moments[moment](input, effects, server))
+    const [armed] = at < 0 ? [] : this.#armed.splice(at, 1)
+    if (armed === undefined) return
     const { random, moment } = armed
     // Within what a write takes, or a message.
     this.world.time.after(random.next() * random.pick([1, 5, 20]), () => {
       if (this.#ended || server.running === undefined) return
-      this.world.tell(`${server.id} goes at a moment of ${moment}`)
-      this.crash(server, random)
-      if (random.chance(0.4)) server.losePower(random.chance(0.5))
+      this.world.tell(`${server.id} is struck at a moment of ${moment}`)
+      if (moment === 'append') this.#isolate(server.id, random)
+      else this.crash(server, random)
+      if (moment !== 'append' && random.chance(0.4)) server.losePower(random.chance(0.5))
     })
+  }
+
+  /** For as long as the others need to go on without it. */
+  #isolate(id: string, random: SeededRandom): void {
+    const { electionTimeoutMs } = this.world.options.settings
+    const others = this.ids.filter(other => other !== id)
+    const pairs = others.flatMap(other => [[id, other] as const, [other, id] as const])
+    this.cut(pairs, electionTimeoutMs * (1.5 + 2 * random.next()))
+    if (random.chance(0.6)) this.world.network.accuse([id])
   }
 
   /** A server that runs, often the leader. */
@@ -291,7 +306,8 @@ const befall: Readonly<Record<FaultKind, Befall>> = {
     victim.losePower(random.chance(0.5))
   },
   moment(faults, random) {
-    faults.arm(random.pick(momentNames), random)
+    // What takes two of them to go wrong: entries that only a deposed leader has, and then their end.
+    faults.arm(random.pick([...momentNames, 'append', 'append', 'truncation'] as const), random)
   },
   pause(faults, random) {
     const process = faults.victim(random)?.process

@@ -58,6 +58,7 @@ const themes: readonly (readonly FaultKind[])[] = [
   processFaults,
   [...diskFaults, 'crash', 'bounce', 'outage', 'moment'],
   [...damages, 'crash', 'outage', 'moment'],
+  ['strike', 'part', 'deaf', 'moment', 'crash', 'bounce', 'pause', 'transfer'],
 ]
 
 /** What a replay asks for; the rest comes from the seed. */

@@ -249,7 +249,7 @@ export class NodeServer {
       },
       write: (batch: Batch, done) => {
         if (!process.ask()) return
-        checks.writing(watched, batch.persists ?? [])
+        checks.writing(watched, batch)
         storage.write(batch, error => {
           if (!process.alive) return
           if (error === undefined) {

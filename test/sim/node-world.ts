@@ -46,6 +46,8 @@ export interface RunResult {
 }
 
 const ids = 'abcdefghijkl'
+/** A hundred times what a run is made of. */
+const maxEvents = 1_000_000
 
 export class NodeWorld {
   readonly time = new VirtualTime()
@@ -212,6 +214,7 @@ export class NodeWorld {
 
   #assertSound(): void {
     if (this.#violation !== undefined) throw this.#violation
+    assert(this.events < maxEvents, 'a storm of messages that does not end')
   }
 
   /** Looks now and then, so that looking costs nothing. */

@@ -85,6 +85,8 @@ function loseInChange(world: RaftWorld, leader: string): void {
   }
   if (!change({ learners: [id] }, ({ configuration }) => isMember(configuration, id))) return
   settle(world, undefined)
+  // Perhaps the newcomer is the last to hear of it.
+  if (random.chance(0.6)) world.nemesis.part(old, newcomer)
   if (!change({ voters: [id] }, ({ configuration }) => isVoter(configuration, id))) return
   time.run(random.next() * 8, count)
   world.nemesis.remove(old)

@@ -55,6 +55,8 @@ export class Nemesis {
         return this.every(60, () => this.misfortune())
       case 'hops':
         return this.hop()
+      case 'relay':
+        return this.relay(0)
       case 'crowds':
         return this.every(100, () => this.crowd())
       case 'returns':
@@ -152,6 +154,24 @@ export class Nemesis {
       this.later(random.next() * random.pick([4, 15, 40]), () => this.hop())
     }
     this.later(2, look)
+  }
+
+  /**
+   * The newest leader, and it alone, perhaps with a companion, is cut off as soon as it has appended something: each
+   * next one is elected by those whom the last ones did not reach, and those come back with what they hold.
+   */
+  private relay(term: number): void {
+    const { random, servers, clients } = this.world
+    const leader = this.leader()
+    const newest = leader?.raft?.currentTerm ?? 0
+    if (leader === undefined || newest <= term) return this.later(3, () => this.relay(term))
+    clients.crowdAt(leader)
+    this.later(random.next() * random.pick([3, 10, 25]), () => {
+      const companions = servers.filter(server => server !== leader && random.chance(0.2))
+      this.isolate([leader, ...companions])
+      this.tellGone([leader])
+      this.later(3, () => this.relay(newest))
+    })
   }
 
   /**
@@ -282,6 +302,11 @@ export class Nemesis {
         this.cut.add(`${other.id}>${from}`)
       }
     }
+  }
+
+  /** What one sends to the other does not arrive. */
+  part(from: SimServer, to: SimServer): void {
+    this.cut.add(`${from.id}>${to.id}`)
   }
 
   /** Sends, but hears nobody. */

@@ -278,7 +278,7 @@ export class SimServer {
       const stored = chunk === 0 ? [] : (this.disk.chunks.get(snapshot.id) ?? [])
       stored[chunk] = data
       this.disk.chunks.set(snapshot.id, stored)
-      this.#later(random.next() * 3, () => {
+      this.#later(this.#world.diskDelay(this), () => {
         this.step({ type: 'chunkStored', snapshotId: snapshot.id, chunk })
       })
     }

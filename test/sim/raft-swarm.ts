@@ -9,7 +9,16 @@ import { defaultSettings, type RaftSettings } from '../../raft/core/settings.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
 /** See `raft-nemesis.ts`. */
-const schemes = ['misfortunes', 'hops', 'crowds', 'returns', 'swizzle', 'churn', 'bounces'] as const
+const schemes = [
+  'misfortunes',
+  'hops',
+  'relay',
+  'crowds',
+  'returns',
+  'swizzle',
+  'churn',
+  'bounces',
+] as const
 
 export type Scheme = (typeof schemes)[number] | 'decay'
 
