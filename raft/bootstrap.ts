@@ -6,9 +6,9 @@
  * anything; its node waits until a leader adds it (paper, 6).
  */
 import type { Configuration } from './core/configuration.ts'
-import { isConfiguration } from './core/configuration.ts'
 import type { Entry } from './core/entry.ts'
 import { RaftError } from './error.ts'
+import { isConfiguration } from './record.ts'
 import type { Storage } from './storage.ts'
 
 export interface Genesis {

@@ -6,7 +6,7 @@
  * for msgpack builds dates, maps and worse from bytes alone.
  */
 import { Packr } from 'msgpackr'
-import { isConfiguration, type Configuration } from './core/configuration.ts'
+import { maxMembers, type Configuration } from './core/configuration.ts'
 import { numberLimit, type Entry } from './core/entry.ts'
 import type { SnapshotMeta } from './core/message.ts'
 
@@ -97,6 +97,17 @@ export function configurationOf(value: unknown): Configuration | undefined {
   if (!isIds(voters) || !isIds(outgoing) || !isIds(learners)) return undefined
   const configuration = { voters, outgoing, learners }
   return isConfiguration(configuration) ? configuration : undefined
+}
+
+/** Whether a configuration is as `core/configuration.ts` wants it. */
+export function isConfiguration({ voters, outgoing, learners }: Configuration): boolean {
+  const isList = (ids: readonly string[]): boolean =>
+    ids.length <= maxMembers && ids.every((id, i) => i === 0 || (ids[i - 1] ?? '') < id)
+  return (
+    [voters, outgoing, learners].every(isList) &&
+    !voters.some(id => learners.includes(id)) &&
+    (voters.length > 0 || (outgoing.length === 0 && learners.length === 0))
+  )
 }
 
 function isIds(value: unknown): value is string[] {

@@ -4,7 +4,7 @@
  * A configuration is in force on a server as soon as it is in that server's log. While `outgoing` is not empty it
  * is joint: every decision takes a majority of `voters` and a majority of `outgoing`.
  *
- * Invariant: all lists sorted, no repeats; no server is both in `voters` and in `learners`. One that is demoted
+ * Invariant (held against what comes from the wire or the disk by `raft/record.ts`): all lists sorted, no repeats; no server is both in `voters` and in `learners`. One that is demoted
  * is in `outgoing` and in `learners` while the configuration is joint.
  */
 import assert from 'node:assert/strict'
@@ -94,16 +94,6 @@ export function changed(
 export function leftJoint({ voters, outgoing, learners }: Configuration): Configuration {
   assert(outgoing.length > 0)
   return { voters, outgoing: [], learners }
-}
-
-/** Whether the invariant of this file holds: for configurations from the wire or the disk. */
-export function isConfiguration({ voters, outgoing, learners }: Configuration): boolean {
-  const lists = [voters, outgoing, learners]
-  return (
-    lists.every(ids => ids.length <= maxMembers && sameIds(ids, sortedIds(ids))) &&
-    !voters.some(id => learners.includes(id)) &&
-    (voters.length > 0 || (outgoing.length === 0 && learners.length === 0))
-  )
 }
 
 function sortedIds(ids: readonly string[]): string[] {

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import { membersOf, votersOf } from './configuration.ts'
 import { sendHeartbeatReply } from './follower.ts'
-import { isQuorate } from './heartbeat.ts'
+import { isLed } from './heartbeat.ts'
 import type { PreVote, PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow } from './message.ts'
 import { Progress } from './progress.ts'
 import { isWon } from './quorum.ts'
@@ -119,10 +119,7 @@ function goesFirst(state: State, { from, lastLogIndex, lastLogTerm }: PreVote): 
  * back after a restart (hashicorp/raft#606).
  */
 function protectsLeader(state: State, candidate: string): boolean {
-  const { leadership, leader, settings } = state
-  if (leadership !== undefined) return isQuorate(state, leadership)
-  if (leader === undefined || leader === candidate || state.leaderGone) return false
-  return state.now - state.heardAt < settings.electionTimeoutMs
+  return isLed(state) && state.leader !== candidate && !state.leaderGone
 }
 
 export function onPreVoteReply(state: State, message: PreVoteReply): void {

@@ -78,6 +78,13 @@ export function isQuorate(state: State, leadership: Leadership): boolean {
   return state.now - heardAt < state.settings.electionTimeoutMs
 }
 
+/** Whether a leader is known to be well: this one by the answers of a quorum, another one by being heard within T. */
+export function isLed(state: State): boolean {
+  const { leadership, leader, heardAt, now, settings } = state
+  if (leadership !== undefined) return isQuorate(state, leadership)
+  return leader !== undefined && now - heardAt < settings.electionTimeoutMs
+}
+
 /** Second stage: whether to give up. */
 export function hasLostQuorum(state: State, leadership: Leadership): boolean {
   const since = Math.max(quorumHeardAt(state, leadership), leadership.graceFrom)
@@ -93,5 +100,6 @@ export function isHeard(state: State, progress: Progress): boolean {
 export function forgetAnswers(state: State, leadership: Leadership): void {
   leadership.roundTimes = []
   leadership.graceFrom = state.now
+  leadership.sinceHeartbeat = Infinity
   for (const progress of leadership.progress.values()) progress.ackedAt = -Infinity
 }

@@ -10,9 +10,9 @@ import type { Configuration } from './configuration.ts'
 import type { Effects, Role } from './effect.ts'
 import * as election from './election.ts'
 import { onAppendEntries, onHeartbeat } from './follower.ts'
-import { broadcastHeartbeat, forgetAnswers, isHeard, isQuorate } from './heartbeat.ts'
+import { broadcastHeartbeat, forgetAnswers, isHeard, isLed } from './heartbeat.ts'
 import type { Input, Trust } from './input.ts'
-import { type Leadership, snapshotsBeingSent } from './leadership.ts'
+import { snapshotsBeingSent } from './leadership.ts'
 import { changeConfiguration, settleConfiguration } from './membership.ts'
 import type { Message, MessageType, Untrusted } from './message.ts'
 import { expireForwardedReads, onReadIndex, onReadIndexReply, pumpReads, read } from './reads.ts'
@@ -107,7 +107,7 @@ export class Raft {
       case 'transfer':
         return transfer(state, input.id, input.to)
       case 'stalled':
-        return this.stalled()
+        return state.leadership && forgetAnswers(state, state.leadership)
       case 'stepDown':
         return state.leadership && handOver(state, state.leadership)
     }
@@ -142,13 +142,6 @@ export class Raft {
     if (peer === state.leader && state.leadership === undefined) election.onLeaderGone(state)
   }
 
-  private stalled(): void {
-    const { leadership } = this.state
-    if (leadership === undefined) return
-    forgetAnswers(this.state, leadership)
-    leadership.sinceHeartbeat = Infinity
-  }
-
   /** Draws the consequences, for a leader: commits, ends changes, answers reads, then sends what may be sent. */
   private settle(): void {
     const state = this.state
@@ -157,14 +150,12 @@ export class Raft {
     replication.advanceCommit(state, leadership)
     if (!settleConfiguration(state, leadership)) return
     pumpTransfer(state, leadership)
-    if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) this.heartbeat(leadership)
+    if (leadership.sinceHeartbeat >= state.settings.heartbeatMs) {
+      broadcastHeartbeat(state, leadership)
+      replication.unpauseProbes(leadership)
+    }
     pumpReads(state, leadership)
     replication.flush(state, leadership)
-  }
-
-  private heartbeat(leadership: Leadership): void {
-    broadcastHeartbeat(this.state, leadership)
-    replication.unpauseProbes(leadership)
   }
 
   get id(): string {
@@ -235,10 +226,7 @@ export class Raft {
 
   /** Leader: a quorum answered what was sent within T. Others: the leader was heard within T. */
   get quorate(): boolean {
-    const state = this.state
-    const { leadership, leader, heardAt, now } = state
-    if (leadership !== undefined) return isQuorate(state, leadership)
-    return leader !== undefined && now - heardAt < state.settings.electionTimeoutMs
+    return isLed(this.state)
   }
 
   /** Leader: what it knows of the other members, sorted by id. Nobody else knows anything. */

@@ -129,8 +129,8 @@ export const elections: readonly Mutant[] = [
     doc: 'A leader that restarts is refused, because it is believed to lead.',
     ids: ['V9'],
     file: election,
-    find: '|| leader === candidate ||',
-    put: '||',
+    find: '&& state.leader !== candidate',
+    put: '',
   },
   {
     name: 'pre-vote-restarts-the-timer',
@@ -177,8 +177,8 @@ export const elections: readonly Mutant[] = [
     doc: 'A server that hears its leader votes against it all the same.',
     ids: ['V14', 'V15'],
     file: election,
-    find: 'return state.now - state.heardAt < settings.electionTimeoutMs;',
-    put: 'return false;',
+    find: 'return isLed(state) &&',
+    put: 'return state.leadership !== undefined && isLed(state) &&',
   },
   {
     name: 'leader-without-quorum-goes-on',

@@ -3,13 +3,13 @@ import fc from 'fast-check'
 import {
   changed,
   configurationOf,
-  isConfiguration,
   isVoter,
   leftJoint,
   membersOf,
 } from '../../../raft/core/configuration.ts'
 import { isWon, majority, quorumValue } from '../../../raft/core/quorum.ts'
 import { defaultSettings } from '../../../raft/core/settings.ts'
+import { isConfiguration } from '../../../raft/record.ts'
 import { settingsProblem } from '../../../raft/settings.ts'
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
