@@ -13,6 +13,8 @@ export interface Address {
   readonly urls: readonly string[]
   /** Names of servers, where clients choose one by name. */
   readonly servers?: readonly string[]
+  /** Features made for those who use them up: how many, by what a client process has in flight. */
+  readonly features?: Readonly<Record<string, number>>
 }
 
 /** Servers that run. */

@@ -16,6 +16,9 @@ const rampMs = 150
 /** Until all processes have heard of it. */
 const noticeMs = 50
 
+/** What a measurement takes beyond the time it is told. */
+export const unmeasuredSeconds = (rampMs + noticeMs) / 1000
+
 /** One measurement of one row. */
 export interface Sample {
   readonly perSecond: number

@@ -8,9 +8,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Figures, Group, SectionTable } from './figures.ts'
+import { measureGrowth } from './growth.ts'
 import { load, machine } from './machine.ts'
 import { readOptions, type BenchOptions } from './options.ts'
+import { measureOutage } from './outage-part.ts'
 import { page } from './page/page.ts'
+import { profile } from './profile.ts'
 import { measureReplicated, measureSeats, type Run } from './sections.ts'
 import { report } from './table.ts'
 
@@ -26,6 +29,7 @@ async function main(options: BenchOptions): Promise<void> {
     for (const part of options.parts) {
       if (part === 'seats') groups.push(await measureSeats(run))
       else if (part === 'replicated') groups.push(await measureReplicated(run))
+      else sections.push(...(await (part === 'outage' ? measureOutage : measureGrowth)(run)))
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -43,4 +47,13 @@ async function main(options: BenchOptions): Promise<void> {
   note(`figures: ${options.json}, page: ${options.html}`)
 }
 
-await main(readOptions(process.argv.slice(2)))
+const options = readOptions(process.argv.slice(2))
+if (options.profile === undefined) await main(options)
+else {
+  const { rows, seconds, layouts, profile: folder } = options
+  const layout = layouts.length === 1 ? layouts[0] : undefined
+  await profile({
+    ...{ rows, seconds, folder, note: text => process.stderr.write(`${text}\n`) },
+    layout: layout ?? { processes: 1, inFlight: 256 },
+  })
+}

@@ -10,7 +10,9 @@ export const usage = `npm run bench -- [options]
   --rows A,B         rows by id or part of it: licd.unawaited,echo (all)
   --layouts A,B      client processes x in flight: 1x1,1x16,1x256,4x16,16x16 (those)
   --parts A,B        seats,replicated,outage (those); growth, which takes long
-  --growth           growth alone
+  --growth           growth alone: cost by seats held, features, servers; restart by entries
+  --most N           the largest step of growth: seats, entries 10^6, features 10^4, servers 32, or N of each
+  --profile          flame graphs instead, of the servers and a client: --rows, one of --layouts (1x256), --seconds
   --json FILE        where the figures go (.build/bench/bench.json)
   --html FILE        where the page goes (.build/bench/bench.html)`
 
@@ -24,11 +26,16 @@ export interface BenchOptions {
   readonly rows: readonly string[] | undefined
   readonly layouts: readonly Layout[]
   readonly parts: readonly Part[]
+  /** No step of growth is larger. */
+  readonly most: number
+  /** Profiles instead of figures, in this folder. */
+  readonly profile: string | undefined
   readonly json: string
   readonly html: string
 }
 
 const names = ['licd', 'echo', 'etcd', 'kv', 'redis', 'postgres'] as const
+const profileFolder = '.build/bench/profile'
 const allLayouts = '1x1,1x16,1x256,4x16,16x16'
 
 /** Throws with the usage for what it does not know. */
@@ -44,6 +51,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
       layouts: { type: 'string', default: allLayouts },
       parts: { type: 'string', default: 'seats,replicated,outage' },
       growth: { type: 'boolean', default: false },
+      most: { type: 'string' },
+      profile: { type: 'boolean', default: false },
       json: { type: 'string', default: '.build/bench/bench.json' },
       html: { type: 'string', default: '.build/bench/bench.html' },
     },
@@ -54,8 +63,10 @@ export function readOptions(args: readonly string[]): BenchOptions {
     seconds: number('seconds', values.seconds, quick ? 0.7 : 2),
     only: values.only === undefined ? undefined : values.only.split(',').map(contenderName),
     rows: values.rows?.split(','),
-    layouts: values.layouts.split(',').map(layout),
+    layouts: values.layouts.split(',').map(readLayout),
     parts: values.growth ? ['growth'] : values.parts.split(',').map(partName),
+    most: number('most', values.most, Infinity),
+    profile: values.profile ? profileFolder : undefined,
     json: values.json,
     html: values.html,
   }
@@ -81,7 +92,7 @@ function partName(text: string): Part {
   return found
 }
 
-function layout(text: string): Layout {
+export function readLayout(text: string): Layout {
   const [, processes, inFlight] = /^(\d+)x(\d+)$/.exec(text) ?? []
   const found = { processes: Number(processes), inFlight: Number(inFlight) }
   if (!(found.processes * found.inFlight >= 1 && found.processes * found.inFlight <= 256)) {

@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 /** A new process is warmed up until its code is compiled. */
-const warmSeconds = 0.6
+export const warmSeconds = 0.6
 
 export async function measureRounds(plan: Plan): Promise<Cell[]> {
   const cells: Cell[] = []

@@ -6,13 +6,14 @@ import { echo } from './contenders/echo.ts'
 import { etcd, etcdPut } from './contenders/etcd.ts'
 import { floor } from './contenders/floor.ts'
 import { kv } from './contenders/kv.ts'
-import { ledger } from './contenders/ledger.ts'
+import { ledgerFor } from './contenders/ledger.ts'
 import { licd } from './contenders/licd.ts'
 import { postgres } from './contenders/postgres.ts'
 import { redis } from './contenders/redis.ts'
 import type { Group } from './figures.ts'
 import type { BenchOptions } from './options.ts'
-import { measureRounds } from './rounds.ts'
+import { unmeasuredSeconds } from './fleet.ts'
+import { measureRounds, warmSeconds } from './rounds.ts'
 
 /** What all parts of a run share. */
 export interface Run {
@@ -103,11 +104,16 @@ const replicatedSeconds = 0.5
 /** What goes through the log. */
 export async function measureReplicated(run: Run): Promise<Group> {
   const [request] = echo.rows
+  const layouts = run.options.layouts.filter(({ processes }) => processes === 1)
+  const seconds = Math.min(run.options.seconds, replicatedSeconds)
+  const ledger = ledgerFor(
+    layouts.map(({ inFlight }) => inFlight),
+    run.options.pairs * (seconds + unmeasuredSeconds) + warmSeconds,
+  )
   return await measureGroup(run, {
     ...{ id: 'replicated', title: 'Replicated commands' },
     contenders: [echo, ledger, etcd, floor],
     rows: [...(request === undefined ? [] : [request]), ...ledger.rows, etcdPut, ...floor.rows],
-    layouts: run.options.layouts.filter(({ processes }) => processes === 1),
-    seconds: Math.min(run.options.seconds, replicatedSeconds),
+    ...{ layouts, seconds },
   })
 }

@@ -5,7 +5,7 @@ import { findNatsServer } from '../../lib/nats-server.ts'
 import { connectNats, systemClock, systemRandom } from '../../raft/index.ts'
 import { ProcessPool } from '../../test/pool-processes.ts'
 import { untilWorks } from '../child.ts'
-import { workersMax, type Contender, type Row } from '../contender.ts'
+import { workersMax, type Cluster, type Contender, type Row } from '../contender.ts'
 import { commit } from '../machine.ts'
 
 /** Of each feature: so many that the seats of one measurement never use them up. */
@@ -49,9 +49,28 @@ export const licd: Contender = {
         ...pool.servers.map(name => ({ name: `server ${name}`, pid: pool.pid(name) })),
         { name: 'nats-server', pid: pool.nats.pid },
       ],
+      cluster: clusterOf(pool),
       stop: () => pool[Symbol.asyncDispose](),
     }
   },
+}
+
+function clusterOf(pool: ProcessPool): Cluster {
+  const leader = async (): Promise<string> => {
+    const { leader: name } = await pool.ctl<{ leader?: string }>(['status'])
+    if (name === undefined) throw new Error('no leader')
+    return name
+  }
+  return {
+    names: pool.servers,
+    leader: () => untilWorks('licd', leader),
+    kill: name => pool.kill(name),
+    // What it says later is heard by whoever waits for it to serve.
+    start: name => pool.startUntil(name, /^/),
+    stopAll: async () => {
+      await Promise.all(pool.servers.map(name => pool.kill(name, 'SIGTERM')))
+    },
+  }
 }
 
 /** Adds features of the pool's own, and resolves when all of their allocations are shared out. */

@@ -7,7 +7,7 @@ import { Grpc } from './grpc.ts'
 import { encode, Message } from './protobuf.ts'
 
 const txnPath = '/etcdserverpb.KV/Txn'
-const putPath = '/etcdserverpb.KV/Put'
+export const putPath = '/etcdserverpb.KV/Put'
 /** mvccpb and etcdserverpb, by the names of rpc.proto. */
 const target = { mod: 2 }
 const allocations = 1e9
@@ -90,22 +90,6 @@ export async function leads(url: string): Promise<boolean> {
     const answer = await grpc.call('/etcdserverpb.Maintenance/Status', new Uint8Array())
     const status = new Message(answer)
     return status.number(4) !== 0n && status.message(1)?.number(2) === status.number(4)
-  } finally {
-    grpc.close()
-  }
-}
-
-/** One write, for those who look whether it works. */
-export async function put(url: string, key: string, value: string): Promise<void> {
-  const grpc = await Grpc.connect(url)
-  try {
-    await grpc.call(
-      putPath,
-      encode([
-        [1, key],
-        [2, value],
-      ]),
-    )
   } finally {
     grpc.close()
   }

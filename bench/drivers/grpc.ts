@@ -20,7 +20,7 @@ export class Grpc {
     return new Grpc(session)
   }
 
-  call(path: string, message: Uint8Array): Promise<Uint8Array> {
+  call(path: string, message: Uint8Array, timeoutMs = callMs): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const stream = this.#session.request({
         [constants.HTTP2_HEADER_METHOD]: 'POST',
@@ -35,7 +35,7 @@ export class Grpc {
         status ??= headers['grpc-status']
         text ??= headers['grpc-message']
       }
-      stream.setTimeout(callMs, () => stream.close(constants.NGHTTP2_CANCEL))
+      stream.setTimeout(timeoutMs, () => stream.close(constants.NGHTTP2_CANCEL))
       stream.on('response', take)
       stream.on('trailers', take)
       stream.on('data', (part: Buffer) => parts.push(part))

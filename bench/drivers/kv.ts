@@ -38,10 +38,10 @@ export async function open(order: DriverOrder): Promise<Driver> {
 }
 
 /** The bucket with three replicas; made when it is not there. */
-export async function openBucket(connection: NatsConnection): Promise<KV> {
+export async function openBucket(connection: NatsConnection, timeout = requestMs): Promise<KV> {
   return await connection
-    .jetstream({ timeout: requestMs })
-    .views.kv(bucket, { replicas: 3, history: 1, timeout: requestMs })
+    .jetstream({ timeout })
+    .views.kv(bucket, { replicas: 3, history: 1, timeout })
 }
 
 /** Name of the server that leads the bucket's stream. */

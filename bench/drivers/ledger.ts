@@ -13,11 +13,10 @@ export const grownFeature = 'grown'
 
 /** So few that a server of three never asks for two at once. */
 export const allocationsEach = 11
-const featuresFor: Readonly<Record<number, number>> = { 1: 400, 16: 1_600, 256: 4_000 }
 
 /** Features of those who have `inFlight` under way. */
-export function smallFeatures(inFlight: number): string[] {
-  return Array.from({ length: featuresFor[inFlight] ?? 0 }, (_, n) => `b${inFlight}-${n}`)
+export function smallFeatures(inFlight: number, count: number): string[] {
+  return Array.from({ length: count }, (_, n) => `b${inFlight}-${n}`)
 }
 
 export async function open(order: DriverOrder): Promise<Driver> {
@@ -45,7 +44,7 @@ async function openOperator({ address }: DriverOrder): Promise<Driver> {
 async function openBorrower({ address, inFlight, process }: DriverOrder): Promise<Driver> {
   const prefer = ownFirst(address.servers ?? [], process)
   const client = await connect({ nats: address.urls, prefer, name: 'bench', pool: 'default' })
-  const features = smallFeatures(inFlight)
+  const features = smallFeatures(inFlight, address.features?.[inFlight] ?? 0)
   const workers = Array.from({ length: inFlight }, () => ({ feature: features.pop(), taken: 0 }))
   return {
     run(worker, done) {

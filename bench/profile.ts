@@ -1,0 +1,85 @@
+/**
+ * `npm run bench -- --profile`: where the time goes. The three servers and one client process run under Node's CPU
+ * profiler while seats are taken and returned; each profile becomes a flame graph beside it.
+ *
+ * The profiler costs something itself: read shares of the whole, not operations a second.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ProcessPool } from '../test/pool-processes.ts'
+import { startChild, type Child } from './child.ts'
+import type { Layout, Row } from './contender.ts'
+import { addFeatures, licd } from './contenders/licd.ts'
+import { flameGraph, type CpuProfile } from './flame.ts'
+import { Fleet } from './fleet.ts'
+
+const program = fileURLToPath(new URL('../cmd/start.cjs', import.meta.url))
+const warmSeconds = 1
+
+export interface ProfileOptions {
+  readonly rows: readonly string[] | undefined
+  readonly layout: Layout
+  readonly seconds: number
+  /** Where profiles and graphs go. */
+  readonly folder: string
+  readonly note: (text: string) => void
+}
+
+export async function profile(options: ProfileOptions): Promise<void> {
+  const { folder, note, layout } = options
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const rows = licd.rows.filter(
+    ({ id }) => options.rows?.some(wanted => id.startsWith(wanted)) ?? id === 'licd.unawaited',
+  )
+  for (const row of rows) await profileRow(row, options)
+  for (const file of readdirSync(folder).filter(name => name.endsWith('.cpuprofile'))) {
+    const text = readFileSync(join(folder, file), 'utf8')
+    const graph = file.replace('.cpuprofile', '.html')
+    const title = `${graph.replace('.html', '')}, ${layout.processes} x ${layout.inFlight} in flight`
+    writeFileSync(join(folder, graph), flameGraph(JSON.parse(text) as CpuProfile, title))
+    note(`flame graph: ${join(folder, graph)}`)
+  }
+}
+
+async function profileRow(row: Row, options: ProfileOptions): Promise<void> {
+  const { folder, layout, seconds, note } = options
+  note(`profiling ${row.id}`)
+  const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
+  const servers: Child[] = []
+  try {
+    const features = Array.from({ length: layout.processes * layout.inFlight }, (_, n) => `f${n}`)
+    await addFeatures(pool.nats.url, ['one', ...features], 3_000_000)
+    // The same servers anew, under the profiler: what went before is in no profile.
+    for (const name of pool.servers) {
+      await pool.kill(name, 'SIGTERM')
+      const data = join(pool.folder, name)
+      const child = startChild(process.execPath, [
+        ...profiler(folder, `${row.id}-${name}`),
+        ...[program, 'serve', '--data', data, '--nats', pool.nats.url],
+      ])
+      servers.push(child)
+      await child.until(/^ready /m)
+    }
+    const fleet = await Fleet.open({
+      ...{ row, layout, servers: () => [] },
+      address: { urls: [pool.nats.url], servers: pool.servers },
+      nodeArguments: profiler(folder, `${row.id}-client`),
+    })
+    await fleet.measure(warmSeconds)
+    await fleet.settle()
+    const { perSecond } = await fleet.measure(seconds)
+    note(`${row.id}: ${Math.round(perSecond)} a second under the profiler`)
+    await fleet.close()
+  } finally {
+    // SIGTERM: a profile is written by a process that ends in order.
+    await Promise.all(servers.map(server => server.stop()))
+    await pool[Symbol.asyncDispose]()
+  }
+}
+
+function profiler(folder: string, name: string): string[] {
+  const names = [`--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`]
+  return ['--cpu-prof', '--cpu-prof-interval', '500', ...names]
+}
