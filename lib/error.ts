@@ -11,7 +11,8 @@ export const codes = {
   // seats
   LICD_UNKNOWN_FEATURE:
     'The pool has no such feature. Check its spelling against `licd ctl status`.',
-  LICD_NO_SEAT: 'Every allocation is in use. Wait with a timeout, or free or add allocations.',
+  LICD_NO_SEAT:
+    'Every allocation is in use. Wait with a timeout, or see `licd ctl why FEATURE` for who could grant one.',
   LICD_TIMEOUT:
     'No answer or no seat in the time allowed. Allow more time, or see `licd ctl status`.',
   LICD_TOO_MANY_WAITING: 'The server keeps no more waiting requests. Try again later.',
