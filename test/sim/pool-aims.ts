@@ -7,21 +7,21 @@
 import type { Stock } from '../../lib/book/seat.ts'
 import type { Command, Result } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
-import type { PoolFault } from './pool-options.ts'
+import { isAim, type PoolAim } from './pool-options.ts'
 import type { PoolWorld } from './pool-world.ts'
 import { SeededRandom } from './seeded-random.ts'
-
-type Aim = Extract<PoolFault, `aim-${string}`>
 
 /** What a strike may do to a server. */
 type Blow = (server: string, random: SeededRandom) => void
 
 export class PoolAims {
   readonly #world: PoolWorld
-  readonly #streams = new Map<Aim, { random: SeededRandom; n: number; readyAt: number }>()
+  readonly #streams = new Map<PoolAim, { random: SeededRandom; n: number; readyAt: number }>()
   /** Promises that may be under way, by server. */
   readonly #promises = new Map<string, number[]>()
   readonly #blows: readonly Blow[]
+  /** Servers whose last words come late. */
+  readonly #late = new Set<string>()
 
   constructor(world: PoolWorld) {
     this.#world = world
@@ -41,6 +41,8 @@ export class PoolAims {
       (server, random) => this.#cutOff(server, long(random)),
       (server, random) => this.#cutOff(server, faults.lastingMs(random)),
       (server, random) => faults.stop(server, faults.lastingMs(random)),
+      (server, random) => this.#lateWords(server, random),
+      (server, random) => this.#lonely(server, random),
     ]
     if (this.#streams.has('aim-lease')) this.#watchLeases()
   }
@@ -51,7 +53,7 @@ export class PoolAims {
   }
 
   /** With the odds given, and not too often. After the present event, mostly at once. */
-  #strike(kind: Aim, odds: number, blow: (random: SeededRandom) => void): void {
+  #strike(kind: PoolAim, odds: number, blow: (random: SeededRandom) => void): void {
     const stream = this.#streams.get(kind)
     const { faults, pool, now } = this.#world
     if (stream === undefined || faults.isOver || now < stream.readyAt) return
@@ -80,6 +82,39 @@ export class PoolAims {
         ] as const,
     )
     this.#world.faults.cut(pairs, ms)
+  }
+
+  /** It dies and is back at once; what it said last was on its way, and comes when the next run serves. */
+  #lateWords(server: string, random: SeededRandom): void {
+    const { pool, faults } = this.#world
+    const others = pool.names.filter(name => name !== server)
+    const ms = 200 + random.next() * 1_500
+    faults.cut(
+      others.map(name => [server, name] as const),
+      ms,
+    )
+    this.#late.add(server)
+    pool.time.after(ms - 1, () => {
+      if (!faults.isOver) faults.crash(server, random.next() * 50)
+    })
+  }
+
+  /** It dies and is back soon; many of its clients can reach no other. */
+  #lonely(server: string, random: SeededRandom): void {
+    this.#world.faults.isolateClients(server, random)
+    this.#world.faults.crash(server, random.next() * 500)
+  }
+
+  /** A server gives the leader a command. */
+  proposed(): void {
+    this.#strike('aim-turn', 0.03, random => {
+      const { leader } = this.#world.pool
+      if (leader === undefined) return
+      // It stands in its log and maybe in others', and is not committed.
+      this.#world.pool.time.after(random.next() * 4, () => {
+        if (!this.#world.faults.isOver) this.#hit(leader.server, random)
+      })
+    })
   }
 
   applied({ state }: Ledger, { body }: Command, result: Result, again: boolean): void {
@@ -179,6 +214,7 @@ export class PoolAims {
   }
 
   started(server: string, relearn: boolean, hasBook: boolean): void {
+    if (this.#late.delete(server)) this.#world.network.repeatCommands(server)
     if (hasBook) {
       this.#strike('aim-book', 0.5, random => {
         if (random.chance(0.5)) this.#hit(server, random)
@@ -193,6 +229,7 @@ export class PoolAims {
   /** What was said to the run before is said again, over and over, while this one relearns. */
   #relearning(server: string, random: SeededRandom): void {
     const { network, pool, clients } = this.#world
+    network.repeatCommands(server)
     const rounds = random.between(1, 6)
     for (let n = 0; n < rounds; n++) {
       pool.time.after(random.next() * this.#leaseMs * 0.5, () => {
@@ -225,7 +262,7 @@ export class PoolAims {
     const name = /^_INBOX\.([^.]+)-\d+\./.exec(subject ?? '')?.[1]
     const client = this.#world.clients.find(one => one.name === name)
     if (client === undefined) return
-    this.#strike('aim-challenge', 0.3, random => {
+    this.#strike('aim-challenge', 0.6, random => {
       const { faults, network } = this.#world
       const ms = faults.lastingMs(random)
       const pair = [client.name, server] as const
@@ -272,8 +309,4 @@ export class PoolAims {
       this.#watchLeases()
     })
   }
-}
-
-function isAim(kind: PoolFault): kind is Aim {
-  return kind.startsWith('aim-')
 }

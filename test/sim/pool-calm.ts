@@ -16,12 +16,12 @@ import { SimulatedClient } from './pool-client.ts'
 import type { PoolWorld } from './pool-world.ts'
 import { SeededRandom } from './seeded-random.ts'
 
-/** What the steps took, virtual ms. */
+/** How long the steps took, as parts of their bounds. */
 export interface CalmFigures {
-  readonly servingMs: number
-  readonly waitedMs: number
-  readonly backMs: number
-  readonly sharesMs: number
+  readonly serving: number
+  readonly waited: number
+  readonly back: number
+  readonly shares: number
 }
 
 /** How long patient wishes are made before all must be met. */
@@ -36,7 +36,7 @@ export function calm(world: PoolWorld): CalmFigures {
   const [leaseMs, seatMs] = [tickMs * leaseTicks, tickMs * seatTicks]
   const steps = new Steps(world)
 
-  const servingMs = steps.within(15_000 + leaseMs, 'not every server serves', () => serves(world))
+  const serving = steps.within(15_000 + leaseMs, 'not every server serves', () => serves(world))
   const waitMs = 15_000 + leaseMs + 2 * seatMs
   for (const client of world.clients) client.becomePatient()
   pool.run(wishingMs)
@@ -47,16 +47,16 @@ export function calm(world: PoolWorld): CalmFigures {
     () => waiting(world).length === 0,
     () => JSON.stringify(waiting(world)),
   )
-  const waitedMs = Math.max(0, ...world.clients.map(({ waitedMostMs }) => waitedMostMs))
+  const waited = Math.max(0, ...world.clients.map(one => one.waitedMostMs)) / waitMs
   const newcomer = new Newcomer(world)
-  const backMs = steps.within(
+  const back = steps.within(
     waitMs + endsWithin(world),
     'not everything can be granted again',
     () => newcomer.hasAll(),
     () => newcomer.describe(),
   )
   newcomer.leave()
-  const sharesMs = steps.within(
+  const shares = steps.within(
     60 * tickMs + 5_000,
     'shares are not what the criteria say',
     () => sharesFit(world),
@@ -65,7 +65,7 @@ export function calm(world: PoolWorld): CalmFigures {
   steps.within(waitMs, 'a client keeps something', () => isClear(world, newcomer))
   steps.within(40_000, 'ledgers are not equal', () => isEqual(world))
   operators.checkAll()
-  return { servingMs, waitedMs, backMs, sharesMs }
+  return { serving, waited, back, shares }
 }
 
 class Steps {
@@ -75,7 +75,7 @@ class Steps {
     this.#world = world
   }
 
-  /** Runs until it is so; how long that took. */
+  /** Runs until it is so; which part of the time allowed that took. */
   within(ms: number, problem: string, isSo: () => boolean, describe = () => ''): number {
     const { pool } = this.#world
     const from = pool.time.now
@@ -84,7 +84,7 @@ class Steps {
       assert(pool.time.now < end, `liveness: ${problem} within ${Math.round(ms)} ms ${describe()}`)
       pool.run(100)
     }
-    return pool.time.now - from
+    return (pool.time.now - from) / ms
   }
 }
 
@@ -174,10 +174,12 @@ class Newcomer extends SimulatedClient {
   readonly #own: ClientCore
   readonly #held = new Map<string, Set<Hold>>()
   readonly #asked = new Map<string, number>()
+  readonly #open = new Set<ReturnType<ClientCore['acquire']>>()
+  #left = false
 
   constructor(world: PoolWorld) {
     const demand = {
-      ...{ features: [], holdsMax: 0, countMax: 1, hasUptime: true },
+      ...{ features: [], holdsMax: 0, countMax: 1, hasUptime: true, swingMs: 0 },
       holdMs: [0, 0] as const,
       pauseMs: [0, 0] as const,
     }
@@ -220,15 +222,23 @@ class Newcomer extends SimulatedClient {
       if (box.hold !== undefined) holds.delete(box.hold)
     }
     const request = { feature, count: 1, user: 'new', host: 'sim', waitMs: 600_000 }
-    this.#own.acquire(request, { lost, moved() {}, renewed() {} }, outcome => {
+    const giveUp = this.#own.acquire(request, { lost, moved() {}, renewed() {} }, outcome => {
       count(-1)
+      this.#open.delete(giveUp)
       if (!outcome.ok) return
+      if (this.#left) {
+        outcome.hold.release()
+        return
+      }
       box.hold = outcome.hold
       holds.add(outcome.hold)
     })
+    this.#open.add(giveUp)
   }
 
   leave(): void {
+    this.#left = true
+    for (const giveUp of this.#open) giveUp({ code: 'LICD_ABORTED', detail: '' })
     for (const holds of this.#held.values()) {
       for (const hold of holds) hold.release()
       holds.clear()

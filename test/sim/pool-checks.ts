@@ -29,6 +29,12 @@ export class PoolChecks {
   readonly #excused = new WeakSet<Stock>()
   #stocks = new Map<string, Stock>()
   #sampledAt = 0
+  #tick = 0
+  /** `tickMs` at the last few ticks. */
+  readonly #paces: number[] = []
+  /** The least time that all ticks took, and by how much true time was ahead of it at most. */
+  #ticksMs = 0
+  #mostAhead = -Infinity
 
   heard(client: SimulatedClient): void {
     this.#heard.add(client)
@@ -40,7 +46,7 @@ export class PoolChecks {
   }
 
   /** An entry was applied (I1, I5). */
-  applied(ledger: Ledger, index: number): void {
+  applied(ledger: Ledger, index: number, now: number): void {
     const hash = ledger.hash()
     const known = this.#hashes.get(index)
     if (known === undefined) this.#hashes.set(index, hash)
@@ -48,6 +54,7 @@ export class PoolChecks {
     if (index <= this.index) return
     this.index = index
     this.newest = ledger
+    this.#clock(ledger.state, now)
     for (const [name, { allocations, owed, free, shares }] of ledger.state.features) {
       let owned = free
       assert(free >= 0 && allocations >= 0 && owed >= 0, `I1: ${name} is below zero`)
@@ -66,6 +73,23 @@ export class PoolChecks {
       this.#allowed.delete(name)
       this.#judge(name)
     }
+  }
+
+  /**
+   * R2: no tick comes too early. Two may be under way, so of any n ticks that were applied all but two took a tick's
+   * time each, by a clock that is at most 1 % fast.
+   */
+  #clock({ tick, settings }: Ledger['state'], now: number): void {
+    if (tick === this.#tick) return
+    this.#tick = tick
+    this.#paces.push(settings.tickMs)
+    if (this.#paces.length > 4) this.#paces.shift()
+    const shortestMs = Math.min(...this.#paces) * 0.99
+    this.#ticksMs += shortestMs
+    const ahead = now - this.#ticksMs
+    const slackMs = 2 * Math.max(...this.#paces) + 1
+    assert(ahead >= this.#mostAhead - slackMs, `R2: tick ${tick} came too early`)
+    this.#mostAhead = Math.max(this.#mostAhead, ahead)
   }
 
   /** I2. */

@@ -21,6 +21,8 @@ export interface Demand {
   readonly pauseMs: readonly [number, number]
   /** False on a system that cannot tell that it was suspended but by its wall clock. */
   readonly hasUptime: boolean
+  /** So long all clients want much, and then as long little; 0: each as it likes. */
+  readonly swingMs: number
 }
 
 export interface ClientWatcher {
@@ -121,7 +123,10 @@ export class SimulatedClient {
     const [least, most] = this.demand.pauseMs
     clock.after(this.#random.between(least, most), () => {
       if (this.#process?.core !== core) return
-      if (this.#random.chance(0.08)) this.#eager = !this.#eager
+      const { swingMs } = this.demand
+      if (swingMs > 0) this.#eager = Math.floor(this.#pool.time.now / swingMs) % 2 === 0
+      else if (this.#random.chance(0.05)) this.#eager = !this.#eager
+      if (this.patient) this.#eager = true
       const isBusy = this.#holds.size + this.#wanted >= this.demand.holdsMax
       const wants = this.#eager || this.#random.chance(0.1)
       if (!this.#rests && !isBusy && wants) this.#acquire(core, clock)

@@ -4,13 +4,14 @@
  *
  * Everything that begins ends by itself after a while; `calm` ends it all at once.
  */
-import type { Pair } from './pool-network.ts'
+import { clientBefalls } from './pool-client-faults.ts'
+import { both, type Pair } from './pool-network.ts'
 import type { PoolFault } from './pool-options.ts'
 import type { SimulatedClient } from './pool-client.ts'
 import type { PoolWorld } from './pool-world.ts'
 import { SeededRandom } from './seeded-random.ts'
 
-type Befall = (faults: PoolFaults, random: SeededRandom) => void
+export type Befall = (faults: PoolFaults, random: SeededRandom) => void
 
 export class PoolFaults {
   readonly world: PoolWorld
@@ -92,7 +93,9 @@ export class PoolFaults {
   /** Mostly less than a lease, now and then more. */
   lastingMs(random: SeededRandom): number {
     const { tickMs, leaseTicks } = this.world.options.settings
-    return tickMs * leaseTicks * random.pick([0.02, 0.1, 0.3, 0.6, 1.3]) * (0.5 + random.next())
+    return (
+      tickMs * leaseTicks * random.pick([0.02, 0.1, 0.4, 0.8, 1.5, 1.5]) * (0.5 + random.next())
+    )
   }
 
   /** A server that runs, often the leader. */
@@ -121,6 +124,7 @@ export class PoolFaults {
     this.#down.delete(server)
     if (pool.process(server) === undefined && this.world.operators.isMember(server)) {
       this.world.tell(`start ${server}`)
+      this.world.starting(server)
       pool.start(server)
     }
   }
@@ -152,6 +156,14 @@ export class PoolFaults {
     this.until(ms, this.world.network.cut(pairs))
   }
 
+  /** Many clients reach that server alone, for about a lease. */
+  isolateClients(server: string, random: SeededRandom): void {
+    const { pool, clients, options } = this.world
+    const others = pool.names.filter(name => name !== server)
+    const some = clients.filter(() => random.chance(0.6)).map(({ name }) => name)
+    this.cut(both(some, others), options.settings.tickMs * options.settings.leaseTicks)
+  }
+
   /** At most one server at a time may be without its disk, and only where others are a majority. */
   mayWipe(server: string): boolean {
     const { pool } = this.world
@@ -178,23 +190,23 @@ export class PoolFaults {
   }
 }
 
-function both(some: readonly string[], others: readonly string[]): Pair[] {
-  return some.flatMap(from =>
-    others.flatMap((to): Pair[] => [
-      [from, to],
-      [to, from],
-    ]),
-  )
-}
-
 const befalls: Partial<Readonly<Record<PoolFault, Befall>>> = {
   crash(faults, random) {
     const victim = faults.victim(random)
     if (victim !== undefined) faults.crash(victim, faults.lastingMs(random))
   },
+  outage(faults, random) {
+    // Longer than its lease.
+    const { tickMs, leaseTicks } = faults.world.options.settings
+    const victim = faults.victim(random)
+    const ms = tickMs * (leaseTicks + 2) * (1 + random.next())
+    if (victim !== undefined) faults.crash(victim, ms)
+  },
   bounce(faults, random) {
     const victim = faults.victim(random)
-    if (victim !== undefined) faults.crash(victim, random.next() * 50)
+    if (victim === undefined) return
+    if (random.chance(0.6)) faults.isolateClients(victim, random)
+    faults.crash(victim, random.next() * 50)
   },
   power(faults, random) {
     for (const { server } of faults.world.pool.running) {
@@ -276,7 +288,7 @@ const befalls: Partial<Readonly<Record<PoolFault, Befall>>> = {
     const victim = faults.victim(random)
     const group = inside.length === 0 && victim !== undefined ? [victim] : inside
     const others = names.filter(name => !group.includes(name))
-    faults.cut(both(group, others), faults.lastingMs(random))
+    faults.cut(both(group, others), faults.lastingMs(random) * random.pick([1, 1, 2]))
   },
   island(faults, random) {
     // Some servers with some clients, from all the others.
@@ -336,49 +348,11 @@ const befalls: Partial<Readonly<Record<PoolFault, Befall>>> = {
     bus.setLink(false)
     faults.until(faults.lastingMs(random) / 2, () => bus.setLink(true))
   },
-  'client-crash'(faults, random) {
-    for (let n = random.between(1, 3); n > 0; n--) {
-      const client = faults.client(random)
-      client.crash()
-      faults.until(random.next() * 5_000, () => client.start())
-    }
-  },
-  'client-pause'(faults, random) {
-    pauseClients(faults, random, false)
-  },
-  'client-suspend'(faults, random) {
-    pauseClients(faults, random, true)
-  },
-  'client-link'(faults, random) {
-    const client = faults.client(random)
-    client.setLink(false)
-    faults.until(faults.lastingMs(random), () => client.setLink(true))
-  },
-  'client-zone'(faults, random) {
-    // Some move to where other servers are reached.
-    const { names } = faults.world.pool
-    const hidden = names.filter(() => random.chance(0.5))
-    const moved = faults.world.clients.filter(() => random.chance(0.3)).map(({ name }) => name)
-    faults.cut(both(moved, hidden.slice(0, names.length - 1)), faults.lastingMs(random))
-  },
-  'client-jump'(faults, random) {
-    for (const client of faults.world.clients) {
-      if (random.chance(0.2)) client.jumpWall(random.pick([-86_400_000, -3_000, 3_000, 86_400_000]))
-    }
-  },
+  ...clientBefalls,
   codes: faults => faults.world.operators.codes(),
   criteria: faults => faults.world.operators.criteria(),
   allocations: faults => faults.world.operators.allocations(),
   settings: faults => faults.world.operators.settings(),
   members: faults => faults.world.operators.members(),
   transfer: faults => faults.world.operators.transfer(),
-}
-
-function pauseClients(faults: PoolFaults, random: SeededRandom, standing: boolean): void {
-  for (let n = random.between(1, 3); n > 0; n--) {
-    const client = faults.client(random)
-    if (!client.pause(standing)) continue
-    if (standing) faults.world.coverage.note('suspended client')
-    faults.until(faults.lastingMs(random), () => client.resume())
-  }
 }

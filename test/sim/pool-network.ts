@@ -34,7 +34,10 @@ export class PoolNetwork {
   #frozenUntil = 0
   /** Old messages, the oldest replaced first. */
   readonly #said: Said[] = []
+  readonly #commands = new Map<string, Said[]>()
   #heardCount = 0
+  /** Servers asked by others whether they hold a seat (R6). */
+  questions = 0
 
   constructor(world: PoolWorld, random: SeededRandom) {
     this.#world = world
@@ -89,6 +92,12 @@ export class PoolNetwork {
     }
   }
 
+  /** What a server told leaders to do lately is told again: it may be of a run that is over. */
+  repeatCommands(server: string): void {
+    const { broker } = this.#world.pool
+    for (const { from, message } of this.#commands.get(server) ?? []) broker.inject(from, message)
+  }
+
   heal(): void {
     this.noise = undefined
     this.#cuts.clear()
@@ -100,6 +109,12 @@ export class PoolNetwork {
     const { subject } = message
     // Elections and heartbeats are the business of Raft's own simulators.
     if (subject.startsWith('licd.v1.simulated.event')) return
+    if (subject.endsWith('.ask')) this.questions++
+    else if (subject.endsWith('.propose')) {
+      const commands = this.#commands.get(from) ?? []
+      this.#commands.set(from, [...commands.slice(-19), { from, message }])
+      this.#world.aims.proposed()
+    }
     this.#heardCount++
     if (this.#said.length < rememberedMax) this.#said.push({ from, message })
     else if (this.#heardCount % 3 === 0) {
@@ -125,4 +140,14 @@ export class PoolNetwork {
     if (random.chance(0.3)) delayMs += random.next() * noise.delayMs
     return { copies, delayMs, reorder: copies > 1 }
   }
+}
+
+/** Both ways between any of these and any of those. */
+export function both(some: readonly string[], others: readonly string[]): Pair[] {
+  return some.flatMap(from =>
+    others.flatMap((to): Pair[] => [
+      [from, to],
+      [to, from],
+    ]),
+  )
 }

@@ -35,6 +35,7 @@ const lastWords = new Set([
 
 type Input = 'change' | 'question'
 type Output = 'applied' | 'refused' | 'unknown'
+type Answer = { readonly ok: boolean; readonly code?: string; readonly outcome?: Output }
 type Fate = 'open' | 'applied' | 'refused'
 
 interface Change {
@@ -60,11 +61,12 @@ export class PoolOperators {
   readonly #effects = new Map<string, number>()
   readonly #told = new Set<string>()
   readonly #history = new Map<string, Operation<Input, Output>[]>()
-  readonly #newcomers = ['zeta', 'eta', 'theta', 'iota']
+  readonly #newcomers = ['zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu']
   readonly #left = new Set<string>()
   #asked = 0
   #codes = 0
   #changingMembers = false
+  #settingsLeft = 4
 
   constructor(world: PoolWorld, random: SeededRandom) {
     this.#world = world
@@ -160,12 +162,16 @@ export class PoolOperators {
       const server = random.chance(0.5) ? { server: random.pick(servers) } : {}
       return this.#change('threshold-set', { feature: name, threshold, ...server })
     }
-    let left = feature?.allocations ?? 0
+    const all = feature?.allocations ?? 0
     const targets: Record<string, number> = {}
+    const shape = random.pick(['random', 'one', 'little'])
+    let left = shape === 'little' ? Math.min(all, servers.length) : all
     for (const server of servers) {
-      targets[server] = random.between(0, left)
+      targets[server] = random.between(0, shape === 'little' ? Math.min(1, left) : left)
       left -= targets[server]
     }
+    if (shape === 'one') for (const name of servers) targets[name] = 0
+    if (shape === 'one') targets[random.pick(servers)] = all
     const isEven = random.chance(0.4)
     return this.#change('criteria-set', { feature: name, targets: isEven ? 'even' : targets })
   }
@@ -180,11 +186,15 @@ export class PoolOperators {
 
   settings(): void {
     const random = this.#random
-    const leaseTicks = random.between(7, 18)
+    // Faster ticks stretch all that lies ahead.
+    if (this.#settingsLeft-- <= 0) return
+    // Not far from what was: what lasted by ticks of 50 ms would last as many of a second (safe, and tedious).
+    const { settings: first } = this.#world.options
+    const leaseTicks = Math.max(3, Math.round(first.leaseTicks * (0.6 + random.next() * 0.7)))
     const settings: Settings = {
-      tickMs: random.pick([300, 400, 500, 800, 1_000]),
+      tickMs: Math.round(first.tickMs * random.pick([0.6, 0.8, 1, 1.25, 1.6])),
       leaseTicks,
-      seatTicks: random.between(5, leaseTicks),
+      seatTicks: Math.max(2, Math.round(leaseTicks * (0.5 + random.next() * 0.5))),
     }
     const { slowest } = this
     this.slowest = {
@@ -202,18 +212,24 @@ export class PoolOperators {
     const records = [...state.servers.values()].filter(({ role }) => role !== 'removed')
     const voters = records.filter(({ role }) => role === 'voter')
     const learners = records.filter(({ role }) => role === 'learner')
-    const kind = random.pick(['add', 'add', 'remove', 'promote', 'demote'])
-    if (kind === 'add' && records.length < 5) {
+    const others = voters.length > 2 ? ['demote', 'remove', 'remove'] : []
+    const kind = random.pick([
+      ...(records.length < 5 ? ['add', 'add'] : []),
+      ...(learners.length > 0 ? ['promote', 'promote', 'promote'] : others),
+      ...others,
+      'none',
+    ])
+    if (kind === 'add') {
       const name = this.#newcomers.shift()
       if (name === undefined) return
       pool.addMachine(name)
       pool.start(name)
       this.#member('servers-add', { server: name, role: random.pick(['voter', 'learner']) })
-    } else if (kind === 'remove' && records.length > 2) {
+    } else if (kind === 'remove') {
       this.#member('servers-remove', { server: random.pick(records).name })
-    } else if (kind === 'promote' && learners.length > 0) {
+    } else if (kind === 'promote') {
       this.#member('servers-promote', { server: random.pick(learners).name })
-    } else if (kind === 'demote' && voters.length > 2) {
+    } else if (kind === 'demote') {
       this.#member('servers-demote', { server: random.pick(voters).name })
     }
   }
@@ -221,7 +237,7 @@ export class PoolOperators {
   #member(operation: string, fields: object): void {
     this.#changingMembers = true
     this.#world.tell(`${operation} ${JSON.stringify(fields)}`)
-    this.#clock.after(8_000, () => (this.#changingMembers = false))
+    this.#clock.after(2_500, () => (this.#changingMembers = false))
     this.#change(operation, fields)
   }
 
@@ -276,6 +292,7 @@ export class PoolOperators {
       this.#record(id, 'change', 'refused', calledAt)
     } else return false
     this.open--
+    if (!isMembers && this.#random.chance(0.4)) this.#inquire(id)
     return true
   }
 
@@ -346,7 +363,8 @@ export class PoolOperators {
   checkAll(): void {
     const { pool } = this.#world
     for (const { server, ledger } of pool.running) {
-      if (ledger.state.servers.get(server) === undefined) continue
+      const role = this.#world.state?.servers.get(server)?.role ?? 'removed'
+      if (role === 'removed') continue
       for (const id of this.#told) {
         assert(ledger.state.results.get(id)?.result.ok, `I6: ${server} knows nothing of ${id}`)
       }
@@ -360,12 +378,6 @@ export class PoolOperators {
       assert(verdict !== 'not-linearizable', `what was told of ${id} is not linearizable`)
     }
   }
-}
-
-interface Answer {
-  readonly ok: boolean
-  readonly code?: string
-  readonly outcome?: Output
 }
 
 /** One id: nothing, until it is applied or refused. `fate`: what the log says of it. */

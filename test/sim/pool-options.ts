@@ -8,6 +8,7 @@ import { SeededRandom } from './seeded-random.ts'
 
 const serverFaults = [
   'crash',
+  'outage',
   'bounce',
   'power',
   'wipe',
@@ -105,41 +106,87 @@ export interface PoolOptions {
   readonly happens: (name: string) => boolean
   /** Part of the processes whose system cannot tell a suspension. */
   readonly blind: number
+  /** How long all clients want much, and then little; 0: each as it likes. */
+  readonly swingMs: number
+  /** Clocks are as fast or as slow as an honest clock may be. */
+  readonly steady: boolean
+  /** Ticks are short beside what the network and the disks take at times. */
+  readonly hurried: boolean
 }
 
 const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']
 
+type Pace = Pick<PoolOptions, 'settings' | 'steady' | 'hurried'> & {
+  readonly electionTimeoutMs: number
+  readonly faultsMs: number
+}
+
+/** Ticks, leases and seats of a kind: each shows what others hide. */
+function drawPace(random: SeededRandom): Pace {
+  const faultsMs = random.pick([15_000, 25_000, 35_000])
+  const usual = { electionTimeoutMs: 1_000, faultsMs, steady: false, hurried: false }
+  switch (random.pick([0, 0, 0, 0, 0, 0, 1, 2, 3, 4])) {
+    case 1: {
+      // Many ticks a lease, and clocks as bad as they may be: a margin is many ticks.
+      const leaseTicks = random.between(100, 140)
+      const seatTicks = random.between(70, leaseTicks)
+      const settings = { tickMs: random.pick([50, 70]), leaseTicks, seatTicks }
+      return { ...usual, settings, faultsMs: 18_000, steady: true }
+    }
+    case 2: {
+      // Elections take less than a tick.
+      const leaseTicks = random.between(4, 7)
+      const tickMs = random.pick([1_500, 2_500])
+      const settings = { tickMs, leaseTicks, seatTicks: random.between(3, leaseTicks) }
+      return { ...usual, settings, electionTimeoutMs: 300, faultsMs: 30_000 }
+    }
+    case 3: {
+      // A server alone outlives its seats many times.
+      const settings = { tickMs: 400, leaseTicks: random.between(40, 50), seatTicks: 7 }
+      return { ...usual, settings, faultsMs: 45_000 }
+    }
+    case 4: {
+      // Deadlines are short, and all that takes time makes them pass.
+      const leaseTicks = random.between(4, 6)
+      const settings = { tickMs: random.pick([150, 250]), leaseTicks, seatTicks: leaseTicks }
+      return { ...usual, settings, faultsMs: 12_000, electionTimeoutMs: 400, hurried: true }
+    }
+    default: {
+      const leaseTicks = random.between(7, 14)
+      const seatTicks = random.pick([random.between(5, leaseTicks), leaseTicks])
+      const tickMs = random.pick([300, 400, 500, 800])
+      return { ...usual, settings: { tickMs, leaseTicks, seatTicks } }
+    }
+  }
+}
+
 export function drawPool(request: PoolRequest): PoolOptions {
   const { seed } = request
   const random = new SeededRandom(`pool ${seed}`)
-  const size = random.pick([2, 3, 3, 3, 3, 3, 4, 5])
-  const leaseTicks = random.between(8, 16)
-  const settings = {
-    tickMs: random.pick([400, 500, 800, 1_000]),
-    leaseTicks,
-    seatTicks: random.pick([random.between(5, leaseTicks), leaseTicks]),
-  }
+  const size = random.pick([2, 3, 3, 3, 3, 4, 4, 5])
+  const { electionTimeoutMs, ...pace } = drawPace(random.split('pace'))
   const clients = random.pick([10, 20, 30, 30, 80, 200])
   const drawn = {
-    wishesPerSecond: random.pick([4, 8, 16]),
+    wishesPerSecond: random.pick([8, 16, 25]),
     holdMs: [100, random.pick([1_000, 6_000, 20_000, 40_000])] as const,
     countMax: random.pick([1, 1, 2, 4]),
-    faultsMs: random.pick([15_000, 25_000, 35_000]),
-    snapshotEveryEntries: random.pick([30, 60, 150, 10_000]),
+    snapshotEveryEntries: random.pick([15, 30, 60, 10_000]),
     blind: random.pick([0, 0.3]),
+    swingMs: random.pick([0, 0, 6_000, 15_000]),
   }
-  const trailingEntries = random.pick([0, 5, 50])
+  const trailingEntries = random.pick([0, 0, 5, 50])
+  const heartbeatMs = electionTimeoutMs / 4
   return {
     seed,
     servers: names.slice(0, request.servers ?? size),
-    settings,
     // Fewer heartbeats than in production: most of a run's events would be theirs.
-    raft: { ...defaultSettings, electionTimeoutMs: 1_000, heartbeatMs: 250, trailingEntries },
+    raft: { ...defaultSettings, electionTimeoutMs, heartbeatMs, trailingEntries },
     features: drawFeatures(random.split('features')),
     clients: request.clients ?? clients,
     ...drawn,
-    faultsMs: request.faultsMs ?? drawn.faultsMs,
-    kinds: drawKinds(random.split('kinds'), request.without ?? []),
+    ...pace,
+    faultsMs: request.faultsMs ?? pace.faultsMs,
+    kinds: drawKinds(random.split('kinds'), pace.hurried, request.without ?? []),
     happens: happensIn(request),
   }
 }
@@ -153,12 +200,44 @@ function drawFeatures(random: SeededRandom): FeaturePlan[] {
   }))
 }
 
-function drawKinds(random: SeededRandom, without: readonly string[]): Map<PoolFault, number> {
-  const share = random.pick([0.12, 0.25, 0.5])
-  const totalMs = random.pick([700, 1_500, 3_000])
-  const on = poolFaults.filter(() => random.chance(share))
-  const drawn = on.map(kind => [kind, totalMs * on.length * (0.4 + random.next())] as const)
+/** What a seed is about, in half of them. */
+const themes: readonly (readonly PoolFault[])[] = [
+  ['members', 'crash'],
+  ['members', 'settings', 'transfer'],
+  ['outage', 'aim-lent', 'criteria'],
+  ['outage', 'part', 'criteria', 'allocations'],
+  ['bounce', 'aim-relearn', 'replay'],
+  ['bounce', 'aim-relearn', 'aim-give', 'part'],
+  ['codes', 'aim-owed', 'crash'],
+  ['aim-move', 'aim-challenge', 'crash'],
+  ['outage', 'aim-give', 'aim-turn', 'part'],
+]
+const hurry: readonly PoolFault[] = ['noise', 'lag', 'clog', 'part', 'aim-turn']
+
+function drawKinds(
+  random: SeededRandom,
+  hurried: boolean,
+  without: readonly string[],
+): Map<PoolFault, number> {
+  const share = random.pick([0.08, 0.2, 0.4])
+  const totalMs = random.pick([600, 1_200, 2_500])
+  const theme = hurried ? hurry : random.chance(0.6) ? random.pick(themes) : []
+  const on = poolFaults.filter(kind => random.chance(share) || theme.includes(kind))
+  const drawn = on.map(kind => {
+    const part = (isOperation(kind) ? 0.4 : 1) * (theme.includes(kind) ? 0.5 : 1)
+    return [kind, totalMs * on.length * part * (0.4 + random.next())] as const
+  })
   return new Map(drawn.filter(([kind]) => !without.includes(kind)))
+}
+
+function isOperation(kind: PoolFault): boolean {
+  return operations.some(one => one === kind)
+}
+
+export type PoolAim = (typeof aims)[number]
+
+export function isAim(kind: PoolFault): kind is PoolAim {
+  return aims.some(one => one === kind)
 }
 
 function happensIn({ only }: PoolRequest): (name: string) => boolean {

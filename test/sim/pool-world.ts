@@ -7,20 +7,15 @@
  * be granted again (`calm`).
  */
 import assert from 'node:assert/strict'
-import { LicdError } from '../../lib/error.ts'
-import type { SeatResult } from '../../lib/protocol/seat.ts'
-import { decodeHolding } from '../../lib/service/ask.ts'
-import { createSeatService } from '../../lib/service/service.ts'
-import type { Host, SeatService } from '../../lib/server/parts.ts'
-import type { Logger } from '../../raft/ports.ts'
 import { PoolAims } from './pool-aims.ts'
 import { calm, type CalmFigures } from './pool-calm.ts'
 import { PoolChecks } from './pool-checks.ts'
 import { SimulatedClient, type ClientWatcher, type Demand } from './pool-client.ts'
-import { PoolCoverage } from './pool-coverage.ts'
+import { PoolCoverage, type Branch } from './pool-coverage.ts'
 import { PoolFaults } from './pool-faults.ts'
 import { PoolNetwork } from './pool-network.ts'
-import { observe, type PoolObserver } from './pool-observer.ts'
+import { PoolInsight } from './pool-insight.ts'
+import { observe } from './pool-observer.ts'
 import { PoolOperators, readCode, vendor } from './pool-operators.ts'
 import { drawPool, type PoolOptions, type PoolRequest } from './pool-options.ts'
 import { simulatePool, type SimulatedPool } from './pool.ts'
@@ -57,15 +52,14 @@ export class PoolWorld implements ClientWatcher {
   events = 0
   isCalm = false
   #violation: unknown
-  /** The server whose service is at work on what was applied. */
-  #acting: string | undefined
-  #confirmedIds = new Set<string>()
+  readonly #insight: PoolInsight
 
   constructor(request: PoolRequest) {
     const options = drawPool(request)
     this.options = options
     this.random = new SeededRandom(`world ${request.seed}`)
     const random = this.random
+    this.#insight = new PoolInsight(this)
     this.pool = simulatePool({
       seed: request.seed,
       servers: options.servers,
@@ -74,12 +68,12 @@ export class PoolWorld implements ClientWatcher {
       raft: options.raft,
       snapshotEveryEntries: options.snapshotEveryEntries,
       verifyCode: readCode,
-      createService: host => this.#watch(host),
+      createService: host => this.#insight.watch(host),
       clockOf: (_server, own) => ({
-        rate: 1 + (own.next() - 0.5) * 0.0198,
+        rate: 1 + (options.steady ? own.pick([-0.0099, 0.0099]) : (own.next() - 0.5) * 0.0198),
         hasUptime: !own.chance(options.blind),
       }),
-      log: server => this.#logger(server),
+      log: server => this.#insight.logger(server),
       comparesHashes: false,
     })
     this.network = new PoolNetwork(this, random.split('network'))
@@ -95,7 +89,7 @@ export class PoolWorld implements ClientWatcher {
   }
 
   #demand(random: SeededRandom): Demand {
-    const { features, clients, wishesPerSecond, holdMs, countMax, blind } = this.options
+    const { features, clients, wishesPerSecond, holdMs, countMax, blind, swingMs } = this.options
     const names = features.map(({ name }) => name)
     const some = names.filter(() => random.chance(0.7))
     const pauseMs = (clients * 1_000) / wishesPerSecond
@@ -106,6 +100,7 @@ export class PoolWorld implements ClientWatcher {
       holdMs,
       pauseMs: [Math.min(20, pauseMs), 2 * pauseMs],
       hasUptime: !random.chance(blind),
+      swingMs,
     }
   }
 
@@ -142,6 +137,10 @@ export class PoolWorld implements ClientWatcher {
     this.checks.check(this.now)
   }
 
+  starting(server: string): void {
+    this.#insight.starting(server)
+  }
+
   // What clients tell
 
   heard(client: SimulatedClient): void {
@@ -162,7 +161,7 @@ export class PoolWorld implements ClientWatcher {
   // The run
 
   run(): PoolResult {
-    observe(this.#observer())
+    observe(this.#insight.observer())
     try {
       this.#start()
       this.faults.start()
@@ -184,7 +183,19 @@ export class PoolWorld implements ClientWatcher {
     pool.run(3_000)
   }
 
+  /** What did not happen. */
+  #noteSilence(): void {
+    const { coverage, network } = this
+    const count = (branch: Branch): number => coverage.counts.get(branch) ?? 0
+    coverage.note('challenge silent', count('challenge asked') - count('challenge answered'))
+    const answers = (['yes', 'no', 'unknown', 'gone'] as const).map(word =>
+      count(`old server: ${word}`),
+    )
+    coverage.note('old server: silent', network.questions - answers.reduce((a, b) => a + b, 0))
+  }
+
   #result(figures: CalmFigures): PoolResult {
+    this.#noteSilence()
     const { granted, moved, lost } = this.counts
     return {
       events: this.events,
@@ -199,171 +210,6 @@ export class PoolWorld implements ClientWatcher {
       undecided: this.operators.undecided,
     }
   }
-
-  // What is seen from within
-
-  #logger(server: string): Logger {
-    const write = (event: string, fields?: Readonly<Record<string, unknown>>): void => {
-      if (event === 'lease-lost') this.coverage.note('lease lost')
-      else if (event === 'incarnation-over') this.coverage.note('incarnation over')
-      else if (event === 'suspended') this.coverage.note('suspended server')
-      else if (event === 'serving') {
-        this.tell(`${server} serves ${JSON.stringify(fields)}`)
-      } else if (event === 'fatal' || wrong.has(event)) {
-        const text = `${server}: ${event} ${describe(fields)}`
-        this.tell(text)
-        const error = fields?.error
-        const isRemoved = error instanceof LicdError && error.code === 'LICD_SERVER_REMOVED'
-        if (isRemoved) this.operators.removed(server)
-        else this.fail(new Error(text))
-      }
-    }
-    return { debug() {}, info: write, warn: write, error: write }
-  }
-
-  #watch(host: Host): SeatService {
-    const { server } = host
-    const service = createSeatService(host)
-    const acting = <T>(run: () => T): T => {
-      const before = this.#acting
-      this.#acting = server
-      try {
-        return run()
-      } finally {
-        this.#acting = before
-      }
-    }
-    return {
-      report: service.report,
-      start: options => {
-        if (options.book !== undefined) {
-          const isUsed = options.relearn
-          this.coverage.note(isUsed ? 'hand-over consumed' : 'hand-over void')
-        }
-        acting(() => service.start(options))
-        this.aims.started(server, options.relearn, options.book !== undefined)
-      },
-      applied: command => {
-        acting(() => service.applied(command))
-        this.guard(() => this.checks.gave(server, host.incarnation, command))
-      },
-      installed: () => {
-        this.coverage.note('snapshot installed')
-        if (host.ledger.state.moves.size > 0) this.coverage.note('installed with moves')
-        if (this.aims.promisesOf(server) > 0) this.coverage.note('installed with promises')
-        acting(() => service.installed())
-      },
-      ended: () => acting(() => service.ended()),
-      offer: (id, borrow) => {
-        const offer = acting(() => service.offer(id, borrow))
-        if (offer !== undefined) {
-          this.coverage.note('offer made')
-          this.aims.offered(server)
-        }
-        return offer
-      },
-      settleOffer: id => service.settleOffer(id),
-      usage: max => service.usage(max),
-      inUse: feature => service.inUse(feature),
-      seats: options => service.seats(options),
-      stop: done => service.stop(done),
-    }
-  }
-
-  #observer(): PoolObserver {
-    const { checks, coverage, aims } = this
-    return {
-      applying: (ledger, command, index) => {
-        const isNew = checks.isNew(index)
-        const before = isNew ? coverage.before(ledger, command) : undefined
-        const effect = isNew ? this.operators.applying(ledger, command) : undefined
-        return ({ result, duplicate }) =>
-          this.guard(() => {
-            checks.applied(ledger, index)
-            if (before === undefined) return
-            coverage.after(before, ledger, command, result, duplicate)
-            effect?.(result)
-            aims.applied(ledger, command, result, duplicate)
-          })
-      },
-      booked: (stock, how) => {
-        this.guard(() => checks.booked(stock, how))
-        if (how === 'relearn') coverage.note('relearned seat')
-      },
-      renewedDark: () => coverage.note('dark seat renewed'),
-      released: (_seat, wasRelearned) => {
-        coverage.note(wasRelearned ? 'released while relearning' : 'released')
-      },
-      adopted: stock => {
-        if (this.#acting !== undefined) checks.know(this.#acting, stock)
-      },
-      promised: (id, stock, count) => aims.promised(id, stock, count),
-      movedAway: (stock, found) => {
-        checks.movedAway(stock, found)
-        coverage.note(
-          found === 'seat'
-            ? 'moved away known'
-            : found === 'unknown'
-              ? 'moved away while relearning'
-              : 'moved away unknown',
-        )
-      },
-      answered: (server, result, subject) => this.#answered(server, result, subject),
-      confirmed: ({ item }) => {
-        coverage.note('challenge answered')
-        this.#confirmedIds.add(item.seatId)
-      },
-      asked: answer => {
-        if (answer === undefined) coverage.note('old server: gone')
-        else coverage.note(`old server: ${decodeHolding(answer)?.held ?? 'silent'}`)
-      },
-      signed: ({ lastTick }) => {
-        if (lastTick === 0) coverage.note('token proves nothing')
-      },
-    }
-  }
-
-  #answered(server: string, result: SeatResult, subject: string | undefined): void {
-    const { coverage } = this
-    switch (result.kind) {
-      case 'granted':
-        coverage.note(result.seats.length > 1 ? 'granted count > 1' : 'granted')
-        return
-      case 'renewed':
-        coverage.note('renewed')
-        return
-      case 'challenge':
-        coverage.note('challenge asked')
-        this.aims.challenged(server, subject)
-        return
-      case 'pending':
-        coverage.note('pending told')
-        return
-      case 'refused':
-        if (result.code === 'LICD_NOT_SERVING' || result.code === 'LICD_NO_LEASE')
-          coverage.note('refused not serving')
-        if (result.code === 'LICD_OVER_LIMIT') coverage.note('refused over limit')
-        if (result.code === 'LICD_NO_MOVE_NOW') coverage.note('no move now')
-        return
-      case 'released':
-      case 'waiting':
-    }
-  }
-}
-
-/** What no server may ever say. */
-const wrong = new Set([
-  'raft-state-differs',
-  'raft-state-wrong',
-  'raft-fatal',
-  'raft-callback-threw',
-  'entry-unreadable',
-])
-
-function describe(fields: Readonly<Record<string, unknown>> | undefined): string {
-  const error = fields?.error
-  if (error instanceof Error) return error.stack ?? error.message
-  return JSON.stringify(fields)
 }
 
 function asError(error: unknown): Error {

@@ -1,0 +1,149 @@
+/**
+ * `npm run sim:pool`: runs of whole pools under faults, on as many processes as asked for, and the table of how often each
+ * branch of the rules was taken.
+ *
+ * It ends at the first failure: with one line that replays it, and one that replays a smaller one. `--seed S` runs one
+ * seed and tells its story.
+ */
+import { fork } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { coverageTable } from './pool-coverage.ts'
+import { poolReplayLine, type PoolRequest } from './pool-options.ts'
+import { addPool, emptyPools, poolReport, sumPools, type PoolTotals } from './pool-totals.ts'
+import { PoolFailure, runPool } from './pool-world.ts'
+import { shrinkPool } from './pool-shrink.ts'
+
+const usage = `npm run sim:pool -- [options]
+
+  --seed S       run one seed; with --servers N, --clients N, --ms M, --without a,b and --only a#1,b#2
+  --runs N       run N seeds (default 100)
+  --minutes M    run seeds for M minutes
+  --from S       the first seed (default 1)
+  --jobs N       processes (default 1)
+  --wanted N     mark branches taken less often (default 1000)
+  --no-shrink    do not look for a smaller failure`
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    runs: { type: 'string' },
+    minutes: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '1' },
+    servers: { type: 'string' },
+    clients: { type: 'string' },
+    ms: { type: 'string' },
+    without: { type: 'string' },
+    only: { type: 'string' },
+    wanted: { type: 'string', default: '1000' },
+    'no-shrink': { type: 'boolean', default: false },
+    worker: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+interface Report {
+  readonly totals: PoolTotals
+  readonly failed: number | undefined
+}
+
+/** The seeds of one process, told of every few seconds. */
+function runSeeds(part: number, jobs: number, tell: (report: Report) => void): void {
+  const totals = emptyPools()
+  const startedAt = performance.now()
+  const cpu = process.cpuUsage()
+  const endMs = Number(values.minutes ?? Infinity) * 60_000
+  const runs = values.minutes === undefined ? Number(values.runs ?? 100) : Infinity
+  const first = Number(values.from)
+  let toldAt = startedAt
+  let failed: number | undefined
+  for (let seed = first + part; seed < first + runs && failed === undefined; seed += jobs) {
+    if (performance.now() - startedAt > endMs) break
+    try {
+      addPool(totals, runPool({ seed }))
+    } catch (error) {
+      if (!(error instanceof PoolFailure)) throw error
+      failed = seed
+    }
+    const { user, system } = process.cpuUsage(cpu)
+    totals.cpuSeconds = (user + system) / 1e6
+    if (performance.now() - toldAt < 2_000) continue
+    toldAt = performance.now()
+    tell({ totals, failed })
+  }
+  tell({ totals, failed })
+}
+
+function runJobs(jobs: number): void {
+  const reports: Report[] = []
+  let running = jobs
+  for (let part = 0; part < jobs; part++) {
+    const args = [...process.argv.slice(2), '--worker', String(part)]
+    const child = fork(import.meta.filename, args)
+    child.on('message', (report: Report) => {
+      reports[part] = report
+      say(sumPools(reports.filter(Boolean).map(({ totals }) => totals)))
+      if (report.failed !== undefined) for (const one of children) if (one !== child) one.kill()
+    })
+    child.on('exit', code => {
+      if (code !== 0 && code !== null) process.exitCode = 1
+      if (--running === 0) conclude(reports.filter(Boolean))
+    })
+    children.push(child)
+  }
+}
+const children: ReturnType<typeof fork>[] = []
+
+function say(totals: PoolTotals): void {
+  if (!process.stderr.isTTY) return
+  process.stderr.write(`\r${totals.seeds} seeds, ${totals.cpuSeconds.toFixed(0)} s of CPU\u001b[K`)
+}
+
+function conclude(reports: readonly Report[]): void {
+  const totals = sumPools(reports.map(report => report.totals))
+  console.log(`\n${coverageTable(totals.branches, Number(values.wanted))}\n\n${poolReport(totals)}`)
+  const failed = reports.find(report => report.failed !== undefined)?.failed
+  if (failed !== undefined) runOne({ seed: failed })
+}
+
+function runOne(request: PoolRequest): void {
+  const totals = emptyPools()
+  const cpu = process.cpuUsage()
+  try {
+    addPool(totals, runPool(request))
+    const { user, system } = process.cpuUsage(cpu)
+    totals.cpuSeconds = (user + system) / 1e6
+    console.log(poolReport(totals))
+  } catch (error) {
+    if (!(error instanceof PoolFailure)) throw error
+    process.exitCode = 1
+    console.log(error.story.slice(-60).join('\n'))
+    console.log(error.cause instanceof Error ? error.cause.stack : error.cause)
+    console.log(`\nFAILED at ${error.at.toFixed(1)} virtual ms: ${error.message}`)
+    console.log(`  replay: ${poolReplayLine(request)}`)
+    if (values['no-shrink']) return
+    const smaller = shrinkPool(request, error)
+    console.log(`smaller, after ${smaller.attempts} runs: ${smaller.failure.message}`)
+    console.log(`  replay: ${poolReplayLine(smaller.request)}`)
+  }
+}
+
+function requestOf(seed: number): PoolRequest {
+  const { servers, clients, ms, without, only } = values
+  return {
+    seed,
+    ...(servers === undefined ? {} : { servers: Number(servers) }),
+    ...(clients === undefined ? {} : { clients: Number(clients) }),
+    ...(ms === undefined ? {} : { faultsMs: Number(ms) }),
+    ...(without === undefined ? {} : { without: without.split(',') }),
+    ...(only === undefined ? {} : { only: only.split(',') }),
+  }
+}
+
+const jobs = Number(values.jobs)
+if (values.help) console.log(usage)
+else if (values.worker !== undefined) {
+  runSeeds(Number(values.worker), jobs, report => void process.send?.(report))
+  process.disconnect()
+} else if (values.seed !== undefined) runOne(requestOf(Number(values.seed)))
+else runJobs(jobs)
