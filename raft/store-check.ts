@@ -24,6 +24,7 @@ import {
   entriesFrom,
   entriesTo,
   entryKey,
+  isEntryKey,
   indexOf,
   openChunk,
   openEntry,
@@ -111,6 +112,7 @@ function entriesIn(
   const crcs: number[] = []
   const begins = entryKey(firstIndex)
   const left = pairs.filter(([key]) => key.compare(begins) < 0)
+  if (left.some(([key]) => !isEntryKey(key))) return 'the key of an entry is broken'
   const leftFrom = left[0] && indexOf(left[0][0])
   let crc = baseCrc
   let index = firstIndex

@@ -48,6 +48,11 @@ export function entryKey(index: number): Buffer {
   return key
 }
 
+/** Keys rot too: not all that lies among the entries is the key of one. */
+export function isEntryKey(key: Buffer): boolean {
+  return key.length === 9 && key[0] === prefix.entry
+}
+
 /** Whose key it is. */
 export function indexOf(key: Buffer): number {
   return key.readUInt32BE(1) * 2 ** 32 + key.readUInt32BE(5)

@@ -44,6 +44,15 @@ const damages: Record<
     trust: 'relearning',
     aside: 1,
   },
+  "a bit flips in a key, which is then no entry's": {
+    do: plain => {
+      const values = plain.databases.get('db')
+      values?.set('02', valueOf(plain, '01'))
+      values?.delete('01')
+    },
+    trust: 'relearning',
+    aside: 1,
+  },
   'the snapshot is described wrongly': {
     do: plain => flip(valueOf(plain, '01'), 6),
     trust: 'relearning',
