@@ -45,6 +45,8 @@ export function calm(world: RaftWorld): void {
     world.time.runUntil(() => isTrusted(world), limitOf(world), world.count),
     `liveness: a damaged server is not taught: ${world.describe()}`,
   )
+  // Whoever came back may have ended a term while the damaged were taught.
+  settle(world, undefined)
   const now = reign(world, undefined)
   if (!isAhead) assert.deepEqual(now, { leader, term }, 'one that comes back disturbs nobody')
   if (canSpare(world, world.find(now.leader))) usurp(world, now.leader)
