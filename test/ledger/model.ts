@@ -276,13 +276,26 @@ export class LedgerModel {
     }
     if (kind < 74) return { type: 'return', feature, server, incarnation, count }
     if (kind < 79) return { type: 'demand', feature, server, incarnation, count: z % 5 }
-    if (kind < 86) {
-      const waiting = this.one.state.features.get(feature)?.demand[0]?.server
-      const to = y % 3 > 0 && waiting !== undefined ? waiting : other
-      const toIncarnation = incarnationOf(to)
-      return { type: 'lend', feature, server, incarnation, count, to, toIncarnation }
-    }
+    if (kind < 86) return this.#lend([kind, x, y, z, odd], { feature, count })
     return this.#operatorBody(kind, { x, y, z, odd, count })
+  }
+
+  /** Mostly where somebody waits, and by whoever owns most: others are refused. */
+  #lend([, x, y, z, odd]: Step, given: { feature: string; count: number }): CommandBody {
+    const { state } = this.one
+    const asked = [...state.features.values()].filter(({ demand }) => demand.length > 0)
+    const owing = asked.filter(({ owed }) => owed > 0)
+    const some = owing.length > 0 ? owing : asked
+    const feature = z % 4 > 0 && some.length > 0 ? pick(some, z).name : given.feature
+    const { demand = [], shares = new Map<string, number>() } = state.features.get(feature) ?? {}
+    const to = (y % 3 > 0 && demand[x % Math.max(1, demand.length)]?.server) || pick(names, y)
+    const [owner] = [...shares].filter(([name]) => name !== to).sort((a, b) => b[1] - a[1])
+    const server = x % 4 > 0 && owner !== undefined ? owner[0] : pick(names, x)
+    const runOf = (name: string) =>
+      (state.servers.get(name)?.incarnation ?? 0) - (odd === 1 ? 1 : 0)
+    const count = z % 2 === 0 ? 1 : given.count
+    const run = { incarnation: runOf(server), toIncarnation: runOf(to) }
+    return { type: 'lend', feature, server, to, count, ...run }
   }
 
   #operatorBody(
