@@ -10,7 +10,7 @@ import { makeVariant } from '../mutants/variant.ts'
 import { mutantNamed } from '../mutants/registry.ts'
 import { Explorer, type Result } from './explore.ts'
 import type { killer } from './killer.ts'
-import { scopes } from './scope.ts'
+import { scopes, tiny } from './scope.ts'
 
 const limit = 20_000
 
@@ -29,6 +29,13 @@ t.test('small clusters keep their promises in every state', t => {
     const count = sum(({ seen }) => seen[kind])
     t.ok(count > 0, `${kind}: ${count}`)
   }
+  t.end()
+})
+
+t.test('a small start is looked at whole', t => {
+  const { complete, states, seen } = new Explorer(tiny).run(Infinity)
+  t.ok(complete, `${states} states`)
+  t.ok(seen.truncated > 0)
   t.end()
 })
 

@@ -1,20 +1,49 @@
 /**
  * The large search: `npm run explore`, or `npm run explore -- STATES [SCOPE...]`. So many states at most from each
- * start; what is wrong is printed with the shortest way to it.
+ * start, and some looked at whole; what is wrong is printed with the shortest way to it.
+ *
+ * Without arguments it also has to be large: a million states with two leaders and truncations among them, or it ends
+ * in 1.
  */
 import { Explorer, type Result } from './explore.ts'
-import { scopes } from './scope.ts'
+import { scopes, wholes, type Scope } from './scope.ts'
 
-const [limit = '300000', ...names] = process.argv.slice(2)
-let states = 0
-for (const scope of scopes) {
+const wanted = 1_000_000
+const [limit, ...names] = process.argv.slice(2)
+const fromEach = Number(limit ?? 125_000)
+const results: Result[] = []
+let isWhole = true
+for (const scope of new Set([...scopes, ...wholes])) {
   if (names.length > 0 && !names.includes(scope.name)) continue
-  const start = performance.now()
-  const result = new Explorer(scope).run(Number(limit))
-  states += result.states
-  show(scope.name, result, (performance.now() - start) / 1000)
+  const isToBeWhole = limit === undefined && wholes.includes(scope)
+  const result = search(scope, isToBeWhole ? Infinity : fromEach)
+  results.push(result)
+  if (isToBeWhole && !result.complete) isWhole = false
 }
-console.log(`${states} states in all`)
+const sum = (count: (result: Result) => number): number =>
+  results.reduce((total, result) => total + count(result), 0)
+
+const states = sum(result => result.states)
+const counts = {
+  'two leaders': sum(({ twoLeaders }) => twoLeaders),
+  truncations: sum(({ seen }) => seen.truncated),
+}
+const said = Object.entries(counts).map(([what, count]) => `${what} in ${count}`)
+const complete = results.filter(result => result.complete).length
+const whole = `${complete} of ${results.length} starts looked at whole`
+console.log(`${states} distinct states, ${said.join(', ')}; ${whole}; nothing wrong in any`)
+const isLarge = states >= wanted && Object.values(counts).every(count => count > 0)
+if (limit === undefined && !(isLarge && isWhole)) {
+  console.log(`too small a search: ${wanted} states, and ${wholes.length} starts whole, are wanted`)
+  process.exitCode = 1
+}
+
+function search(scope: Scope, states: number): Result {
+  const start = performance.now()
+  const result = new Explorer(scope).run(states)
+  show(scope.name, result, (performance.now() - start) / 1000)
+  return result
+}
 
 function show(name: string, result: Result, seconds: number): void {
   const { states, complete, depth, edges, covered, steps, servers, messages, seen } = result

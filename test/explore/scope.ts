@@ -193,6 +193,14 @@ const damaged: Scope = {
   limits: quick,
 }
 
+/** Two elections, and no more. */
+const elections: Scope = {
+  ...fresh,
+  name: 'two elections',
+  budget: { ...nothing, elections: 2 },
+  limits: quick,
+}
+
 export const scopes: readonly Scope[] = [
   founding,
   crashing,
@@ -204,3 +212,16 @@ export const scopes: readonly Scope[] = [
   turmoil,
   damaged,
 ]
+
+/** Small enough to be looked at whole, with two leaders and truncations in each: some 100,000 and 470,000 states. */
+export const wholes: readonly Scope[] = [
+  elections,
+  { ...figure8, name: 'figure 8, nothing proposed', budget: { ...nothing, elections: 2 } },
+]
+
+/** The smallest, for every run of the tests. */
+export const tiny: Scope = {
+  ...figure8,
+  name: 'figure 8, one election',
+  budget: { ...nothing, elections: 1 },
+}
