@@ -75,7 +75,7 @@ export class Explain implements SeatReport {
     for (const { content, state } of codes.values()) {
       if (content.feature !== name) continue
       if (state === 'pending') starts = Math.min(starts ?? Infinity, content.startsAt)
-      if (state === 'ended') ended = Math.max(ended ?? 0, content.expiresAt ?? calendar)
+      if (state === 'ended') ended = Math.max(ended ?? 0, content.expiresAt ?? Infinity)
     }
     if (starts !== undefined) return code(`the license code starts on ${dateOf(starts)}`)
     if (ended === undefined) return code('the pool owns no allocation of it')
