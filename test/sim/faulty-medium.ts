@@ -200,7 +200,8 @@ export class Medium {
     const keys = [...this.table.keys()]
     if (keys.length === 0) return undefined
     const kind = random.pick([...new Set(keys.map(([first = '']) => first))])
-    return random.pick(keys.filter(one => one.startsWith(kind)))
+    const alike = keys.filter(one => one.startsWith(kind)).sort()
+    return random.chance(0.3) ? alike.at(-1) : random.pick(alike)
   }
 
   #flipKey(random: SeededRandom): boolean {

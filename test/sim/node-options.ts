@@ -58,6 +58,8 @@ const themes: readonly (readonly FaultKind[])[] = [
   processFaults,
   [...diskFaults, 'crash', 'bounce', 'outage', 'moment'],
   [...damages, 'crash', 'outage', 'moment'],
+  // What rots in the database alone: such a server is taught again soon, and can be hit again.
+  ['hole', 'flip-table', 'flip-key', 'torn-last', 'crash', 'moment'],
   ['strike', 'part', 'deaf', 'moment', 'crash', 'bounce', 'pause', 'transfer'],
 ]
 

@@ -11,7 +11,8 @@ import type { NodeServer } from './node-server.ts'
 import { NodeFailure, NodeWorld, runNodes } from './node-world.ts'
 import { addResult, emptyTotals, report } from './run-totals.ts'
 
-const seeds = Number(process.env.SIM_SEEDS ?? 100)
+const enough = 80
+const seeds = Number(process.env.SIM_SEEDS ?? enough)
 
 // A bound for a loaded machine; a quarter of it is usual.
 t.setTimeout(280_000)
@@ -32,7 +33,8 @@ t.test('nodes under faults', t => {
   totals.cpuSeconds = (user + system) / 1e6
   t.comment(report(totals))
   const { sums, kinds } = totals
-  t.ok((sums.idle ?? 0) < 0.22 * (sums.events ?? 0), 'most events are work')
+  if (seeds >= enough) t.ok((sums.events ?? 0) >= 1e6, 'a million events')
+  t.ok((sums.idle ?? 0) < 0.2 * (sums.events ?? 0), 'most events are work')
   t.ok((sums.commands ?? 0) > 100 * seeds, 'commands were acknowledged')
   t.ok((sums.elections ?? 0) > 3 * seeds, 'leaders changed')
   t.ok((sums.changes ?? 0) > seeds / 10, 'members changed')

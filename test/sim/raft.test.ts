@@ -5,7 +5,8 @@ import t from 'tap'
 import { killer } from './raft-stories-killer.ts'
 import { type RunResult, runSeed } from './raft-world.ts'
 
-const count = Number(process.env.RAFT_SEEDS ?? 120)
+const enough = 120
+const count = Number(process.env.RAFT_SEEDS ?? enough)
 
 // A bound for a loaded machine; a tenth of it is usual.
 t.setTimeout(300_000)
@@ -25,6 +26,7 @@ if (process.env.RAFT_SEED !== undefined) {
     const { user, system } = process.cpuUsage(before)
     t.comment(JSON.stringify(sum), `${Math.round((sum.events * 1e6) / (user + system))} events/s`)
     t.ok(sum.events > 5000 * count, 'enough happened')
+    if (count >= enough) t.ok(sum.events >= 1e6, 'a million events')
     t.ok(sum.idle < sum.events / 4, 'and not only time went by')
     t.ok(sum.elections > 8 * count && sum.commits > 100 * count)
     t.ok(sum.reads > 20 * count && sum.snapshots > 2 * count)
