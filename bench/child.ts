@@ -7,13 +7,13 @@ import { delimiter, join } from 'node:path'
 import { watchParent } from '../lib/nats-server.ts'
 
 const logBytesMax = 16 * 1024
-const startMs = 30_000
+const startMs = 60_000
 
 export interface Child {
   readonly pid: number
   readonly ended: Promise<void>
   log(): string
-  /** Resolves when what it wrote matches; rejects when it ends before, or within 30 s. */
+  /** Resolves when what it wrote matches; rejects when it ends before, or within a minute. */
   until(pattern: RegExp): Promise<void>
   /** SIGTERM, SIGKILL after 5 s. */
   stop(signal?: NodeJS.Signals): Promise<void>
@@ -108,13 +108,17 @@ export function startChild(
 }
 
 /** Tries again until it works, for what a server says in no log: that it answers. */
-export async function untilWorks<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-  const end = performance.now() + startMs
+export async function untilWorks<T>(
+  what: string,
+  attempt: () => Promise<T>,
+  withinMs = startMs,
+): Promise<T> {
+  const end = performance.now() + withinMs
   for (;;) {
     try {
       return await attempt()
     } catch (cause) {
-      if (performance.now() > end) throw new Error(`${what}: not within ${startMs} ms`, { cause })
+      if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`, { cause })
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

@@ -40,6 +40,8 @@ export type SectionChart =
 export interface Group {
   readonly id: 'seats' | 'replicated'
   readonly title: string
+  /** Of one measurement. */
+  readonly seconds: number
   /** Of rows, by id; in the order of the table. */
   readonly titles: Readonly<Record<string, string>>
   readonly layouts: readonly string[]

@@ -19,6 +19,14 @@ export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
   readonly samples: readonly number[]
   readonly timeDeltas: readonly number[]
+  /** On the clock of `process.hrtime`. */
+  readonly startTime: number
+}
+
+/** A stretch on the clock of `process.hrtime`, microseconds. */
+export interface Stretch {
+  readonly from: number
+  readonly until: number
 }
 
 interface Frame {
@@ -37,11 +45,13 @@ const topCount = 40
 /** Not work. */
 const resting = new Set(['(idle)', '(program)'])
 
-export function flameGraph(profile: CpuProfile, title: string): string {
-  const root = treeOf(profile)
+/** `stretch`: only what was sampled then; loading a program would fill the picture otherwise. */
+export function flameGraph(profile: CpuProfile, title: string, stretch: Stretch): string {
+  const root = treeOf(profile, stretch)
   const work = [...root.children.values()].filter(({ name }) => !resting.has(name))
   const busy = work.reduce((sum, { total }) => sum + total, 0)
-  const rest = (name: string) => root.children.get(name)?.total ?? 0
+  const rest = (wanted: string) =>
+    [...root.children.values()].find(({ name }) => name === wanted)?.total ?? 0
   const drawn: string[] = []
   let depthMost = 0
   const draw = (frames: readonly Frame[], from: number, depth: number): void => {
@@ -71,10 +81,14 @@ Rest on a frame to see its name, place and time.</p>${svg}
 `
 }
 
-function treeOf({ nodes, samples, timeDeltas }: CpuProfile): Frame {
+function treeOf(profile: CpuProfile, { from, until }: Stretch): Frame {
+  const { nodes, samples, timeDeltas } = profile
   const byId = new Map(nodes.map(node => [node.id, node]))
   const own = new Map<number, number>()
+  let at = profile.startTime
   for (const [n, id] of samples.entries()) {
+    at += timeDeltas[n] ?? 0
+    if (at < from || at > until) continue
     own.set(id, (own.get(id) ?? 0) + Math.max(0, timeDeltas[n] ?? 0))
   }
   const grow = (node: ProfileNode, into: Frame): number => {

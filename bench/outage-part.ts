@@ -9,7 +9,7 @@ import { connect, type Client, type Seat } from '../lib/index.ts'
 import type { Cluster, Contender, Running } from './contender.ts'
 import { etcd, startEtcd } from './contenders/etcd.ts'
 import { kv } from './contenders/kv.ts'
-import { addFeatures, licd } from './contenders/licd.ts'
+import { licd, startLicd } from './contenders/licd.ts'
 import { grownFeature } from './drivers/ledger.ts'
 import { spread, type SectionTable } from './figures.ts'
 import { presentOf, startContender, type Run } from './sections.ts'
@@ -20,6 +20,7 @@ const beforeMs = 1_500
 /** At least so long is looked on after the kill, and at most so long for writes to come back. */
 const afterMs = 3_000
 const patienceMs = 30_000
+const heldFeature = 'held'
 const heldSeats = 100_000
 const seatsAtOnce = 1_000
 
@@ -27,7 +28,10 @@ type Subject = Contender & { readonly label: string }
 
 export async function measureOutage(run: Run): Promise<SectionTable[]> {
   const present = presentOf(run, [licd, etcd, kv])
-  const subjects: Subject[] = present.map(one => ({ ...one, label: one.title }))
+  const subjects = present.map((one): Subject => {
+    const start = () => startLicd(['one', heldFeature, grownFeature])
+    return { ...one, ...(one === licd ? { start } : {}), label: one.title }
+  })
   if (present.includes(etcd)) {
     const start = (folder: string) => startEtcd(folder, true)
     subjects.splice(subjects.length - 1, 0, { ...etcd, start, label: 'etcd, tuned to 250 ms' })
@@ -63,7 +67,6 @@ function clusterOf({ cluster }: Running): Cluster {
 }
 
 async function gapOf(subject: Subject, running: Running, cluster: Cluster): Promise<number> {
-  if (subject.name === 'licd') await addFeatures(running.address.urls[0] ?? '', [grownFeature], 3)
   const open = await Promise.all(
     Array.from({ length: writers }, (_, n) => openWriter(subject.name, running.address, n)),
   )
@@ -150,7 +153,7 @@ class Holders {
     for (let n = 0; n < heldSeats / seatsAtOnce; n++) {
       const client = clients[n % clients.length]
       if (client === undefined) break
-      seats.push(await client.acquire('f0', { count: seatsAtOnce, timeout: patienceMs }))
+      seats.push(await client.acquire(heldFeature, { count: seatsAtOnce, timeout: patienceMs }))
     }
     return new Holders(clients, seats)
   }

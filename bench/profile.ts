@@ -11,7 +11,7 @@ import { ProcessPool } from '../test/pool-processes.ts'
 import { startChild, type Child } from './child.ts'
 import type { Layout, Row } from './contender.ts'
 import { addFeatures, licd } from './contenders/licd.ts'
-import { flameGraph, type CpuProfile } from './flame.ts'
+import { flameGraph, type CpuProfile, type Stretch } from './flame.ts'
 import { Fleet } from './fleet.ts'
 
 const program = fileURLToPath(new URL('../cmd/start.cjs', import.meta.url))
@@ -33,17 +33,21 @@ export async function profile(options: ProfileOptions): Promise<void> {
   const rows = licd.rows.filter(
     ({ id }) => options.rows?.some(wanted => id.startsWith(wanted)) ?? id === 'licd.unawaited',
   )
-  for (const row of rows) await profileRow(row, options)
+  const stretches = new Map<string, Stretch>()
+  for (const row of rows) stretches.set(row.id, await profileRow(row, options))
   for (const file of readdirSync(folder).filter(name => name.endsWith('.cpuprofile'))) {
     const text = readFileSync(join(folder, file), 'utf8')
     const graph = file.replace('.cpuprofile', '.html')
     const title = `${graph.replace('.html', '')}, ${layout.processes} x ${layout.inFlight} in flight`
-    writeFileSync(join(folder, graph), flameGraph(JSON.parse(text) as CpuProfile, title))
+    const id = [...stretches.keys()].find(name => file.startsWith(`${name}-`)) ?? ''
+    const stretch = stretches.get(id) ?? { from: 0, until: Infinity }
+    writeFileSync(join(folder, graph), flameGraph(JSON.parse(text) as CpuProfile, title, stretch))
     note(`flame graph: ${join(folder, graph)}`)
   }
 }
 
-async function profileRow(row: Row, options: ProfileOptions): Promise<void> {
+/** When it was measured. */
+async function profileRow(row: Row, options: ProfileOptions): Promise<Stretch> {
   const { folder, layout, seconds, note } = options
   note(`profiling ${row.id}`)
   const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
@@ -69,14 +73,21 @@ async function profileRow(row: Row, options: ProfileOptions): Promise<void> {
     })
     await fleet.measure(warmSeconds)
     await fleet.settle()
+    const from = micros()
     const { perSecond } = await fleet.measure(seconds)
+    const until = micros()
     note(`${row.id}: ${Math.round(perSecond)} a second under the profiler`)
     await fleet.close()
+    return { from, until }
   } finally {
     // SIGTERM: a profile is written by a process that ends in order.
     await Promise.all(servers.map(server => server.stop()))
     await pool[Symbol.asyncDispose]()
   }
+}
+
+function micros(): number {
+  return Number(process.hrtime.bigint() / 1000n)
 }
 
 function profiler(folder: string, name: string): string[] {

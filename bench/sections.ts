@@ -77,7 +77,7 @@ async function measureGroup(run: Run, plan: GroupPlan): Promise<Group> {
     )
     const { pairs } = options
     return {
-      ...{ id, title },
+      ...{ id, title, seconds },
       titles: Object.fromEntries(rows.map(row => [row.id, row.title])),
       layouts: layouts.map(layoutName),
       cells: await measureRounds({ rows, layouts, running, pairs, seconds, note }),

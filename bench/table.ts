@@ -138,10 +138,10 @@ export function report(figures: Figures): string {
   ]
   if (figures.groups.length > 0) {
     parts.push(
-      `${figures.pairs} interleaved rounds of ${figures.seconds} s: medians (min-max); ` +
-        'us: CPU microseconds per operation',
       ...figures.groups.flatMap(group => [
         `\n=== ${group.title} ===`,
+        `${figures.pairs} interleaved rounds of ${group.seconds} s: medians (min-max); ` +
+          'us: CPU microseconds per operation',
         ...group.layouts.map(layout => layoutTable(group, layout)),
         processTable(group),
         ratioTable(group),

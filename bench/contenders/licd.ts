@@ -5,12 +5,14 @@ import { findNatsServer } from '../../lib/nats-server.ts'
 import { connectNats, systemClock, systemRandom } from '../../raft/index.ts'
 import { ProcessPool } from '../../test/pool-processes.ts'
 import { untilWorks } from '../child.ts'
-import { workersMax, type Cluster, type Contender, type Row } from '../contender.ts'
+import { workersMax, type Cluster, type Contender, type Row, type Running } from '../contender.ts'
 import { commit } from '../machine.ts'
 
 /** Of each feature: so many that the seats of one measurement never use them up. */
 const allocations = 3_000_000
 const atOnce = 32
+/** A busy machine takes long. */
+const shareMs = 120_000
 
 const row = (operation: string, title: string): Row => ({
   id: `licd.${operation}`,
@@ -34,25 +36,27 @@ export const licd: Contender = {
     if (findNatsServer() === undefined) return { here: false, why: 'apt-get install nats-server' }
     return { here: true, version: commit() }
   },
-  async start() {
-    const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
-    try {
-      const features = ['one', ...Array.from({ length: workersMax }, (_, n) => `f${n}`)]
-      await addFeatures(pool.nats.url, features, allocations)
-    } catch (error) {
-      await pool[Symbol.asyncDispose]()
-      throw error
-    }
-    return {
-      address: { urls: [pool.nats.url], servers: pool.servers },
-      processes: () => [
-        ...pool.servers.map(name => ({ name: `server ${name}`, pid: pool.pid(name) })),
-        { name: 'nats-server', pid: pool.nats.pid },
-      ],
-      cluster: clusterOf(pool),
-      stop: () => pool[Symbol.asyncDispose](),
-    }
-  },
+  start: () => startLicd(['one', ...Array.from({ length: workersMax }, (_, n) => `f${n}`)]),
+}
+
+/** Three servers with these features, so large that nobody uses them up. */
+export async function startLicd(features: readonly string[]): Promise<Running> {
+  const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
+  try {
+    await addFeatures(pool.nats.url, features, allocations)
+  } catch (error) {
+    await pool[Symbol.asyncDispose]()
+    throw error
+  }
+  return {
+    address: { urls: [pool.nats.url], servers: pool.servers },
+    processes: () => [
+      ...pool.servers.map(name => ({ name: `server ${name}`, pid: pool.pid(name) })),
+      { name: 'nats-server', pid: pool.nats.pid },
+    ],
+    cluster: clusterOf(pool),
+    stop: () => pool[Symbol.asyncDispose](),
+  }
 }
 
 function clusterOf(pool: ProcessPool): Cluster {
@@ -90,11 +94,15 @@ export async function addFeatures(
           .map(feature => ctl.change('feature-add', { feature, allocations: count })),
       )
     }
-    await untilWorks('features', async () => {
-      const { status } = await viewPool(ctl)
-      const open = status.features.filter(({ free }) => free > 0)
-      if (open.length > 0) throw new Error(`${open.length} features are not shared out`)
-    })
+    await untilWorks(
+      'features',
+      async () => {
+        const { status } = await viewPool(ctl)
+        const open = status.features.filter(({ free }) => free > 0)
+        if (open.length > 0) throw new Error(`${open.length} features are not shared out`)
+      },
+      shareMs,
+    )
   } finally {
     ctl.close()
     await bus.close()

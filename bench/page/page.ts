@@ -95,7 +95,7 @@ function throughput(group: Group): string {
   })
   return section(
     group.title,
-    'Dots are medians, the bands behind them reach from the slowest round to the fastest.',
+    `Dots are medians of rounds of ${group.seconds} s, the bands behind them reach from the slowest to the fastest.`,
     panels,
   )
 }
@@ -254,8 +254,8 @@ export function page(figures: Figures): string {
   ]
   const method =
     'Servers and clients share this one machine, on loopback. Every client keeps a fixed number of operations in ' +
-    `flight; ${figures.pairs} rounds of ${figures.seconds} s, each of which measures everyone once, in an order that ` +
-    'turns. Compare what stands in one picture; absolute figures move from machine to machine.'
+    `flight; ${figures.pairs} rounds, each of which measures everyone once, in an order that turns. ` +
+    'Compare what stands in one picture; absolute figures move from machine to machine.'
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>licd beside what you would pick instead</title><style>${style}</style></head><body><main>
