@@ -295,6 +295,7 @@ function makeHold(
       tokenBatch: from.batch,
       sinceBatch: 0,
       journey: undefined,
+      roams: false,
       target: from.server,
       batch: from.batch,
       askedAt: undefined,

@@ -19,6 +19,7 @@ import type { AcquireOutcome, HoldHandlers, Refusal } from './record.ts'
 import { Releasing } from './releasing.ts'
 import { Servers } from './servers.ts'
 import { SteadyClock } from './steady-clock.ts'
+import { Unheard } from './unheard.ts'
 
 export type { AcquireRequest } from './acquiring.ts'
 export type { Hold } from './hold.ts'
@@ -51,6 +52,7 @@ export class ClientCore {
   readonly #outbox: Outbox
   readonly #servers: Servers
   readonly #releasing: Releasing
+  readonly #unheard: Unheard
   readonly #acquiring: Acquiring
   readonly #holding: Holding
   readonly #pool: string
@@ -111,7 +113,9 @@ export class ClientCore {
     this.#servers = servers
     const releasing = new Releasing(outbox)
     this.#releasing = releasing
-    const parts = { time, random, outbox, servers, releasing }
+    const unheard = new Unheard(releasing)
+    this.#unheard = unheard
+    const parts = { time, random, outbox, servers, releasing, unheard }
     this.#acquiring = new Acquiring(parts)
     this.#holding = new Holding(parts)
     this.#subscriptions = [
@@ -230,7 +234,9 @@ export class ClientCore {
   #result(result: SeatResult, server: string, batch: number, sent: Sent | undefined): void {
     switch (result.kind) {
       case 'granted':
-        if (!this.#acquiring.granted(result, server, sent)) this.#returnUnheard(result, server)
+        if (!this.#acquiring.granted(result, server, sent)) {
+          this.#returnUnheard(result, server, sent)
+        }
         return
       case 'waiting':
         this.#acquiring.waiting(result.requestId, server)
@@ -253,9 +259,13 @@ export class ClientCore {
   }
 
   /** Granted to a request that is no more, or that went to another server. */
-  #returnUnheard(result: SeatResult & { kind: 'granted' }, server: string): void {
-    for (const { seatId, token } of result.seats) {
-      if (!this.#holding.has(seatId)) this.#releasing.seat(server, seatId, token)
+  #returnUnheard(
+    { seats }: SeatResult & { kind: 'granted' },
+    server: string,
+    sent: Sent | undefined,
+  ): void {
+    for (const seat of seats) {
+      if (!this.#holding.has(seat.seatId)) this.#unheard.giveBack(seat, server, sent)
     }
   }
 

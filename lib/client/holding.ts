@@ -16,6 +16,7 @@ import { dueAt, retryMs, type HoldRecord, type Refusal, type SeatRecord } from '
 import type { Releasing } from './releasing.ts'
 import type { Servers } from './servers.ts'
 import type { SteadyClock } from './steady-clock.ts'
+import type { Unheard } from './unheard.ts'
 
 type Renewed = Extract<SeatResult, { kind: 'renewed' }>
 type Challenge = Extract<SeatResult, { kind: 'challenge' }>
@@ -29,10 +30,8 @@ const redirectsMax = 3
 /** Challenges in a row after which the seat pauses: each is answered at once. */
 const challengesMax = 5
 const endings = new Set(['LICD_SEAT_LOST', 'LICD_BAD_TOKEN'])
-const expired: Refusal = {
-  code: 'LICD_SEAT_LOST',
-  detail: 'No server renewed the seat before it expired.',
-}
+const expiredDetail = 'No server renewed the seat before it expired.'
+const expired: Refusal = { code: 'LICD_SEAT_LOST', detail: expiredDetail }
 
 export class Holding {
   readonly #time: SteadyClock
@@ -42,6 +41,7 @@ export class Holding {
   readonly #releasing: Releasing
   readonly #journeys: Journeys
   readonly #seats = new Map<string, SeatRecord>()
+  readonly #unheard: Unheard
   /** No seat has anything due before this: a client may hold many, and is woken often. */
   #lookAt = Infinity
 
@@ -51,12 +51,14 @@ export class Holding {
     readonly outbox: Outbox
     readonly servers: Servers
     readonly releasing: Releasing
+    readonly unheard: Unheard
   }) {
     this.#time = parts.time
     this.#random = parts.random
     this.#outbox = parts.outbox
     this.#servers = parts.servers
     this.#releasing = parts.releasing
+    this.#unheard = parts.unheard
     this.#journeys = new Journeys(parts.servers)
   }
 
@@ -109,7 +111,8 @@ export class Holding {
   #giveBack(seat: SeatRecord): void {
     const { hold, seatId, server, token, journey } = seat
     if (journey !== undefined && journey.open.size > 0) return
-    this.#seats.delete(seatId)
+    this.#seats.delete(seat.seatId)
+    this.#unheard.over(seat, this.#time.now())
     hold.releases++
     this.#releasing.seat(server, seatId, token, () => {
       hold.releases--
@@ -126,8 +129,7 @@ export class Holding {
 
   renewed(result: Renewed, server: string, batch: number, sent: Sent | undefined): void {
     if (!this.#seats.has(result.seatId)) {
-      // Given up meanwhile, or thought lost: whatever the server keeps for it is free.
-      this.#releasing.seat(server, result.seatId, result.token)
+      this.#unheard.giveBack(result, server, sent)
       return
     }
     const seat = this.#current(result.seatId, server, batch)
@@ -140,6 +142,7 @@ export class Holding {
       seat.tokenBatch = batch
     }
     seat.server = server
+    seat.roams ||= isMove
     // What was promised before stands. After a move only what the new server promises counts.
     seat.expiresAt =
       isMove || seat.epoch !== sent.epoch ? expiresAt : Math.max(seat.expiresAt, expiresAt)
@@ -182,6 +185,7 @@ export class Holding {
       return
     }
     const now = this.#time.now()
+    seat.roams = true
     journey.nonce = { server, bytes: result.nonce, until: now + result.withinMs }
     journey.lastTick = result.lastTick
     journey.challenges++
@@ -361,6 +365,7 @@ export class Holding {
   #lose(seat: SeatRecord, refusal: Refusal): void {
     const { hold } = seat
     this.#seats.delete(seat.seatId)
+    this.#unheard.over(seat, this.#time.now())
     if (hold.state === 'held') {
       const { handlers } = hold
       hold.state = 'releasing'

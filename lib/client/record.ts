@@ -82,6 +82,8 @@ export interface SeatRecord extends Asking {
   /** Only messages later than this one were sent to `target`. */
   sinceBatch: number
   journey: Journey | undefined
+  /** A move of it was confirmed somewhere, once: servers may differ on where it is. */
+  roams: boolean
 }
 
 /** When something is due for a seat: its expiry, or, while there is a link, what is to be asked. */
