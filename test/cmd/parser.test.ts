@@ -75,6 +75,7 @@ t.test('every command has a help of 80 columns with examples', async t => {
       'ctl vendor add',
       'ctl vendor list',
       'ctl watch',
+      'ctl why',
       'dev',
       'init',
       'join',
