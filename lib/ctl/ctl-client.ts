@@ -160,9 +160,10 @@ export class CtlClient {
       if (attempt.type === 'answer') {
         if (attempt.fields.ok === true) return readChanged(operation, attempt.fields)
         refusal = refusalOf(attempt.fields)
-        // Of another copy, which an attempt before may have left somewhere, its deadline says nothing (R8).
-        const isOfOneCopy = isSent && refusal.code === 'LICD_DEADLINE'
-        if (!passing.has(refusal.code) && !isOfOneCopy) throw refusal
+        // The deadline of one copy says nothing of another one: of an attempt before, or of an earlier call (R8).
+        if (refusal.code === 'LICD_DEADLINE') {
+          if (!isSent) return await this.#settle(operation, id, refusal)
+        } else if (!passing.has(refusal.code)) throw refusal
       }
       isSent ||= attempt.type === 'silent' || refusal?.code === 'LICD_UNKNOWN_OUTCOME'
       if (!(await this.#again(attempt.type === 'answer' ? refusal : undefined, end))) break
@@ -171,8 +172,8 @@ export class CtlClient {
     return await this.#settle(operation, id)
   }
 
-  /** After a change was not answered: what became of it, by its id. */
-  async #settle(operation: CtlOperation, id: string): Promise<Changed> {
+  /** What became of a change, by its id. `refusal`: what was said of it, which holds if its id is not known. */
+  async #settle(operation: CtlOperation, id: string, refusal?: LicdError): Promise<Changed> {
     const unknown = (cause?: unknown) =>
       new LicdError('LICD_UNKNOWN_OUTCOME', `No answer to \`${operation}\`, id ${id}.`, { cause })
     let answer: Answered<'outcome'>
@@ -182,7 +183,7 @@ export class CtlClient {
       throw unknown(cause)
     }
     const { outcome, result, server } = answer
-    if (outcome === 'unknown' || result === undefined) throw unknown()
+    if (outcome === 'unknown' || result === undefined) throw refusal ?? unknown()
     if (!result.ok) throw refusalOf({ ...result })
     return { server, revision: result.revision, duplicate: true }
   }

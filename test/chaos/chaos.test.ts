@@ -18,7 +18,10 @@ const rounds = 3
 
 t.test('under every kind of fault no seat too many, and nothing lost', async t => {
   const seed = process.env.LICD_CHAOS_SEED ?? String(Math.floor(Math.random() * 1_000_000))
+  // What all processes wrote down, for who wants to look into a failure.
+  const keep = process.env.LICD_CHAOS_KEEP
   const outcome = await runChaos({
+    ...(keep === undefined ? {} : { keep }),
     ...{ seed, servers: 3, clientProcesses: 4, clientsEach: 50, stormMs: 0, rounds },
     say: text => t.comment(text),
   })

@@ -99,15 +99,18 @@ function checkRevisions(changes: readonly Change[]): Violation[] {
   return violations
 }
 
-/** I4: sent again it must be known, and have taken effect where it did. */
+/**
+ * I4: sent again it has taken effect where it did. Whether that is called a repetition is up to the server: one that had a
+ * copy of its own under way says no.
+ */
 function checkAgain(
   line: Extract<OperatorLine, { k: 'again' }>,
   change: Change | undefined,
 ): Violation[] {
-  const { id, t, revision, duplicate, refusal } = line
+  const { id, t, revision, refusal } = line
   // Nobody answered: that says nothing.
   if (revision === undefined && refusal === undefined) return []
-  if (change?.revision === revision && duplicate === true) return []
+  if (change?.revision === revision) return []
   const told = revision === undefined ? `refused with ${String(refusal)}` : `revision ${revision}`
   const what = `change ${id} was acknowledged at revision ${String(change?.revision)}; sent again: ${told}`
   return [{ rule: 'I4', t, what }]

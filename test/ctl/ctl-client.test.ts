@@ -155,24 +155,23 @@ t.test('no answer to a change - its outcome is asked for by its id', async t => 
   await t.rejects(outcome(refused('LICD_NO_LEADER')), unknown)
 })
 
-t.test(
-  'the deadline of one copy passed - of the first, which nobody answered, that says nothing',
-  async t => {
-    const change = async (silent: number) => {
-      const world = makeWorld()
-      let attempts = 0
-      addServer(world, 'alpha', operation => {
-        if (operation !== 'outcome')
-          return attempts++ < silent ? undefined : refused('LICD_DEADLINE')
-        return { ok: true, outcome: 'applied', result: { ok: true, revision: 12 } }
-      })
-      const client = world.client({ timeoutMs: 5_000 })
-      return settle(world, client.change('allocations-add', { feature: 'cad', count: 1 }))
-    }
-    t.match(await change(1), { revision: 12 })
-    await t.rejects(change(0), { code: 'LICD_DEADLINE' }, 'there is no other copy')
-  },
-)
+t.test('the deadline of one copy passed - what became of the id is asked for', async t => {
+  const change = async (silent: number, known: boolean) => {
+    const world = makeWorld()
+    let attempts = 0
+    addServer(world, 'alpha', operation => {
+      if (operation !== 'outcome') return attempts++ < silent ? undefined : refused('LICD_DEADLINE')
+      if (!known) return { ok: true, outcome: 'unknown' }
+      return { ok: true, outcome: 'applied', result: { ok: true, revision: 12 } }
+    })
+    const client = world.client({ timeoutMs: 5_000 })
+    return settle(world, client.change('allocations-add', { feature: 'cad', count: 1 }))
+  }
+  t.match(await change(1, true), { revision: 12 }, 'of an attempt that nobody answered')
+  await t.rejects(change(1, false), { code: 'LICD_UNKNOWN_OUTCOME' })
+  t.match(await change(0, true), { revision: 12 }, 'of an earlier call, unknown where it was asked')
+  await t.rejects(change(0, false), { code: 'LICD_DEADLINE' }, 'there is no other copy')
+})
 
 t.test('servers gone after the change was sent - unknown, not "no server"', async t => {
   const world = makeWorld()
