@@ -31,14 +31,6 @@ export const clientMutants: readonly Mutant[] = [
     put: 'if (false) {',
   },
   {
-    name: 'answer-of-before-a-suspension',
-    doc: 'A client believes an answer to what it sent before it was suspended.',
-    ids: ['R4'],
-    file: holding,
-    find: 'if (seat === undefined || sent?.epoch !== this.#time.epoch)',
-    put: 'if (seat === undefined || sent === undefined)',
-  },
-  {
     name: 'seat-believed-for-ever',
     doc: 'A client does not look at the time before it believes.',
     ids: ['R4'],

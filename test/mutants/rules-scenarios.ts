@@ -8,6 +8,7 @@ import { failovers } from '../service/failover.ts'
 import { impostors } from '../service/impostors.ts'
 import { schedules } from '../service/schedules.ts'
 import { throwing } from '../service/scenario.ts'
+import { sdkScenarios } from '../service/sdk.ts'
 import { snapshots } from '../service/snapshot.ts'
 import { stops } from '../service/stop.ts'
 import type { Killer } from './killers.ts'
@@ -20,6 +21,7 @@ const all = [
   ...codeEnds,
   ...impostors,
   ...edges,
+  ...sdkScenarios,
 ]
 /** By what a name says in letters and figures: what is found begins with it, and a colon. */
 const named = new Map(all.map(({ name, run }) => [name.replaceAll(/[^A-Za-z0-9]+/g, '-'), run]))

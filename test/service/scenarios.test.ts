@@ -4,6 +4,7 @@ import { edges } from './edges.ts'
 import { failovers } from './failover.ts'
 import { impostors } from './impostors.ts'
 import { schedules } from './schedules.ts'
+import { sdkScenarios } from './sdk.ts'
 import { snapshots } from './snapshot.ts'
 import { stops } from './stop.ts'
 
@@ -15,6 +16,7 @@ for (const { name, run } of [
   ...codeEnds,
   ...impostors,
   ...edges,
+  ...sdkScenarios,
 ]) {
   t.test(name, async t => run(t))
 }
