@@ -43,16 +43,14 @@ export async function measureOutage(run: Run): Promise<SectionTable[]> {
   for (let number = 0; number < runs; number++) {
     for (const subject of subjects) {
       run.note(`outage: ${subject.label}, run ${number + 1} of ${runs}`)
-      const running = await startContender(run, subject)
-      try {
-        const cluster = clusterOf(running)
-        gaps.get(subject)?.push(await gapOf(subject, running, cluster))
-        const { ms, note } = await restartOf(subject, running, cluster)
-        restarts.get(subject)?.push(ms)
-        if (note !== undefined && !notes.includes(note)) notes.push(note)
-      } finally {
-        await running.stop()
-      }
+      const gap = await withCluster(run, subject, running => gapOf(subject, running))
+      run.note(`outage: ${subject.label}, gap ${Math.round(gap)} ms`)
+      gaps.get(subject)?.push(gap)
+      // Other servers: one that was killed goes on recovering for a while.
+      const { ms, note } = await withCluster(run, subject, running => restartOf(subject, running))
+      run.note(`outage: ${subject.label}, restart ${Math.round(ms)} ms`)
+      restarts.get(subject)?.push(ms)
+      if (note !== undefined && !notes.includes(note)) notes.push(note)
     }
   }
   return [
@@ -61,12 +59,25 @@ export async function measureOutage(run: Run): Promise<SectionTable[]> {
   ]
 }
 
-function clusterOf({ cluster }: Running): Cluster {
-  if (cluster === undefined) throw new Error('nothing to lose')
-  return cluster
+type Clustered = Running & { readonly cluster: Cluster }
+
+async function withCluster<T>(
+  run: Run,
+  subject: Subject,
+  use: (running: Clustered) => Promise<T>,
+): Promise<T> {
+  const running = await startContender(run, subject)
+  const { cluster } = running
+  try {
+    if (cluster === undefined) throw new Error('nothing to lose')
+    return await use({ ...running, cluster })
+  } finally {
+    await running.stop()
+  }
 }
 
-async function gapOf(subject: Subject, running: Running, cluster: Cluster): Promise<number> {
+async function gapOf(subject: Subject, running: Clustered): Promise<number> {
+  const { cluster } = running
   const open = await Promise.all(
     Array.from({ length: writers }, (_, n) => openWriter(subject.name, running.address, n)),
   )
@@ -91,7 +102,6 @@ async function gapOf(subject: Subject, running: Running, cluster: Cluster): Prom
   isOver = true
   await Promise.all(open.map(writer => writer.close()))
   await Promise.all(loops)
-  await cluster.start(leader)
   const of = acknowledged.filter(at => at <= end)
   const from = of.findLastIndex(at => at < killedAt)
   const seen = [...of.slice(Math.max(0, from)), end]
@@ -100,10 +110,9 @@ async function gapOf(subject: Subject, running: Running, cluster: Cluster): Prom
 
 async function restartOf(
   subject: Subject,
-  running: Running,
-  cluster: Cluster,
+  running: Clustered,
 ): Promise<{ ms: number; note?: string }> {
-  const { address } = running
+  const { address, cluster } = running
   await cluster.leader()
   const holders = subject.name === 'licd' ? await Holders.start(running) : undefined
   await cluster.stopAll()
