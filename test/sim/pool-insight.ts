@@ -36,8 +36,9 @@ export class PoolInsight {
         const text = `${server}: ${event} ${describe(fields)}`
         this.#world.tell(text)
         const error = fields?.error
-        const isRemoved = error instanceof LicdError && error.code === 'LICD_SERVER_REMOVED'
-        if (isRemoved) this.#world.operators.removed(server)
+        const code = error instanceof LicdError ? error.code : undefined
+        if (code === 'LICD_SERVER_REMOVED') this.#world.operators.removed(server)
+        else if (code === 'LICD_DUPLICATE_SERVER') this.#world.faults.supervise(server)
         else this.#world.fail(new Error(text))
       }
     }
