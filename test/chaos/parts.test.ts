@@ -36,7 +36,6 @@ t.test(
     t.not(startOf(other.pid), undefined)
     other.signal('SIGKILL')
     await other.ended
-    const second = new Janitor()
     second.add({ type: 'remove', path: kept })
     await second.finish()
     t.equal(await second.finish(), '', 'twice does no harm')
