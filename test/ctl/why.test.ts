@@ -11,6 +11,9 @@ import { user } from '../server/pool-user.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 
+// Seconds of work, and more on a machine that has other work.
+t.setTimeout(180_000)
+
 const three = ['alpha', 'beta', 'gamma']
 const change = { by: 'test', timeoutMs: 5_000 }
 

@@ -9,6 +9,9 @@ import type { Settings } from '../../lib/ledger/command.ts'
 import { simulatePool, type SimulatedPool } from '../sim/pool.ts'
 import { user } from './pool-user.ts'
 
+// Hours of virtual time are seconds of work, and more on a machine that has other work.
+t.setTimeout(180_000)
+
 const three = ['alpha', 'beta', 'gamma']
 const hour = 3_600_000
 /** Two hours, and half a minute. */

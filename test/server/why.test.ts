@@ -9,6 +9,9 @@ import { Denials } from '../../lib/service/denials.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
 import { user } from './pool-user.ts'
 
+// Seconds of work, and more on a machine that has other work.
+t.setTimeout(180_000)
+
 const three = ['alpha', 'beta', 'gamma']
 const change = { by: 'test', timeoutMs: 5_000 }
 
