@@ -99,7 +99,7 @@ export const clientMutants: readonly Mutant[] = [
     doc: 'A seat that was granted to nobody is not given back.',
     ids: ['R4'],
     file: 'lib/client/core.js',
-    find: 'if (!this.#holding.has(seatId)) this.#releasing.seat(server, seatId, token);',
+    find: 'if (!this.#holding.has(seat.seatId)) this.#unheard.giveBack(seat, server, sent);',
     put: '',
   },
 ]

@@ -217,6 +217,14 @@ export const leaseMutants: readonly Mutant[] = [
     put: 'if (proof === undefined) {',
   },
   {
+    name: 'released-by-anybody',
+    doc: 'Whoever names a seat gives it back.',
+    ids: ['R4', 'R5'],
+    file: 'lib/service/acquire.js',
+    find: 'if (seat !== undefined && isHolder(seat, clientId))',
+    put: 'if (seat !== undefined)',
+  },
+  {
     name: 'renewed-over-the-limit',
     doc: 'A server found over its limit renews all the same.',
     ids: ['R4'],

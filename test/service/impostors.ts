@@ -19,7 +19,8 @@ scenario('R4, R6 - what no server of this pool made proves nothing', t => {
   const proof = readToken(key, poolName, token)
   t.ok(proof)
   if (proof === undefined) return
-  const altered = Array.from(token, (_, at) => token.map((byte, n) => (n === at ? byte ^ 1 : byte)))
+  const places = [0, 7, 20, 40, token.length - 17, token.length - 16, token.length - 1]
+  const altered = places.map(at => token.map((byte, n) => (n === at ? byte ^ 1 : byte)))
   const forged = [
     makeToken(tokenKey(macKey.map(byte => byte ^ 1)), poolName, proof),
     makeToken(key, 'another', proof),
@@ -30,7 +31,8 @@ scenario('R4, R6 - what no server of this pool made proves nothing', t => {
   for (const one of forged) {
     for (const server of ['a', 'b']) {
       t.strictSame(kinds(probe.move(server, 's', one)), ['LICD_BAD_TOKEN'])
-      t.strictSame(kinds(probe.release(server, { seatId: 's', token: one })), ['LICD_BAD_TOKEN'])
+      const given = probe.release(server, { seatId: 's', token: one }, 30, 'liar')
+      t.strictSame(kinds(given), ['LICD_BAD_TOKEN'])
     }
   }
   t.equal(inUse(world, 'a'), 1)
@@ -50,7 +52,8 @@ scenario('R4, R6 - a token speaks of its own seat and feature alone', t => {
     const item = { seatId: 'own', token: own, feature: 'sim', failover: true }
     t.strictSame(kinds(probe.renew(server, item)), ['LICD_BAD_TOKEN'])
   }
-  t.strictSame(kinds(probe.release('a', { seatId: 'others', token: own })), ['LICD_BAD_TOKEN'])
+  const given = probe.release('a', { seatId: 'others', token: own }, 30, 'liar')
+  t.strictSame(kinds(given), ['LICD_BAD_TOKEN'])
   t.strictSame(kinds(probe.renew('a', { seatId: 'others', token: others })), ['renewed'])
   t.equal(inUse(world, 'a'), 2)
 })

@@ -8,6 +8,9 @@ import { sdkScenarios } from './sdk.ts'
 import { snapshots } from './snapshot.ts'
 import { stops } from './stop.ts'
 
+// They run in one go: tap's 30 s would be noticed only after them, and a machine may be busy.
+t.setTimeout(180_000)
+
 for (const { name, run } of [
   ...schedules,
   ...failovers,
