@@ -3,6 +3,8 @@
  * a pool whose servers grant too much, to see that they see it.
  *
  * What this machine cannot do is said in a comment, and by whom it could be done; where it can, fewer than three fail.
+ *
+ * `npm run test:chaos`. Not in `npm test` yet: it takes minutes of a whole machine, and was not seen to pass on a quiet one.
  */
 import t from 'tap'
 import { makeVariant } from '../mutants/variant.ts'
@@ -15,8 +17,9 @@ import { runChaos } from './run.ts'
 t.setTimeout(1_500_000)
 
 const rounds = 3
+const options = process.env.LICD_CHAOS === '1' ? {} : { skip: 'npm run test:chaos' }
 
-t.test('under every kind of fault no seat too many, and nothing lost', async t => {
+t.test('under every kind of fault no seat too many, and nothing lost', options, async t => {
   const seed = process.env.LICD_CHAOS_SEED ?? String(Math.floor(Math.random() * 1_000_000))
   // What all processes wrote down, for who wants to look into a failure.
   const keep = process.env.LICD_CHAOS_KEEP
@@ -48,7 +51,7 @@ t.test('under every kind of fault no seat too many, and nothing lost', async t =
   )
 })
 
-t.test('servers that grant more than they own are found', async t => {
+t.test('servers that grant more than they own are found', options, async t => {
   const variant = makeVariant({
     name: 'grants-over-the-limit',
     doc: 'A server takes its limit for three more than it is.',

@@ -18,7 +18,7 @@ import { build, makeVariant } from './variant.ts'
 
 /** So many mutants share a process: its start costs more than most hunts. */
 const together = 8
-const limitMs = 90_000
+const limitMs = 240_000
 /** A change of a simulator moves what its seeds find: so many from the one that found it are tried. */
 const near = 40
 
@@ -68,7 +68,8 @@ async function examine(some: readonly Mutant[]): Promise<Finding[]> {
   }
 }
 
-t.setTimeout(300_000)
+// Some hundreds of builds, each with its hunts: minutes of a slow machine.
+t.setTimeout(1_200_000)
 
 const queue = [...mutants]
 const findings: Finding[] = []
