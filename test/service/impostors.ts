@@ -19,7 +19,7 @@ scenario('R4, R6 - what no server of this pool made proves nothing', t => {
   const proof = readToken(key, poolName, token)
   t.ok(proof)
   if (proof === undefined) return
-  const places = [0, 7, 20, 40, token.length - 17, token.length - 16, token.length - 1]
+  const places = [0, 7, token.length - 17, token.length - 16, token.length - 1]
   const altered = places.map(at => token.map((byte, n) => (n === at ? byte ^ 1 : byte)))
   const forged = [
     makeToken(tokenKey(macKey.map(byte => byte ^ 1)), poolName, proof),
