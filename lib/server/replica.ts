@@ -307,8 +307,8 @@ export class Replica {
     if (body.type === 'tick' && result.ok) {
       this.#submitter.ticked()
       this.#intake.ticked()
-      this.#ticker.applied()
     }
+    if (body.type === 'tick') this.#ticker.applied(body.tick)
     hooks.tell(told, by)
   }
 

@@ -1,8 +1,9 @@
 /**
  * The pool clock's hand: the leader proposes a tick every `tickMs` of its own monotonic clock (R2).
  *
- * Never sooner, never while two are uncommitted, and not before it was in office for one full `tickMs`: leases
- * of other servers are measured in ticks, so a tick too early would take a server for down that is not.
+ * Never sooner, never while two are not applied here, and not before it was in office for one full `tickMs`: leases
+ * of other servers are measured in ticks, so a tick too early would take a server for down that is not. Committed is
+ * not enough: a leader that commits and does not apply knows nothing of a longer `tickMs` that stands in its log.
  *
  * It keeps nothing beyond the tick: per server the newest keepalive that came since the last proposal. A
  * deposed leader's ticks do not commit, so it extends nothing.
@@ -16,7 +17,7 @@ import type { LedgerState } from '../ledger/state.ts'
  * it listings go without, and what they told is lost: a lease matters more than a statistic.
  */
 const usageRowsMax = 1_500
-const uncommittedMax = 2
+const unappliedMax = 2
 
 export interface TickerOptions {
   readonly clock: Clock
@@ -38,7 +39,8 @@ export class Ticker {
   /** When the last tick was proposed, or the office taken. */
   #lastAt = 0
   #lastProposed = 0
-  #underWay = 0
+  /** Proposed in this office, neither applied here nor come to nothing. */
+  readonly #underWay = new Set<number>()
 
   constructor(options: TickerOptions) {
     this.#options = options
@@ -49,7 +51,7 @@ export class Ticker {
     if (this.#inOffice) return
     this.#inOffice = true
     this.#office++
-    this.#underWay = 0
+    this.#underWay.clear()
     this.#heard.clear()
     this.#wait()
   }
@@ -71,8 +73,9 @@ export class Ticker {
     this.#heard.set(listing.server, listing)
   }
 
-  /** A tick was applied here: one that waited for it may go. */
-  applied(): void {
+  /** A tick was applied here, or refused when it should have been: one that waited for it may go. */
+  applied(tick = this.#options.state().tick): void {
+    this.#underWay.delete(tick)
     if (this.#inOffice && this.#timer === undefined) this.#tick()
   }
 
@@ -88,7 +91,7 @@ export class Ticker {
 
   #tick(): void {
     const { clock, state, propose } = this.#options
-    if (this.#underWay >= uncommittedMax) return // `applied` comes back here
+    if (this.#underWay.size >= unappliedMax) return // `applied` comes back here
     // Read anew: `tickMs` may have grown since the timer was set.
     const leftMs = this.#lastAt + state().settings.tickMs - clock.now()
     if (leftMs > 0) {
@@ -98,17 +101,16 @@ export class Ticker {
       })
       return
     }
-    const tick = (this.#underWay === 0 ? state().tick : this.#lastProposed) + 1
+    const tick = (this.#underWay.size === 0 ? state().tick : this.#lastProposed) + 1
     const listings = this.#listings()
     const office = this.#office
     this.#lastProposed = tick
-    this.#underWay++
+    this.#underWay.add(tick)
     this.#heard.clear()
     this.#wait()
-    propose(tick, listings, () => {
+    propose(tick, listings, committed => {
       // A refused tick goes with its listings: the next keepalives are half a tick away.
-      if (office === this.#office) this.#underWay = Math.max(0, this.#underWay - 1)
-      this.applied()
+      if (!committed && office === this.#office) this.applied(tick)
     })
   }
 

@@ -29,8 +29,8 @@ export const leaseMutants: readonly Mutant[] = [
     doc: 'The leader goes on proposing ticks while none is committed.',
     ids: ['R2'],
     file: ticker,
-    find: 'if (this.#underWay >= uncommittedMax)',
-    put: 'if (this.#underWay >= 200)',
+    find: 'if (this.#underWay.size >= unappliedMax)',
+    put: 'if (this.#underWay.size >= 200)',
   },
   {
     name: 'faster-ticks-shorten-promises',

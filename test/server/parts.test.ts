@@ -258,6 +258,21 @@ t.test(
   },
 )
 
+t.test(
+  'ticker - what is committed and not applied counts: a longer tickMs may stand in the log (pool seed 95)',
+  async t => {
+    const { time, proposed, done, ticker, commit } = ticking()
+    ticker.takeOffice()
+    time.run(2_000)
+    // Committed by the others, while this server's own disk hangs.
+    for (const finish of done.splice(0)) finish(true)
+    time.run(10_000)
+    t.equal(proposed.length, 2, 'it waits until it knows what stands before them')
+    commit()
+    t.equal(proposed.length, 3)
+  },
+)
+
 t.test('ticker - lists the newest keepalive of each since the last tick, and forgets', async t => {
   const { time, proposed, ticker, commit } = ticking()
   const beat = (number: number, incarnation = 1, server = 'alpha'): void =>
