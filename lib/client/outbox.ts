@@ -161,13 +161,28 @@ export class Outbox {
       const wanted = [...acquires].filter(a => a.target === server && a.done !== undefined)
       const given = [...releases]
       // Releases go first, or along: what they free may serve the acquires.
-      const riders = wanted.length > 0 ? given.splice(0, ridersMax) : []
+      const riders = wanted.length > 0 ? given.splice(0, this.#ridersIn(given)) : []
       this.#send(server, releasing, given)
       const seats = [...renewals].filter(seat => seat.target === server)
       this.#send(server, renewing, seats, { onSent: noteConfirm })
       this.#send(server, acquiring, wanted, { riders })
     }
     this.#onFlush()
+  }
+
+  /** How many of the first releases go along: half a message's bytes at most, so that acquires have room beside them. */
+  #ridersIn(given: readonly ReleaseRecord[]): number {
+    let count = 0
+    for (let bytes = 0; count < Math.min(given.length, ridersMax); count++) {
+      const record = given[count]
+      bytes += record === undefined ? 0 : itemBytes(releaseItem(record))
+      if (bytes > this.#bytesMax / 2) break
+    }
+    return count
+  }
+
+  get #bytesMax(): number {
+    return Math.min(messageBytesMax, this.#bus.maxPayload - 1024)
   }
 
   #send<Record extends Asking, Item extends AcquireItem | RenewItem | ReleaseItem>(
@@ -181,7 +196,7 @@ export class Outbox {
     } = {},
   ): void {
     const { onSent, riders = [] } = more
-    const bytesMax = Math.min(messageBytesMax, this.#bus.maxPayload - 1024)
+    const bytesMax = this.#bytesMax
     const now = this.#time.now()
     for (let start = 0; start < records.length;) {
       const along = start === 0 ? riders : []

@@ -70,6 +70,43 @@ t.test('messages stay within the bounds', async t => {
   t.strictSame(seats, [10_000, 10_000, 5_000])
 })
 
+t.test('releases travel with acquires, as many as leave room', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const token = new Uint8Array(512)
+  a.onAcquire = ({ requestId }) => {
+    return {
+      kind: 'granted',
+      requestId,
+      expiresInMs: a.ttlMs,
+      seats: [{ seatId: requestId, token }],
+    }
+  }
+  world.at(a)
+  const holds = Array.from({ length: 300 }, () => world.hold())
+  let [messages, largest] = [0, 0]
+  world.broker.tap = (from, message) => {
+    if (from !== 'client') return
+    messages++
+    largest = Math.max(largest, message.data.length)
+  }
+  holds.pop()?.release()
+  const next = world.ask()
+  world.time.run(20)
+  t.equal(next.outcome?.ok, true)
+  t.equal(messages, 1, 'one of each in one message')
+  for (const hold of holds) hold.release()
+  const asked = Array.from({ length: 400 }, () => world.ask())
+  world.time.run(20)
+  t.ok(largest <= 64 * 1024, `${largest} bytes`)
+  t.equal(
+    a.releases.reduce((sum, { items }) => sum + items.length, 0),
+    300,
+  )
+  t.ok(asked.every(({ outcome }) => outcome?.ok === true))
+  t.equal(world.core.counts.releases, 0)
+})
+
 t.test('a lost answer is asked for again under the same id', async t => {
   const world = new World()
   const a = world.server('alpha')

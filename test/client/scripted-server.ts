@@ -85,10 +85,16 @@ export class ScriptedServer {
   ): void {
     const request = decode(message.data)
     if (!request.ok) throw new Error(`The client sent what no server can read: ${request.detail}`)
-    const { batch, items } = request
-    const one = { batch, reply: message.reply ?? '', items }
+    const { batch, items, released = [] } = request
+    const reply = message.reply ?? ''
+    const one = { batch, reply, items }
     heard.push(one)
-    const results = items.flatMap(item => answer(item, one) ?? [])
+    const along = { batch, reply, items: released }
+    if (released.length > 0) this.releases.push(along)
+    const results = [
+      ...released.flatMap(item => this.onRelease(item, along) ?? []),
+      ...items.flatMap(item => answer(item, one) ?? []),
+    ]
     if (results.length > 0) this.say(one, results)
   }
 
