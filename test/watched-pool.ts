@@ -117,21 +117,21 @@ export class WatchedPool implements AsyncDisposable {
   }
 
   /**
-   * The feature's table, as `ctl --json` prints it at every one of `servers`; they agree, and allocations are
-   * conserved (I1), or it rejects.
+   * The feature's table, as `ctl --json` prints it at every one of `servers`, as soon as they agree: one may have
+   * applied an entry that is on its way to another. Rejects when one of them conserves no allocations (I1).
    */
-  async tables(feature: string, servers: readonly string[] = this.servers): Promise<Table> {
-    const statuses = await this.statuses(servers)
-    const tables = statuses.map(status => tableOf(status, feature))
-    const [first] = tables
-    if (first === undefined) throw new Error('no server')
-    for (const [n, table] of tables.entries()) {
-      const owned = Object.values(table.shares).reduce((sum, share) => sum + share, table.free)
-      if (owned !== table.allocations || JSON.stringify(table) !== JSON.stringify(first)) {
-        throw new Error(`${String(servers[n])}: ${JSON.stringify(tables)}`)
+  tables(feature: string, servers: readonly string[] = this.servers): Promise<Table> {
+    let tables: Table[] = []
+    const look = async (): Promise<Table | undefined> => {
+      tables = (await this.statuses(servers)).map(status => tableOf(status, feature))
+      for (const { allocations, free, shares } of tables) {
+        const owned = Object.values(shares).reduce((sum, share) => sum + share, free)
+        if (owned !== allocations) throw new Error(`I1: ${JSON.stringify(tables)}`)
       }
+      const [first, ...others] = tables.map(table => JSON.stringify(table))
+      return others.every(other => other === first) ? tables[0] : undefined
     }
-    return first
+    return this.#watch.until(`${feature} the same at all`, look, () => JSON.stringify(tables))
   }
 
   /** The leader in office. */

@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { connect } from '../../lib/index.ts'
 import type { WhyView } from '../../lib/ctl/why.ts'
-import { ProcessPool } from '../pool-processes.ts'
-import type { StatusJson } from '../watched-pool.ts'
+import { tableOf, WatchedPool, type StatusJson } from '../watched-pool.ts'
 import { call } from './in-process.ts'
 
 t.setTimeout(180_000)
@@ -13,9 +12,11 @@ t.test(
   'two of three killed: the third serves till its lease ends, says so, and is well again',
   async t => {
     // Long enough that what follows fits into one lease on a busy machine.
-    await using pool = await ProcessPool.start({ tickMs: 200, leaseTicks: 100, seatTicks: 15 })
+    await using watched = await WatchedPool.start({ tickMs: 200, leaseTicks: 100, seatTicks: 15 })
+    const pool = watched.processes
     const [first = '', second = '', alone = ''] = pool.servers
     await pool.ctl(['feature', 'add', 'cad', '6', '--local'])
+    await watched.until('all is shared out', status => tableOf(status, 'cad').shares[alone] === 2)
     const env = { LICD_NATS: pool.nats.url }
     const run = (line: string) => call(line.split(' '), { env })
     await using client = await connect({ nats: pool.nats.url, prefer: [alone] })
