@@ -3,12 +3,17 @@
  *
  * The ledger alone makes that safe (one incarnation ends the other); this makes it plain. A starting process asks
  * whether its name is taken, and one that hears of another later finds out who is the older. The younger stops.
+ *
+ * A claim may be late, of a process that is gone. So none stops at one: it asks, under a number of its own, and stops
+ * when that question is answered, for only who lives can do so.
  */
 import type { Bus, BusMessage, Clock, Subscription, Timer } from '../../raft/ports.ts'
 import { decodeClaim, encodeClaim, type Claim } from './peer-codec.ts'
 
 /** How long a starting process waits for an answer where the broker does not say that nobody listens. */
 const answerMs = 500
+/** An answer that comes later may be of a process that has ended since: it is asked again. */
+const freshMs = 5_000
 
 export interface DuplicateWatchOptions {
   readonly bus: Bus
@@ -24,7 +29,10 @@ export interface DuplicateWatchOptions {
 
 export class DuplicateWatch {
   readonly #options: DuplicateWatchOptions
+  /** Answers come to it, each under the number of its question. */
   readonly #inbox: string
+  #questions = 0
+  #askedAt = -Infinity
   /** First incarnation of this process; 0 while it has none. */
   #since = 0
   #subscriptions: Subscription[] = []
@@ -38,7 +46,7 @@ export class DuplicateWatch {
 
   /** Asks whether somebody runs under this name, then stays on watch. */
   start(done: (taken: boolean) => void): void {
-    const { bus, clock, subject } = this.#options
+    const { bus, clock } = this.#options
     let answered = false
     const answer = (taken: boolean): void => {
       if (answered || this.#closed) return
@@ -47,13 +55,13 @@ export class DuplicateWatch {
       if (!taken) this.#watch()
       done(taken)
     }
-    const replies = bus.subscribe(this.#inbox, message => {
+    const replies = bus.subscribe(`${this.#inbox}.*`, message => {
       if (message.noResponders) answer(false)
       else if (answered) this.#heard(message)
       else if (this.#isOther(decodeClaim(message.data))) answer(true)
     })
     this.#subscriptions.push(replies)
-    bus.publish(subject, this.#claim(), { reply: this.#inbox })
+    this.#ask()
     this.#timer = clock.after(answerMs, () => answer(false))
   }
 
@@ -64,8 +72,7 @@ export class DuplicateWatch {
 
   /** Something done under this name was not done here: tell whoever it was. */
   challenge(): void {
-    const { bus, subject } = this.#options
-    if (!this.#closed) bus.publish(subject, this.#claim(), { reply: this.#inbox })
+    if (!this.#closed) this.#ask()
   }
 
   close(): void {
@@ -87,8 +94,21 @@ export class DuplicateWatch {
     const { bus, subject } = this.#options
     // One that asks before it runs is younger whatever its claim says.
     const isAsking = message.reply !== undefined && claim.since === 0
-    if (!isAsking && this.#isOlder(claim)) this.#options.stop()
-    else bus.publish(message.reply ?? subject, this.#claim())
+    if (isAsking || !this.#isOlder(claim)) bus.publish(message.reply ?? subject, this.#claim())
+    else if (this.#isAnswer(message)) this.#options.stop()
+    else this.#ask()
+  }
+
+  #ask(): void {
+    const { bus, clock, subject } = this.#options
+    this.#askedAt = clock.now()
+    bus.publish(subject, this.#claim(), { reply: `${this.#inbox}.${++this.#questions}` })
+  }
+
+  /** To the question asked last, and soon: whoever sent it lives. */
+  #isAnswer({ subject }: BusMessage): boolean {
+    if (subject !== `${this.#inbox}.${this.#questions}`) return false
+    return this.#options.clock.now() - this.#askedAt <= freshMs
   }
 
   #isOther(claim: Claim | undefined): claim is Claim {

@@ -2,6 +2,7 @@ import { unpack } from 'msgpackr'
 import t from 'tap'
 import { memoryStorage, silentLogger, defaultSettings } from '../../raft/index.ts'
 import type { LicdError } from '../../lib/error.ts'
+import { encodeClaim } from '../../lib/server/peer-codec.ts'
 import { LicenseServer } from '../../lib/server/server.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
@@ -195,6 +196,34 @@ t.test('... nor does it go on when they could not hear each other at first', asy
   const { incarnation } = pool.server('beta')
   t.ok(incarnation >= 3, 'the older one has a new incarnation')
   t.ok(incarnation < 30, 'and they did not fill the log with theirs')
+})
+
+t.test('a late word of a run that is gone stops nobody', async t => {
+  const { pool } = makePool()
+  const { bus } = pool.connect('delayed')
+  const subject = pool.subjects.peer('beta', 'claim')
+  const said: Uint8Array[] = []
+  const listener = pool.connect('listener').bus
+  listener.subscribe(subject, ({ data }) => void said.push(data))
+  pool.crash('beta')
+  const bootId = 'gone'
+  pool.server('alpha').submit({ type: 'hello', server: 'beta', bootId }, {}, () => {})
+  pool.start('beta')
+  t.ok(pool.settle())
+  const before = pool.server('beta').incarnation
+  // Of the run before and of one that never got an incarnation, as announcement and as question.
+  for (const since of [1, 0]) {
+    const claim = encodeClaim({ server: 'beta', bootId, since })
+    bus.publish(subject, claim)
+    bus.publish(subject, claim, { reply: `${bus.inbox}.claim` })
+  }
+  pool.run(3_000)
+  t.equal(pool.process('beta')?.fatal, undefined)
+  // Its last `hello` may stand in the log after ours: the run is over, the process is not.
+  pool.server('alpha').submit({ type: 'hello', server: 'beta', bootId: 'late' }, {}, () => {})
+  t.ok(pool.runUntil(() => pool.server('beta').incarnation > before, 10_000))
+  t.equal(pool.process('beta')?.fatal, undefined)
+  t.ok(said.length < 20, `${said.length} words about it`)
 })
 
 t.test('a server whose key is of another pool stops, and says why', async t => {
