@@ -133,16 +133,17 @@ export class CtlClient {
   }
 
   /**
-   * Makes a change, once. `id` continues an earlier call that ended in LICD_UNKNOWN_OUTCOME.
+   * Makes a change, once. `earlierId` continues an earlier call that ended in LICD_UNKNOWN_OUTCOME.
    *
    * @throws LicdError as `ask`, and LICD_UNKNOWN_OUTCOME: it may or may not have taken effect; its message has the id
    */
   async change<Operation extends ChangeOperation>(
     operation: Operation,
     request: Omit<CtlRequests[Operation], keyof Change>,
-    id: string = this.#options.random.id(),
+    earlierId?: string,
   ): Promise<Changed> {
-    const { clock, server, by } = this.#options
+    const { clock, server, by, random } = this.#options
+    const id = earlierId ?? random.id()
     const end = clock.now() + this.#timeoutMs
     // Once one attempt may have been heard, only an answer by id tells how the command ended.
     let isSent = false
@@ -162,13 +163,14 @@ export class CtlClient {
         refusal = refusalOf(attempt.fields)
         // The deadline of one copy says nothing of another one: of an attempt before, or of an earlier call (R8).
         if (refusal.code === 'LICD_DEADLINE') {
-          if (!isSent) return await this.#settle(operation, id, refusal)
+          if (!isSent)
+            return await this.#settle(operation, id, earlierId === undefined ? refusal : undefined)
         } else if (!passing.has(refusal.code)) throw refusal
       }
       isSent ||= attempt.type === 'silent' || refusal?.code === 'LICD_UNKNOWN_OUTCOME'
       if (!(await this.#again(attempt.type === 'answer' ? refusal : undefined, end))) break
     }
-    if (!isSent && refusal !== undefined) throw refusal
+    if (!isSent && refusal !== undefined && earlierId === undefined) throw refusal
     return await this.#settle(operation, id)
   }
 

@@ -2,7 +2,6 @@
  * Operators' requests and answers as bytes: msgpack maps, or JSON where the request says so.
  */
 import { Packr } from 'msgpackr'
-import type { Code } from '../error.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import type { CtlAnswers } from '../protocol/ctl.ts'
 import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
@@ -46,10 +45,31 @@ export function answerTo(outcome: Outcome, extra: object, state: LedgerState): A
       return { ok: true, data: { revision: result.revision, duplicate, ...extra } }
     }
     case 'expired':
-      return refuse('LICD_DEADLINE' satisfies Code, 'Nothing was changed.')
+      return refuse('LICD_UNKNOWN_OUTCOME', 'It came too late; another copy of it may not.')
+    case 'unknown':
+      return refuse('LICD_UNKNOWN_OUTCOME', 'The server stopped while it was under way.')
     case 'rejected':
       return busy('The server has as many commands under way as it may.')
   }
+}
+
+export function codesAnswer({ codes }: LedgerState): Answer {
+  const list = [...codes.values()].map(({ content, state }) => ({ ...content, state }))
+  list.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
+  return answerWith('code-list', { codes: list })
+}
+
+export function vendorsAnswer(state: LedgerState): Answer {
+  const vendors = [...state.vendors.values()]
+  vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
+  return answerWith('vendor-list', { vendors })
+}
+
+export function transferRefusal(problem: string): Answer {
+  if (problem === 'no-target') return refuse('LICD_NO_TARGET', 'The leader stays.')
+  if (problem === 'busy') return busy('The office is being handed over already.')
+  if (problem === 'not-leader') return refuse('LICD_NO_LEADER', 'The leader is just changing.')
+  return refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`)
 }
 
 /** When the ledger forgets the first of the results that it keeps (R8), about: they are in the order of their coming. */

@@ -32,7 +32,16 @@ import {
   type MemberOperation,
   type Refusal,
 } from './ctl-request.ts'
-import { answerTo, answerWith, decodeRequest, encodeAnswer, type Answer } from './ctl-wire.ts'
+import {
+  answerTo,
+  answerWith,
+  codesAnswer,
+  decodeRequest,
+  encodeAnswer,
+  transferRefusal,
+  vendorsAnswer,
+  type Answer,
+} from './ctl-wire.ts'
 import type { Membership } from './membership.ts'
 import type { Outcome, SeatService } from './parts.ts'
 
@@ -168,9 +177,9 @@ export class Ctl {
       case 'seats':
         return this.#seats(fields, done)
       case 'code-list':
-        return this.#afterBarrier(() => done(this.#codes()))
+        return this.#afterBarrier(() => done(codesAnswer(this.#options.ledger().state)))
       case 'vendor-list':
-        return this.#afterBarrier(() => done(this.#vendors()))
+        return this.#afterBarrier(() => done(vendorsAnswer(this.#options.ledger().state)))
       case 'outcome':
         return this.#outcome(fields, done)
       case 'code-add':
@@ -190,7 +199,13 @@ export class Ctl {
     }
   }
 
-  /** Submits, and answers by the outcome here or, at the latest, when the operator's time is over. */
+  /**
+   * Submits, and answers by the outcome here or, at the latest, when the operator's time is over.
+   *
+   * A copy of it whose deadline has passed says nothing of its id: others may be under way, from an earlier request
+   * or through another server. So it goes again while there is time, and "refused by its deadline" is told only
+   * where the ledger remembers it: then no copy can take effect (R8).
+   */
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
     const { clock, submit, withdraw, ledger, leader } = this.#options
     const { id, by, timeoutMs } = change
@@ -203,16 +218,21 @@ export class Ctl {
         done(refuse('LICD_UNKNOWN_OUTCOME', 'The leader was lost while it was under way.'))
       } else done(refuse('LICD_UNKNOWN_OUTCOME', `No outcome within ${timeoutMs} ms.`))
     })
+    const end = clock.now() + timeoutMs
+    const attempt = (): void => {
+      const { tickMs } = ledger().state.settings
+      const deadlineTicks = Math.ceil((end - clock.now()) / tickMs) + 1
+      submit({ id, by, deadlineTicks }, body, outcome => {
+        if (outcome.type === 'expired' && step !== 'over') return attempt()
+        timer.cancel()
+        done(answerTo(outcome, extra, ledger().state))
+      })
+    }
     // What another server has applied is known here first: a repeated command is then told as such.
     this.#afterBarrier(() => {
       if (step === 'over') return
       step = 'submitted'
-      const { tickMs } = ledger().state.settings
-      const deadlineTicks = Math.ceil(timeoutMs / tickMs) + 1
-      submit({ id, by, deadlineTicks }, body, outcome => {
-        timer.cancel()
-        done(answerTo(outcome, extra, ledger().state))
-      })
+      attempt()
     })
   }
 
@@ -299,19 +319,6 @@ export class Ctl {
     return done(answerWith('seats', page))
   }
 
-  #codes(): Answer {
-    const { codes } = this.#options.ledger().state
-    const list = [...codes.values()].map(({ content, state }) => ({ ...content, state }))
-    list.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
-    return answerWith('code-list', { codes: list })
-  }
-
-  #vendors(): Answer {
-    const vendors = [...this.#options.ledger().state.vendors.values()]
-    vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
-    return answerWith('vendor-list', { vendors })
-  }
-
   /** Must not be a guess: without a leader to say how far the log goes there is no answer. */
   #outcome({ id }: Fields, done: Done): void {
     if (!isCommandId(id)) return done(refuse('LICD_BAD_REQUEST', 'Field id must be a command id.'))
@@ -390,11 +397,4 @@ const noMajority = refuse(
 
 function isMember(role: ServerRole | undefined): boolean {
   return role !== undefined && role !== 'removed'
-}
-
-function transferRefusal(problem: string): Answer {
-  if (problem === 'no-target') return refuse('LICD_NO_TARGET', 'The leader stays.')
-  if (problem === 'busy') return busy('The office is being handed over already.')
-  if (problem === 'not-leader') return refuse('LICD_NO_LEADER', 'The leader is just changing.')
-  return refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`)
 }

@@ -12,13 +12,15 @@ import type { SeatStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { DarkCount, Denial, Standing } from '../protocol/why.ts'
 
-/** How a submitted command ended at this server: applied here (or refused when applied), or never will be. */
+/** How a submitted command ended at this server: applied here (or refused when applied), or not. */
 export type Outcome =
   | { readonly type: 'applied'; readonly result: Result; readonly duplicate: boolean }
-  /** Its deadline passed here without it: no server will ever apply it (R8). */
+  /** Its deadline passed here without it: no server will ever apply this copy of it (R8). */
   | { readonly type: 'expired' }
   /** Not proposed: too many commands of this server are under way (bounded), or it is stopping. */
   | { readonly type: 'rejected' }
+  /** The server stops, and a leader was given it: it may yet be applied. */
+  | { readonly type: 'unknown' }
 
 export interface Host {
   readonly server: string

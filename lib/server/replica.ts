@@ -188,7 +188,7 @@ export class Replica {
     this.#statusChanged(node.status)
   }
 
-  /** A leader hands over first, if it can. Commands under way end as `rejected`. */
+  /** A leader hands over first, if it can. Commands under way end as `unknown` or `rejected`. */
   stop(done: () => void): void {
     this.#closed = true
     this.#ticker.leaveOffice()

@@ -78,11 +78,12 @@ export class Submitter {
 
   /**
    * Forgets a command that was never given to a leader, and so can never take effect; its `done` is not
-   * called. False when it was given to one: then its outcome is open.
+   * called. False when it was given to one, or when others wait for it too: then its outcome is open.
    */
   withdraw(id: string): boolean {
     const pending = this.#pending.get(id)
     if (pending === undefined || pending.sentAt !== undefined) return false
+    if (pending.done.length > 1) return false
     this.#pending.delete(id)
     return true
   }
@@ -129,12 +130,14 @@ export class Submitter {
     this.#arm()
   }
 
-  /** Nothing is sent any more; what is open ends as `rejected`, though it may yet be applied elsewhere. */
+  /** Nothing is sent any more. What a leader was given may yet be applied: its outcome is `unknown`; the rest is `rejected`. */
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
     this.#timer = undefined
-    for (const id of [...this.#pending.keys()]) this.#settle(id, { type: 'rejected' })
+    for (const [id, { sentAt }] of [...this.#pending]) {
+      this.#settle(id, { type: sentAt === undefined ? 'rejected' : 'unknown' })
+    }
   }
 
   #settle(id: string, outcome: Outcome): void {

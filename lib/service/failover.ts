@@ -234,7 +234,7 @@ export class Failover {
     const { feature, seatId } = pending.item
     desk.refresh(feature)
     desk.advance(desk.now)
-    if (outcome.type === 'rejected' && desk.host.stopping) {
+    if (outcome.type === 'unknown') {
       // Nothing more is heard of it here, yet it may be applied.
       this.#drop(pending)
       return

@@ -156,7 +156,7 @@ t.test('no answer to a change - its outcome is asked for by its id', async t => 
 })
 
 t.test('the deadline of one copy passed - what became of the id is asked for', async t => {
-  const change = async (silent: number, known: boolean) => {
+  const change = async (silent: number, known: boolean, earlierId?: string) => {
     const world = makeWorld()
     let attempts = 0
     addServer(world, 'alpha', operation => {
@@ -165,11 +165,13 @@ t.test('the deadline of one copy passed - what became of the id is asked for', a
       return { ok: true, outcome: 'applied', result: { ok: true, revision: 12 } }
     })
     const client = world.client({ timeoutMs: 5_000 })
-    return settle(world, client.change('allocations-add', { feature: 'cad', count: 1 }))
+    const request = { feature: 'cad', count: 1 }
+    return settle(world, client.change('allocations-add', request, earlierId))
   }
   t.match(await change(1, true), { revision: 12 }, 'of an attempt that nobody answered')
   await t.rejects(change(1, false), { code: 'LICD_UNKNOWN_OUTCOME' })
   t.match(await change(0, true), { revision: 12 }, 'of an earlier call, unknown where it was asked')
+  await t.rejects(change(0, false, 'id-9'), { code: 'LICD_UNKNOWN_OUTCOME' }, 'nor there')
   await t.rejects(change(0, false), { code: 'LICD_DEADLINE' }, 'there is no other copy')
 })
 

@@ -223,6 +223,29 @@ t.test('an outcome that is not known is called so, and found by its id later', a
   t.equal(pool.server(leader).ledger.state.features.get('x')?.allocations, 1)
 })
 
+t.test(
+  '"refused by its deadline" is told of an id, never of one copy that came too late',
+  async t => {
+    const pool = makePool()
+    const leader = pool.leader?.server ?? ''
+    const [first = '', second = ''] = three.filter(name => name !== leader)
+    const add = (id: string) => ({ by: 'test', id, feature: id, allocations: 1 })
+    // It hears every tick, and its proposals are lost: the deadline of one after another passes.
+    let isLossy = true
+    pool.broker.fault = (from, _to, { subject }) =>
+      isLossy && from === first && subject.endsWith('.propose') ? { drop: true } : undefined
+    const request = { ...add('x'), timeoutMs: 45_000 }
+    const late = pool.ask('feature-add', request, { at: first })
+    t.match(late, { ok: false, code: 'LICD_UNKNOWN_OUTCOME' })
+    const copy = pool.ask('feature-add', { ...request, timeoutMs: 5_000 }, { at: second })
+    t.match(copy, { ok: true, duplicate: false }, 'another copy takes effect')
+
+    pool.connect('network').clock.after(40_000, () => (isLossy = false))
+    const heard = pool.ask('feature-add', { ...add('y'), timeoutMs: 55_000 }, { at: first })
+    t.match(heard, { ok: true, duplicate: false }, 'or the same, as soon as it is heard')
+  },
+)
+
 t.test('the office is handed over on request, whoever is asked', async t => {
   const pool = makePool()
   const leader = pool.leader?.server ?? ''

@@ -61,9 +61,39 @@ t.test('submitter - presses a command until it is applied here or cannot be any 
   state.tick = 21
   submitter.ticked()
   t.match(outcomes[3], { type: 'applied', result: { code: 'LICD_TOO_BUSY' } })
-  submitter.submit(command('f', 30), outcome => outcomes.push(outcome))
-  submitter.close()
-  t.strictSame(outcomes[4], { type: 'rejected' })
+})
+
+t.test(
+  'submitter - one that stops tells what never left it from what may yet be applied',
+  async t => {
+    const { time, way, submitter } = submitting()
+    const outcomes: string[] = []
+    const submit = (id: string) =>
+      submitter.submit(command(id, 30), ({ type }) => outcomes.push(`${id} ${type}`))
+    submit('sent')
+    submit('sent')
+    way.open = false
+    submit('kept')
+    submitter.close()
+    t.strictSame(outcomes, ['sent unknown', 'sent unknown', 'kept rejected'])
+    submit('late')
+    time.run(0)
+    t.equal(outcomes[3], 'late rejected')
+  },
+)
+
+t.test('submitter - what another caller waits for is not withdrawn', async t => {
+  const { sent, way, submitter } = submitting()
+  const outcomes: Outcome[] = []
+  way.open = false
+  submitter.submit(command('a', 10), outcome => outcomes.push(outcome))
+  submitter.submit(command('a', 10), outcome => outcomes.push(outcome))
+  t.equal(submitter.withdraw('a'), false)
+  way.open = true
+  submitter.leaderChanged()
+  t.strictSame(sent, ['a'])
+  submitter.applied('a', { ok: true, revision: 1 }, false)
+  t.equal(outcomes.length, 2)
 })
 
 t.test(
