@@ -4,11 +4,12 @@
  * What can be done to it depends on the machine: a disk can be filled or frozen where there is the right to mount,
  * a wall clock set where libfaketime is.
  */
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Mount, type Kind } from '../../bench/disk-mount.ts'
 import { findNatsServer } from '../../lib/nats-server.ts'
+import type { Faketime } from './faketime.ts'
 import { type HistoryWriter, now } from './history.ts'
 import type { Janitor } from './janitor.ts'
 import type { Network } from './network.ts'
@@ -22,8 +23,7 @@ export const ownBuild = fileURLToPath(new URL('../../', import.meta.url))
 /** What stands in the way of a fault, or undefined. */
 export interface Means {
   readonly disk: Kind | undefined
-  /** Path of libfaketime. */
-  readonly faketime: string | undefined
+  readonly faketime: Faketime | undefined
 }
 
 export interface HostOptions {
@@ -118,14 +118,7 @@ export class Host {
   }
 
   #wallEnv(): Record<string, string> {
-    const { faketime } = this.#options.means
-    if (faketime === undefined) return {}
-    return {
-      LD_PRELOAD: faketime,
-      DONT_FAKE_MONOTONIC: '1',
-      FAKETIME_NO_CACHE: '1',
-      FAKETIME_TIMESTAMP_FILE: this.#wallFile,
-    }
+    return this.#options.means.faketime?.env(this.#wallFile) ?? {}
   }
 
   /** Sets its wall clock so many seconds off. */
@@ -149,15 +142,4 @@ export class Host {
     this.disk?.remove()
     for (const forget of this.#forget) forget()
   }
-}
-
-const faketimes = [
-  '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
-  '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1',
-  '/usr/lib/faketime/libfaketimeMT.so.1',
-  '/usr/lib64/faketime/libfaketimeMT.so.1',
-]
-
-export function findFaketime(): string | undefined {
-  return faketimes.find(path => existsSync(path))
 }

@@ -12,7 +12,8 @@ import { readVendorSigner, writeVendorKey, type VendorSigner } from '../../lib/c
 import { licd } from '../cmd/licd-process.ts'
 import { ClientProcess } from './client-pool.ts'
 import { HistoryWriter } from './history.ts'
-import { findFaketime, Host, type Means } from './host.ts'
+import { getFaketime } from './faketime.ts'
+import { Host, type Means } from './host.ts'
 import type { Janitor } from './janitor.ts'
 import { makeNetwork } from './make-network.ts'
 import type { Layout, Network, NetworkKind } from './network.ts'
@@ -195,10 +196,10 @@ function meansOf(folder: string): { means: Means; notes: string[] } {
     if (tmpfs === undefined) disk = 'tmpfs'
     else notes.push(`disks: none that can be filled: ${tmpfs}`)
   }
-  const faketime = findFaketime()
-  if (faketime === undefined)
-    notes.push('wall clocks: no libfaketime (apt-get install libfaketime)')
-  return { means: { disk, faketime }, notes }
+  const faketime = getFaketime()
+  if ('env' in faketime) return { means: { disk, faketime }, notes }
+  notes.push(`wall clocks: ${faketime.missing}`)
+  return { means: { disk, faketime: undefined }, notes }
 }
 
 interface Parts {
