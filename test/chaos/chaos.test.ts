@@ -2,9 +2,11 @@
  * A pool of real processes under fire, for as long as it takes to throw each kind of fault three times; and the same judges over
  * a pool whose servers grant too much, to see that they see it.
  *
- * What this machine cannot do is said in a comment, and by whom it could be done; where it can, fewer than three fail.
+ * What this machine cannot do is said in a comment, with what is missing; what it can and was thrown fewer times fails.
+ * Without network namespaces everything goes through proxies (LICD_CHAOS_NETWORK=proxies asks for them).
  *
- * `npm run test:chaos`. Not in `npm test` yet: it takes minutes of a whole machine, and was not seen to pass on a quiet one.
+ * Part of `npm test`; alone it is `npm run test:chaos`. LICD_CHAOS_SEED repeats order, targets and lengths of the faults;
+ * LICD_CHAOS_KEEP names a folder for what all processes wrote down.
  */
 import t from 'tap'
 import { makeVariant } from '../mutants/variant.ts'
@@ -14,17 +16,17 @@ import { reportOf } from './report.ts'
 import { runChaos } from './run.ts'
 
 // A busy machine takes its time; nothing here is judged by it.
-t.setTimeout(1_500_000)
+t.setTimeout(850_000)
 
 const rounds = 3
-const options = process.env.LICD_CHAOS === '1' ? {} : { skip: 'npm run test:chaos' }
+const { LICD_CHAOS_SEED, LICD_CHAOS_KEEP: keep, LICD_CHAOS_NETWORK } = process.env
+const network = LICD_CHAOS_NETWORK === 'proxies' ? ({ network: 'proxies' } as const) : {}
 
-t.test('under every kind of fault no seat too many, and nothing lost', options, async t => {
-  const seed = process.env.LICD_CHAOS_SEED ?? String(Math.floor(Math.random() * 1_000_000))
-  // What all processes wrote down, for who wants to look into a failure.
-  const keep = process.env.LICD_CHAOS_KEEP
+t.test('under every kind of fault no seat too many, and nothing lost', async t => {
+  const seed = LICD_CHAOS_SEED ?? String(Math.floor(Math.random() * 1_000_000))
   const outcome = await runChaos({
     ...(keep === undefined ? {} : { keep }),
+    ...network,
     ...{ seed, servers: 3, clientProcesses: 4, clientsEach: 50, stormMs: 0, rounds },
     say: text => t.comment(text),
   })
@@ -51,7 +53,7 @@ t.test('under every kind of fault no seat too many, and nothing lost', options, 
   )
 })
 
-t.test('servers that grant more than they own are found', options, async t => {
+t.test('servers that grant more than they own are found', async t => {
   const variant = makeVariant({
     name: 'grants-over-the-limit',
     doc: 'A server takes its limit for three more than it is.',
@@ -64,6 +66,9 @@ t.test('servers that grant more than they own are found', options, async t => {
     const { violations } = await runChaos({
       ...{ seed: 'mutant', servers: 3, clientProcesses: 2, clientsEach: 40 },
       ...{ stormMs: 12_000, rounds: 0, kinds: [], build: variant.folder },
+      // Fewer than are wanted, or nobody notices.
+      local: { cad: 8, sim: 8 },
+      ...network,
       say: text => t.comment(text),
     })
     const [first] = violations.filter(({ rule }) => rule === 'I3')

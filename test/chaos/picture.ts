@@ -13,6 +13,10 @@ const right = 20
 const laneHeight = 34
 const graphHeight = 70
 const seriesHeight = 44
+/** Where the legend explains the thin bands in a host's lane. */
+const bandsAt = width - 180
+const upColour = '#a5d6a7'
+const leadsColour = '#333'
 
 /** Colour by kind, grouped: red ends, violet stops, blue cuts, amber disks, green the rest. */
 const colours: Readonly<Record<string, string>> = {
@@ -52,6 +56,7 @@ export function drawRun(lines: readonly Line[], options: PictureOptions): string
   let y = 64
   parts.push(...legend(faults, y))
   y += 40
+  const lanesFrom = y
   for (const host of options.hosts) {
     parts.push(...hostLane(host, y, { lines, faults, frame }))
     y += laneHeight + 8
@@ -75,7 +80,7 @@ export function drawRun(lines: readonly Line[], options: PictureOptions): string
       `<line x1="${px(frame.x(t))}" x2="${px(frame.x(t))}" y1="60" y2="${y}" stroke="#f00" stroke-width="2"/>`,
     )
   }
-  parts.push(...axis(frame, y))
+  parts.push(...axis(frame, lanesFrom, y))
   y += 34
   const head = `<text x="16" y="28" font-size="18" font-weight="600">${escape(options.title)}</text>`
   const verdict =
@@ -139,13 +144,20 @@ function legend(faults: readonly FaultLine[], y: number): string[] {
   for (const { kind } of faults) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   const kinds = Object.keys(colours).filter(kind => counts.has(kind))
   const half = Math.ceil(kinds.length / 2)
-  return kinds.flatMap((kind, n) => {
-    const [x, top] = [16 + (n % half) * 200, y + (n < half ? 0 : 18)]
+  const bands = [
+    `<rect x="${bandsAt}" y="${y + 5}" width="30" height="4" fill="${upColour}"/>`,
+    `<text x="${bandsAt + 36}" y="${y + 11}">its process is ready</text>`,
+    `<rect x="${bandsAt}" y="${y + 22}" width="30" height="5" fill="${leadsColour}"/>`,
+    `<text x="${bandsAt + 36}" y="${y + 29}">it leads</text>`,
+  ]
+  const blocks = kinds.flatMap((kind, n) => {
+    const [x, top] = [16 + (n % half) * 180, y + (n < half ? 0 : 18)]
     return [
       `<rect x="${x}" y="${top}" width="12" height="12" fill="${colours[kind]}"/>`,
       `<text x="${x + 17}" y="${top + 11}">${kind} (${counts.get(kind) ?? 0})</text>`,
     ]
   })
+  return [...blocks, ...bands]
 }
 
 /** Above what was done to the host, below who led and when the server's process was there. */
@@ -164,7 +176,7 @@ function hostLane(
     if (upFrom === undefined) return
     const wide = px(x(until) - x(upFrom))
     parts.push(
-      `<rect x="${px(x(upFrom))}" y="${y + 22}" width="${wide}" height="4" fill="#a5d6a7"/>`,
+      `<rect x="${px(x(upFrom))}" y="${y + 22}" width="${wide}" height="4" fill="${upColour}"/>`,
     )
     upFrom = undefined
   }
@@ -177,7 +189,7 @@ function hostLane(
   for (const [from, until] of reignsOf(host, lines, to)) {
     const wide = px(Math.max(1, x(until) - x(from)))
     parts.push(
-      `<rect x="${px(x(from))}" y="${y + 28}" width="${wide}" height="5" fill="#333"><title>leads</title></rect>`,
+      `<rect x="${px(x(from))}" y="${y + 28}" width="${wide}" height="5" fill="${leadsColour}"><title>leads</title></rect>`,
     )
   }
   return parts
@@ -248,6 +260,7 @@ function usage(
     ])
     .sort((a, b) => a.t - b.t)
   const steps = limitsOf(lines).get(feature) ?? []
+  // The limit that is told is the last one; the highest fills the lane.
   const top = Math.max(1, ...steps.map(({ limit }) => limit)) * 1.05
   const high = (value: number): string => px(y + graphHeight * (1 - value / top))
   let valid = 0
@@ -263,18 +276,22 @@ function usage(
   line.push(`H${px(x(to))}`)
   return [
     label(feature, y + 30),
-    `<text x="${left - 8}" y="${y + 44}" text-anchor="end" fill="#777" font-size="10">seats, limit</text>`,
+    `<text x="${left - 8}" y="${y + 44}" text-anchor="end" fill="#777" font-size="10">seats</text>`,
+    `<text x="${left - 8}" y="${y + 57}" text-anchor="end" fill="#c62828" font-size="10">limit ${steps.at(-1)?.limit ?? 0}</text>`,
     track(y, graphHeight, frame),
     `<path d="${area.join(' ')}" fill="#90caf9"/>`,
     `<path d="${line.join(' ')}" fill="none" stroke="#c62828" stroke-width="1.2"/>`,
   ]
 }
 
-function axis({ from, to, x }: Frame, y: number): string[] {
+function axis({ from, to, x }: Frame, top: number, y: number): string[] {
   const seconds = (to - from) / 1_000
   const step = [5, 10, 15, 30, 60, 120, 300].find(each => seconds / each <= 20) ?? 600
-  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, n) => {
+  return Array.from({ length: Math.floor(seconds / step) + 1 }, (_, n) => n).flatMap(n => {
     const at = px(x(from + n * step * 1_000))
-    return `<text x="${at}" y="${y + 16}" text-anchor="middle" fill="#777">${n * step} s</text>`
+    return [
+      `<line x1="${at}" x2="${at}" y1="${top}" y2="${y}" stroke="#000" stroke-opacity="0.08"/>`,
+      `<text x="${at}" y="${y + 16}" text-anchor="middle" fill="#777">${n * step} s</text>`,
+    ]
   })
 }

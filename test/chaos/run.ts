@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly network?: NetworkKind
   /** Only these; all when absent. */
   readonly kinds?: readonly string[]
+  /** Features of the pool's own, and what they begin with; 50 of `cad` and 70 of `sim` when absent. */
+  readonly local?: Readonly<Record<'cad' | 'sim', number>>
   /** Folder of the build whose `licd` runs; this one when absent. */
   readonly build?: string
   /** Folder that gets a copy of what all processes wrote. */
@@ -65,7 +67,6 @@ export interface Outcome {
 
 /** How long anything may take once all faults are undone. */
 export const calmMs = 90_000
-const local = { cad: 50, sim: 70 } as const
 const vendored = 'paid'
 /** Clients by what they want; `cad` is wanted by more than can have it. */
 const wanted = ['cad', 'cad', 'sim', 'paid', 'cad', 'sim', 'paid', 'cad', 'sim', 'cad']
@@ -88,7 +89,8 @@ async function runIn(options: RunOptions, janitor: Janitor): Promise<Outcome> {
   const residentsEach = Math.floor(clientsEach * residentsShare)
   const pool = await ChaosPool.start(
     {
-      ...{ seed, clientProcesses, clientsEach, residentsEach, local, vendored, wanted },
+      ...{ seed, clientProcesses, clientsEach, residentsEach, vendored, wanted },
+      local: options.local ?? { cad: 50, sim: 70 },
       ...{ servers: options.servers, network: options.network, build: options.build ?? ownBuild },
       vendoredStart: 12,
       onClientsEnd: (name, output) =>
