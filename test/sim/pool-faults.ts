@@ -129,11 +129,6 @@ export class PoolFaults {
     }
   }
 
-  /** It ended by itself, for a late word of the process before it. */
-  supervise(server: string): void {
-    this.world.pool.time.after(0, () => this.crash(server, 500))
-  }
-
   stop(server: string, ms: number): void {
     const { pool } = this.world
     if (pool.process(server) === undefined) return

@@ -38,7 +38,6 @@ export class PoolInsight {
         const error = fields?.error
         const code = error instanceof LicdError ? error.code : undefined
         if (code === 'LICD_SERVER_REMOVED') this.#world.operators.removed(server)
-        else if (code === 'LICD_DUPLICATE_SERVER') this.#world.faults.supervise(server)
         else this.#world.fail(new Error(text))
       }
     }

@@ -109,8 +109,6 @@ export class PoolNetwork {
     const { subject } = message
     // Elections and heartbeats are the business of Raft's own simulators.
     if (subject.startsWith('licd.v1.simulated.event')) return
-    // An old word of a process that is gone stops the one after it: whoever supervises it starts it again.
-    if (subject.endsWith('.claim')) return
     if (subject.endsWith('.ask')) this.questions++
     else if (subject.endsWith('.propose')) {
       const commands = this.#commands.get(from) ?? []
