@@ -2,29 +2,32 @@
  * License codes by feature and by time: derived from the ledger's codes, never part of its state.
  *
  * It spares a tick from reading every code, and gives `endsAt`. Invariant: a code is in here exactly when it is
- * in the ledger and not ended.
+ * in the ledger and its own end is still to come, removed or not.
  */
-import type { CodeRecord } from './state.ts'
+import type { CodeRecord, Feature } from './state.ts'
 
 export class CodeIndex {
   readonly #byFeature = new Map<string, Set<CodeRecord>>()
+  /** Those that were removed before their end, until it: what is owed for one ends when it would have (R9). */
+  readonly #removed = new Map<string, Set<CodeRecord>>()
   /** No code starts or ends before this calendar time. */
   #nextAt = Infinity
 
-  add(record: CodeRecord): void {
-    const { feature } = record.content
-    const records = this.#byFeature.get(feature)
-    if (records === undefined) this.#byFeature.set(feature, new Set([record]))
-    else records.add(record)
+  /** A new code, or one of a snapshot. */
+  add(record: CodeRecord, calendar: number): void {
+    const { state, content } = record
+    if (state !== 'ended') file(this.#byFeature, record)
+    else if (content.expiresAt !== undefined && content.expiresAt > calendar) {
+      file(this.#removed, record)
+    } else return
     this.#nextAt = Math.min(this.#nextAt, turnsAt(record))
   }
 
-  /** The code has ended. */
-  remove(record: CodeRecord): void {
-    const { feature } = record.content
-    const records = this.#byFeature.get(feature)
-    records?.delete(record)
-    if (records?.size === 0) this.#byFeature.delete(feature)
+  /** The code has ended, or was removed. */
+  end(record: CodeRecord, calendar: number): void {
+    unfile(this.#byFeature, record)
+    unfile(this.#removed, record)
+    this.add(record, calendar)
   }
 
   /** Whether a code of the feature is active or will be. */
@@ -44,7 +47,7 @@ export class CodeIndex {
     if (calendar < this.#nextAt) return []
     const due: CodeRecord[] = []
     this.#nextAt = Infinity
-    for (const records of this.#byFeature.values()) {
+    for (const records of [...this.#byFeature.values(), ...this.#removed.values()]) {
       for (const record of records) {
         if (turnsAt(record) <= calendar) due.push(record)
         else this.#nextAt = Math.min(this.#nextAt, turnsAt(record))
@@ -60,9 +63,18 @@ export class CodeIndex {
 
   /**
    * Calendar time at which the feature first has fewer allocations than now because codes end, those that start
-   * until then counted; `undefined` when that never happens.
+   * until then counted; `undefined` when that never happens. While something is owed, the first end of a code that
+   * was removed is one too: the seats that are owed may be its own.
    */
-  endsAt(feature: string): number | undefined {
+  endsAt({ name, owed }: Pick<Feature, 'name' | 'owed'>): number | undefined {
+    const lessAt = this.#lessAt(name)
+    if (owed === 0) return lessAt
+    const removed = [...(this.#removed.get(name) ?? [])].map(turnsAt)
+    const first = Math.min(lessAt ?? Infinity, ...removed)
+    return first === Infinity ? undefined : first
+  }
+
+  #lessAt(feature: string): number | undefined {
     const turns: { at: number; change: number }[] = []
     for (const { content, state } of this.#byFeature.get(feature) ?? []) {
       const { startsAt, expiresAt, allocations } = content
@@ -78,6 +90,20 @@ export class CodeIndex {
     }
     return undefined
   }
+}
+
+function file(byFeature: Map<string, Set<CodeRecord>>, record: CodeRecord): void {
+  const { feature } = record.content
+  const records = byFeature.get(feature)
+  if (records === undefined) byFeature.set(feature, new Set([record]))
+  else records.add(record)
+}
+
+function unfile(byFeature: Map<string, Set<CodeRecord>>, record: CodeRecord): void {
+  const { feature } = record.content
+  const records = byFeature.get(feature)
+  records?.delete(record)
+  if (records?.size === 0) byFeature.delete(feature)
 }
 
 /** Calendar time of a code's next turn: its start, or its end once it runs. */

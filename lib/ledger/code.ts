@@ -10,7 +10,7 @@ import type { CodeContent, CommandBody } from './command.ts'
 import { isFeatureName, newFeature } from './feature.ts'
 import { badCount, done, isCount, isTime, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
-import { settle, standingOf } from './settle.ts'
+import { refreshEnd, settle, standingOf } from './settle.ts'
 import { copyContent } from './snapshot.ts'
 import type { CodeRecord, Feature } from './state.ts'
 
@@ -34,7 +34,7 @@ export function applyAddCode(
   }
   state.codes.set(content.codeId, record)
   if (content.startsAt <= state.calendar) start(context, feature, record)
-  codeIndex.add(record)
+  codeIndex.add(record, state.calendar)
   refreshEnd(context, feature)
   settle(context, feature, { standing: standingOf(state), topUp: false })
   return done
@@ -106,10 +106,12 @@ export function turnCodes(context: Context): void {
     turned.add(feature)
   }
   for (const record of due) {
+    if ((record.content.expiresAt ?? Infinity) > state.calendar) continue
     const feature = state.features.get(record.content.feature)
-    if (feature === undefined || (record.content.expiresAt ?? Infinity) > state.calendar) continue
-    end(context, feature, record)
-    turned.add(feature)
+    // It was removed: its allocations are gone or owed.
+    if (record.state === 'ended') codeIndex.end(record, state.calendar)
+    else if (feature !== undefined) end(context, feature, record)
+    if (feature !== undefined) turned.add(feature)
   }
   for (const feature of turned) refreshEnd(context, feature)
 }
@@ -123,7 +125,8 @@ function start({ changes }: Context, feature: Feature, record: CodeRecord): void
   feature.free += allocations
 }
 
-function end({ changes, codeIndex }: Context, feature: Feature, record: CodeRecord): void {
+function end(context: Context, feature: Feature, record: CodeRecord): void {
+  const { state, changes, codeIndex } = context
   const { allocations, codeId } = record.content
   changes.distribution(feature.name)
   changes.code(codeId)
@@ -134,11 +137,5 @@ function end({ changes, codeIndex }: Context, feature: Feature, record: CodeReco
     feature.owed += allocations - free
   }
   record.state = 'ended'
-  codeIndex.remove(record)
-}
-
-function refreshEnd({ codeIndex }: Context, feature: Feature): void {
-  const endsAt = codeIndex.endsAt(feature.name)
-  if (endsAt === undefined) delete feature.endsAt
-  else feature.endsAt = endsAt
+  codeIndex.end(record, state.calendar)
 }

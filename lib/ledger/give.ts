@@ -10,7 +10,7 @@ import { addShare, shareOf } from './feature.ts'
 import { badCount, done, isCount, isCountOrZero, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import { findCaller, isListed, isUp, onlyGives } from './server.ts'
-import { lowerDemand, settle, standingOf } from './settle.ts'
+import { lowerDemand, refreshEnd, settle, standingOf } from './settle.ts'
 import type { Feature } from './state.ts'
 
 type Demanded = Extract<CommandBody, { type: 'demand' }>
@@ -59,6 +59,7 @@ export function applyLend(context: Context, body: Lend): Outcome {
   const lent = Math.min(count - paid, entry.count)
   addShare(feature, server, -paid - lent)
   feature.owed -= paid
+  if (paid > 0 && feature.owed === 0) refreshEnd(context, feature)
   addShare(feature, to, lent)
   lowerDemand(feature, to, lent)
   settle(context, feature, { standing: standingOf(state), topUp: false })

@@ -199,7 +199,7 @@ export class Ledger {
     else putRow(this.state, row)
     if (row.kind === 'code') {
       const record = this.state.codes.get(row.content.codeId)
-      if (record !== undefined && record.state !== 'ended') this.#codeIndex.add(record)
+      if (record !== undefined) this.#codeIndex.add(record, this.state.calendar)
     }
     this.#changes.restored(row)
   }

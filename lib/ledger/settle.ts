@@ -46,8 +46,9 @@ export function settle(
 }
 
 /** R9: what is owed is paid before anything is lent. */
-function payOwed({ changes }: Context, feature: Feature, { down }: Standing): void {
+function payOwed(context: Context, feature: Feature, { down }: Standing): void {
   if (feature.owed === 0) return
+  const { changes } = context
   const free = Math.min(feature.owed, feature.free)
   if (free > 0) {
     changes.distribution(feature.name)
@@ -61,6 +62,16 @@ function payOwed({ changes }: Context, feature: Feature, { down }: Standing): vo
     addShare(feature, server, -count)
     feature.owed -= count
   }
+  if (feature.owed === 0) refreshEnd(context, feature)
+}
+
+/** After codes came or went, and when the last that was owed is paid: when the feature has less, or none (R4, R9). */
+export function refreshEnd({ changes, codeIndex }: Context, feature: Feature): void {
+  const endsAt = codeIndex.endsAt(feature)
+  if (endsAt === feature.endsAt) return
+  changes.distribution(feature.name)
+  if (endsAt === undefined) delete feature.endsAt
+  else feature.endsAt = endsAt
 }
 
 /** First come, first served; a server that is silent keeps its place but is given nothing (R12). */

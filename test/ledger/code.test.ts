@@ -1,6 +1,7 @@
 // License codes (claims 11, 12; R9, R10), allocations (claims 9, 10), distribution criteria (claims 2, 7, 17).
 import t from 'tap'
 import { bounds } from '../../lib/ledger/command.ts'
+import { Ledger } from '../../lib/ledger/ledger.ts'
 import { codeOf, content, epoch, Pool, vendor } from './pool.ts'
 
 function addCode(pool: Pool, change: Parameters<typeof content>[0] = {}) {
@@ -101,6 +102,52 @@ t.test('a new code pays what is owed first', async t => {
   addCode(pool, { codeId: '2', allocations: 5 })
   t.equal(pool.table(), 'free 2 a 1 b 1 c 1')
 })
+
+t.test(
+  'what is owed for a code that was removed ends when the code would have (R4, R9)',
+  async t => {
+    const owing = () => {
+      const pool = new Pool()
+      addCode(pool, { allocations: 3, expiresAt: epoch + 20_000 })
+      addCode(pool, { codeId: 'stays', allocations: 3 })
+      pool.tick()
+      pool.run({ type: 'remove-code', codeId: 'code-1' })
+      t.equal(pool.table(), 'free 0 owed 3 a 2 b 2 c 2')
+      t.equal(pool.feature().endsAt, epoch + 20_000)
+      return pool
+    }
+    const returned = owing()
+    for (const server of ['a', 'b', 'c']) returned.give('return', server, 1)
+    t.equal(returned.feature().endsAt, undefined, 'all is paid')
+
+    const lent = owing()
+    lent.give('return', 'a', 1)
+    lent.give('return', 'b', 1)
+    lent.give('demand', 'c', 1)
+    lent.lend('a', 'c', 1)
+    t.equal(lent.table(), 'free 0 a 0 b 1 c 2'.replace(' a 0', ''))
+    t.equal(lent.feature().endsAt, undefined, 'by what was meant for another')
+
+    const more = owing()
+    addCode(more, { codeId: 'new', allocations: 3 })
+    t.equal(more.feature().endsAt, undefined, 'by a new code')
+
+    const over = owing()
+    const walls = { a: epoch + 20_000, b: epoch + 20_000, c: epoch + 20_000 }
+    const restored = Ledger.restore(over.ledger.snapshot())
+    over.tick(undefined, walls)
+    t.equal(over.feature().endsAt, undefined, 'its end has come')
+    t.equal(over.feature().owed, 3)
+    const listings = ['a', 'b', 'c'].map(server => over.listing(server, { wallMs: walls.a }))
+    const tick = over.tickNow
+    restored.apply({ id: '', deadline: 0, by: '', body: { type: 'tick', tick, listings } }, 1_000)
+    t.equal(
+      restored.state.features.get('cad')?.endsAt,
+      undefined,
+      'a restored ledger knows as much',
+    )
+  },
+)
 
 t.test('a removed code whose allocations are all free takes its feature along', async t => {
   const pool = new Pool()

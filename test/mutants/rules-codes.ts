@@ -37,6 +37,14 @@ export const codeMutants: readonly Mutant[] = [
     put: 'feature.owed += 0;',
   },
   {
+    name: 'removed-code-serves-on',
+    doc: 'Who holds a seat when its code is removed keeps it for ever, beyond the end of the code.',
+    ids: ['R4', 'R9'],
+    file: 'lib/ledger/code-index.js',
+    find: 'if (owed === 0)',
+    put: 'if (owed >= 0)',
+  },
+  {
     name: 'code-never-ends',
     doc: 'A code whose time is over goes on.',
     ids: ['R9', 'R10'],

@@ -98,3 +98,25 @@ scenario('R9 - what is given back while something is owed pays that, and serves 
   world.time.run(3_000)
   t.equal(valid([...all, ...waiting]), 3, 'now somebody is')
 })
+
+scenario('R9 - a code that was removed before its end serves nobody beyond it', t => {
+  const world = twoCodes()
+  const all = [...'aabbcc'].map((name, n) => new Holder(world, `h${n}`, { servers: [name] }))
+  for (const one of all) one.acquire('cad')
+  world.time.run(1_000)
+  t.equal(valid(all), 6)
+  world.admin({ type: 'remove-code', codeId: 'ends' })
+  world.time.run(20_000)
+  t.equal(valid(all), 6, 'nothing is taken from who holds it')
+  t.equal(world.truth.state.features.get('cad')?.owed, 3)
+  const expiresAt = world.truth.state.codes.get('ends')?.content.expiresAt ?? 0
+  t.ok(world.time.runUntil(() => world.truth.state.calendar >= expiresAt, 60_000))
+  world.time.run(20)
+  t.equal(valid(all), 0, 'all seats may stand on what ended')
+  for (let second = 0; second < 10; second++) {
+    for (const one of all) if (one.state === 'idle') one.acquire('cad', { waitMs: 9_000 })
+    world.time.run(1_000)
+  }
+  t.equal(valid(all), 3, 'and what remains serves on')
+  t.match(world.truth.state.features.get('cad'), { owed: 0, endsAt: undefined })
+})
