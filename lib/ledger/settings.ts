@@ -117,17 +117,26 @@ export function applyChangeSettings(
   if (after.tickMs > before.tickMs) {
     state.tokensUntil = Math.max(state.tokensUntil, state.tick + after.seatTicks + hurriedTicks)
   }
-  if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs)
+  state.promisedMs = Math.max(state.promisedMs, (before.leaseTicks + 1) * before.tickMs)
+  if (after.tickMs < before.tickMs) stretch(context, before.tickMs, after.tickMs)
   state.settings = after
   return done
 }
 
-/** Ticks get faster by `factor` (above 1): what lies ahead moves as many times further away, and one tick more. */
-function stretch(context: Context, factor: number): void {
+/**
+ * Ticks get faster: what lies ahead moves as many times further away, and one tick more, but no further than the
+ * longest promise reaches. Without that bound a share would be dark ten times as long each time that an operator
+ * sets `tickMs` from 1 s to 10 s and back.
+ */
+function stretch(context: Context, beforeMs: number, afterMs: number): void {
   const { state, changes } = context
-  const { tick } = state
-  const later = (at: number): number =>
-    at <= tick ? at : tick + Math.ceil((at - tick) * factor) + 1
+  const { tick, promisedMs } = state
+  const most = tick + Math.ceil(promisedMs / afterMs) + 1 + hurriedTicks
+  const stretched = (at: number): number =>
+    at <= tick ? at : tick + Math.ceil(((at - tick) * beforeMs) / afterMs) + 1
+  const later = (at: number): number => Math.max(at, Math.min(stretched(at), most))
+  // How long an operator had the pool held for may be longer than any lease it knows of.
+  state.heldUntil = stretched(state.heldUntil)
   state.tokensUntil = later(state.tokensUntil)
   for (const record of state.servers.values()) {
     changes.server(record.name)

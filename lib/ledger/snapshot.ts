@@ -17,6 +17,8 @@ export interface PoolRow {
   readonly tick: number
   readonly calendar: number
   readonly tokensUntil: number
+  /** Absent for 0. */
+  readonly promisedMs?: number
   readonly revision: number
   readonly heldUntil: number
   readonly incarnationFloor: number
@@ -75,7 +77,7 @@ const byKey = (a: readonly [string, ...unknown[]], b: readonly [string, ...unkno
 
 export function poolRow(state: LedgerState): PoolRow {
   const { pool, fingerprint, settings, tick, calendar, tokensUntil, revision } = state
-  const { heldUntil, incarnationFloor } = state
+  const { heldUntil, incarnationFloor, promisedMs } = state
   const { tickMs, leaseTicks, seatTicks } = settings
   return {
     kind: 'pool',
@@ -86,6 +88,7 @@ export function poolRow(state: LedgerState): PoolRow {
     tick,
     calendar,
     tokensUntil,
+    ...(promisedMs === 0 ? {} : { promisedMs }),
     revision,
     heldUntil,
     incarnationFloor,
@@ -188,6 +191,7 @@ export function emptyState(): LedgerState {
     tick: 0,
     calendar: 0,
     tokensUntil: 0,
+    promisedMs: 0,
     revision: 0,
     heldUntil: 0,
     incarnationFloor: 0,

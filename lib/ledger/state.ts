@@ -119,6 +119,11 @@ export interface LedgerState {
    */
   tokensUntil: number
   /**
+   * The longest that a lease and one tick took by settings that ruled before, milliseconds; 0 when they never changed.
+   * No promise is longer.
+   */
+  promisedMs: number
+  /**
    * A pool that was restored or recovered serves from this tick on: until then allocations may be in use that it
    * knows nothing of (R11). 0 for a pool that never was.
    */

@@ -37,7 +37,7 @@ export const leaseMutants: readonly Mutant[] = [
     doc: 'When ticks get faster, what was promised in ticks is over sooner.',
     ids: ['R2'],
     file: 'lib/ledger/settings.js',
-    find: 'if (after.tickMs < before.tickMs) stretch(context, before.tickMs / after.tickMs);',
+    find: 'if (after.tickMs < before.tickMs) stretch(context, before.tickMs, after.tickMs);',
     put: '',
   },
   {
