@@ -118,13 +118,16 @@ export function printServers(program: Program, view: PoolView): void {
     ],
     status.servers.map(server => [
       server.name,
-      server.state,
+      // As of the last tick it was up, or it was not: who hears no leader cannot say more of others.
+      isCutOff(view) && lease[server.name] === undefined ? '?' : server.state,
       server.leader ? 'leader' : '',
       server.incarnation === 0 ? '-' : server.incarnation,
       isCutOff(view) && lease[server.name] === undefined
         ? 'not known'
         : mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
-      server.incarnation === 0 ? 'never' : heardAgo(server.listedTicksAgo, tickMs),
+      server.incarnation === 0
+        ? 'never'
+        : heardAgo(server.listedTicksAgo, tickMs, isCutOff(view) ? status.tickAgeMs : 0),
     ]),
   )
   const [head = '', ...rows] = text.split('\n')
@@ -135,9 +138,10 @@ export function printServers(program: Program, view: PoolView): void {
   }
 }
 
-/** Ticks are how finely the pool knows it. */
-export function heardAgo(ticks: number, tickMs: number): string {
-  return ticks <= 0 ? 'this tick' : `${formatDuration(ticks * tickMs)} ago`
+/** Ticks are how finely the pool knows it; `tickAgeMs`: how long ago the last one was, where none come. */
+export function heardAgo(ticks: number, tickMs: number, tickAgeMs = 0): string {
+  if (ticks <= 0 && tickAgeMs === 0) return 'this tick'
+  return `${formatDuration(ticks * tickMs + tickAgeMs)} ago`
 }
 
 /** A server's own word where it answered; else the longest that its lease can last. */

@@ -46,7 +46,7 @@ t.test(
     t.match(shown.stdout, /^It grants from its own share for another .* s, and then no more\.$/m)
     t.match(
       shown.stdout,
-      new RegExp(`^${first} .* not known`, 'm'),
+      new RegExp(`^${first} +\\? .* not known +[0-9.]+ m?s ago$`, 'm'),
       'it cannot speak for the others',
     )
     const hint = await client.acquire('cad', { count: 3 }).catch((error: unknown) => error)
