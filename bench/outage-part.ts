@@ -6,6 +6,7 @@
  * What clients of a killed server notice is told by `bench/fail-over.ts`.
  */
 import { connect, type Client, type Seat } from '../lib/index.ts'
+import { untilWorks } from './child.ts'
 import type { Cluster, Contender, Running } from './contender.ts'
 import { etcd, startEtcd } from './contenders/etcd.ts'
 import { kv } from './contenders/kv.ts'
@@ -23,6 +24,8 @@ const patienceMs = 30_000
 const heldFeature = 'held'
 const heldSeats = 100_000
 const seatsAtOnce = 1_000
+/** `seatTicks` of the servers that are measured. */
+const seatMs = 20_000
 
 type Subject = Contender & { readonly label: string }
 
@@ -119,7 +122,9 @@ async function restartOf(
   const from = performance.now()
   await Promise.all(cluster.names.map(name => cluster.start(name)))
   if (holders === undefined) {
-    const writer = await openWriter(subject.name, address, 0)
+    // A client of some of them gives up while nobody listens.
+    const open = () => openWriter(subject.name, address, 0)
+    const writer = await untilWorks(subject.name, open, patienceMs)
     await writer.write()
     const ms = performance.now() - from
     await writer.close()
@@ -167,7 +172,9 @@ class Holders {
     return new Holders(clients, seats)
   }
 
+  /** Watches until no promise of before the stop can last, so that what was not renewed has shown. */
   async end(): Promise<string> {
+    await pause(seatMs)
     const kept = this.#seats.filter(({ valid }) => valid).reduce((sum, one) => sum + one.count, 0)
     await Promise.all(this.#clients.map(client => client.close()))
     return `${kept.toLocaleString('en-US')} seats kept, ${this.#lost.toLocaleString('en-US')} lost`

@@ -25,7 +25,7 @@ export const codes = {
   LICD_SEAT_LOST: 'The seat is over: it expired, was released, or was given on. Acquire a new one.',
   LICD_BAD_TOKEN: 'The token was not made by this pool, or was altered. Acquire a new seat.',
   LICD_NO_MOVE_NOW:
-    'The server cannot tell the pool clock now, so no seat moves to it. Stay, or try another server.',
+    'No seat moves to this server now: it cannot tell the pool clock, or starts, or the seat\u2019s own server serves again. Stay, or try another.',
   LICD_LEASE_REFUSED:
     'The seat may not be moved here now. It stays valid where it is until it expires.',
   LICD_ABORTED: 'The caller gave up.',

@@ -11,6 +11,7 @@ import type { Random } from '../../raft/ports.ts'
 import { seatBounds, seatIds, type SeatResult } from '../protocol/seat.ts'
 import type { Outbox, Sent } from './outbox.ts'
 import {
+  later,
   retryMs,
   type AcquireOutcome,
   type AcquireRecord,
@@ -212,19 +213,23 @@ export class Acquiring {
     for (const record of [...this.#pending.values()]) {
       if (now >= record.deadline) this.cancel(record, this.#tooLate(record))
       else if (connected && record.target !== undefined) {
-        const lost = record.askedAt !== undefined && record.askedAt + retryMs <= now
+        const { target, askedAt, batch } = record
+        const lost =
+          askedAt !== undefined &&
+          askedAt + retryMs <= now &&
+          this.#servers.isOverdue(target, batch, now)
         const due = record.askedAt === undefined && record.nextAt <= now
         if (lost || due) this.#ask(record, record.target)
       }
     }
   }
 
-  nextAt(connected: boolean): number {
+  nextAt(connected: boolean, now: number): number {
     let at = Infinity
     for (const { deadline, target, askedAt, nextAt } of this.#pending.values()) {
       at = Math.min(at, deadline)
       if (target === undefined || !connected) continue
-      at = Math.min(at, askedAt === undefined ? nextAt : askedAt + retryMs)
+      at = Math.min(at, askedAt === undefined ? nextAt : later(askedAt + retryMs, now))
     }
     return at
   }

@@ -227,7 +227,7 @@ export class ClientCore {
       this.#dropped++
       return
     }
-    this.#servers.heard(server, incarnation)
+    this.#servers.heard(server, incarnation, batch, this.#time.now())
     for (const result of results) this.#result(result, server, batch, sent)
   }
 
@@ -375,11 +375,11 @@ export class ClientCore {
       this.#finish()
       return
     }
-    this.#arm(Math.max(now + pulseMinMs, this.#nextAt(connected)))
+    this.#arm(Math.max(now + pulseMinMs, this.#nextAt(connected, now)))
   }
 
-  #nextAt(connected: boolean): number {
-    const parts = [this.#acquiring.nextAt(connected), this.#holding.nextAt]
+  #nextAt(connected: boolean, now: number): number {
+    const parts = [this.#acquiring.nextAt(connected, now), this.#holding.nextAt]
     if (connected) parts.push(this.#servers.nextAt())
     parts.push(this.#releasing.nextAt())
     if (this.#state === 'closing') parts.push(this.#closeAt)

@@ -10,9 +10,17 @@
  */
 import type { Random } from '../../raft/ports.ts'
 import { seatBounds, type SeatResult } from '../protocol/seat.ts'
-import { Journeys, closeMoves, startJourney } from './journey.ts'
+import {
+  Journeys,
+  closeMoves,
+  dropConfirm,
+  mayReturn,
+  redirectsMax,
+  startJourney,
+} from './journey.ts'
 import type { Outbox, Sent } from './outbox.ts'
-import { dueAt, retryMs, type HoldRecord, type Refusal, type SeatRecord } from './record.ts'
+import * as records from './record.ts'
+import { retryMs, type HoldRecord, type Journey, type Refusal, type SeatRecord } from './record.ts'
 import type { Releasing } from './releasing.ts'
 import type { Servers } from './servers.ts'
 import type { SteadyClock } from './steady-clock.ts'
@@ -21,12 +29,9 @@ import type { Unheard } from './unheard.ts'
 type Renewed = Extract<SeatResult, { kind: 'renewed' }>
 type Challenge = Extract<SeatResult, { kind: 'challenge' }>
 
-/** A renewal is due when this part of the promised time is over. */
-const renewPart = 1 / 3
 /** Unanswered so often by a server that answers other things: another one is asked. */
 const triesMax = 5
 const ownTriesMax = 3
-const redirectsMax = 3
 /** Challenges in a row after which the seat pauses: each is answered at once. */
 const challengesMax = 5
 const endings = new Set(['LICD_SEAT_LOST', 'LICD_BAD_TOKEN'])
@@ -78,21 +83,13 @@ export class Holding {
   add(hold: HoldRecord): void {
     for (const seat of hold.seats) {
       this.#seats.set(seat.seatId, seat)
-      this.#wait(seat, this.#dueAt(seat))
+      this.#wait(seat, records.renewAt(seat, this.#time.now(), this.#random))
     }
   }
 
   /** Milliseconds that the hold may still be believed in, 0 when it may not. */
   remainingMs(hold: HoldRecord): number {
-    if (hold.state !== 'held') return 0
-    const now = this.#time.now()
-    const epoch = this.#time.epoch
-    let left = Infinity
-    for (const seat of hold.seats) {
-      if (seat.epoch !== epoch) return 0
-      left = Math.min(left, seat.expiresAt - now)
-    }
-    return Math.max(0, left)
+    return records.remainingMs(hold, this.#time.now(), this.#time.epoch)
   }
 
   release(hold: HoldRecord, done?: () => void): void {
@@ -152,7 +149,7 @@ export class Holding {
       seat.askedAt = undefined
       seat.tries = 0
     }
-    this.#wait(seat, this.#dueAt(seat))
+    this.#wait(seat, records.renewAt(seat, this.#time.now(), this.#random))
     const { hold } = seat
     if (hold.state === 'releasing') {
       this.#giveBack(seat)
@@ -232,15 +229,15 @@ export class Holding {
         this.#lose(seat, refusal)
         return
       }
-      journey.redirects++
-      journey.tried.delete(there)
-      this.#ask(seat, there)
+      this.#redirect(seat, journey, there)
       return
     }
-    if (seat.hold.state === 'releasing') {
-      this.#giveBack(seat)
-      if (!this.#seats.has(seat.seatId)) return
+    if (refusal.server === seat.server && mayReturn(seat, journey, server)) {
+      this.#redirect(seat, journey, seat.server)
+      return
     }
+    if (seat.hold.state === 'releasing') this.#giveBack(seat)
+    if (!this.#seats.has(seat.seatId)) return
     const now = this.#time.now()
     const pauseMs = Math.max(retryMs, refusal.retryAfterMs ?? 0)
     if (seat.server === server && seat.tries < ownTriesMax) {
@@ -252,6 +249,13 @@ export class Holding {
     this.#route(seat, pauseMs)
   }
 
+  #redirect(seat: SeatRecord, journey: Journey, there: string): void {
+    journey.redirects++
+    journey.tried.delete(there)
+    this.#servers.welcome(there)
+    this.#ask(seat, there)
+  }
+
   /** Sends the seat to the best server it has not tried, or lets it pause where there is none. */
   #route(seat: SeatRecord, pauseMs: number): void {
     const now = this.#time.now()
@@ -260,7 +264,6 @@ export class Holding {
       this.#ask(seat, next)
       return
     }
-    seat.journey?.tried.clear()
     seat.target = undefined
     this.#wait(seat, now + pauseMs)
     this.#servers.seek(now)
@@ -282,21 +285,20 @@ export class Holding {
 
   /** The broker said that nobody got this message: no confirmation in it counts. */
   undelivered(batch: number, server: string): void {
-    for (const seat of this.#seats.values()) {
-      const move = seat.journey?.open.get(server)
-      if (move?.batches.delete(batch) === true && move.batches.size === 0) {
-        seat.journey?.open.delete(server)
-      }
-    }
+    for (const { journey } of this.#seats.values()) dropConfirm(journey, server, batch)
   }
 
   /** A home was found: seats without a server go there, or where their open move is. */
   atHome(): void {
     if (this.#servers.home === undefined) return
+    const now = this.#time.now()
     for (const seat of [...this.#seats.values()]) {
       if (seat.target !== undefined) continue
       if (seat.hold.state === 'releasing') this.#giveBack(seat)
-      if (this.#seats.has(seat.seatId)) this.#route(seat, retryMs)
+      if (!this.#seats.has(seat.seatId)) continue
+      // What pauses was refused by all that were known: only another one is news to it.
+      const pauses = seat.nextAt !== Infinity && seat.nextAt > now
+      if (!pauses || this.#journeys.next(seat, now) !== undefined) this.#route(seat, retryMs)
     }
   }
 
@@ -334,13 +336,15 @@ export class Holding {
   #pulseSeat(seat: SeatRecord, now: number, due: Set<string>): void {
     const { target, askedAt, journey } = seat
     if (target === undefined) {
-      if (seat.nextAt <= now) this.#route(seat, retryMs)
+      if (seat.nextAt > now) return
+      journey?.tried.clear()
+      this.#route(seat, retryMs)
     } else if (askedAt === undefined) {
       if (seat.nextAt > now) return
       // What only this seat waits for is no reason to renew the others.
       if (journey === undefined) due.add(target)
       else this.#ask(seat, target)
-    } else if (askedAt + retryMs <= now) {
+    } else if (askedAt + retryMs <= now && this.#servers.isOverdue(target, seat.batch, now)) {
       seat.askedAt = undefined
       if (seat.tries < triesMax) this.#ask(seat, target)
       else {
@@ -357,7 +361,7 @@ export class Holding {
 
   #dueFirst(now: number, connected: boolean): number {
     let at = Infinity
-    for (const seat of this.#seats.values()) at = Math.min(at, dueAt(seat, now, connected))
+    for (const seat of this.#seats.values()) at = Math.min(at, records.dueAt(seat, now, connected))
     return at
   }
 
@@ -390,11 +394,5 @@ export class Holding {
   #wait(seat: SeatRecord, until: number): void {
     seat.nextAt = until
     this.#lookAt = Math.min(this.#lookAt, until, seat.expiresAt)
-  }
-
-  /** Jittered, so that the clients of a pool do not beat in time. */
-  #dueAt(seat: SeatRecord): number {
-    const left = seat.expiresAt - this.#time.now()
-    return this.#time.now() + left * renewPart * (0.8 + 0.2 * this.#random.next())
   }
 }

@@ -8,6 +8,9 @@ import { bounds } from '../ledger/command.ts'
 import type { Journey, SeatRecord } from './record.ts'
 import type { Servers } from './servers.ts'
 
+/** Redirections of one journey that are followed. */
+export const redirectsMax = 3
+
 export function startJourney(seat: SeatRecord): Journey {
   seat.journey ??= {
     nonce: undefined,
@@ -30,6 +33,18 @@ export function closeMoves(journey: Journey, server: string, lastTick: number): 
     // A deadline lies at most so far ahead of the tick that was applied when it was set (R8).
     if (move.lastTick < lastTick - bounds.deadlineTicks) journey.open.delete(name)
   }
+}
+
+/** The broker said that nobody got the message: no confirmation in it counts. */
+export function dropConfirm(journey: Journey | undefined, server: string, batch: number): void {
+  const move = journey?.open.get(server)
+  if (move?.batches.delete(batch) === true && move.batches.size === 0) journey?.open.delete(server)
+}
+
+/** Where another server refused because the seat's own serves again: nothing has to move. */
+export function mayReturn(seat: SeatRecord, journey: Journey, refusedBy: string): boolean {
+  const isFree = seat.server !== refusedBy && journey.open.size === 0
+  return isFree && seat.hold.state === 'held' && journey.redirects < redirectsMax
 }
 
 export class Journeys {

@@ -2,10 +2,21 @@
  * What the client keeps of its requests and seats. Plain records: each is changed by the one part that owns it
  * (`acquiring.ts`, `holding.ts`, `releasing.ts`), and written to the wire by `outbox.ts`.
  */
+import type { Random } from '../../raft/ports.ts'
 import type { AcquireItem, ReleaseItem, RenewItem } from '../protocol/seat.ts'
 
 /** An answer that has not come for so long is asked for again. */
 export const retryMs = 1_000
+
+/** A renewal is due when this part of the promised time is over. */
+const renewPart = 1 / 3
+/** While a busy server makes an answer late it is looked for this often. */
+const lookMs = 50
+
+/** `at`; when it is over and nothing was done about it, the next look. */
+export function later(at: number, now: number): number {
+  return at > now ? at : now + lookMs
+}
 
 /** All times below are `SteadyClock.now()`, milliseconds. */
 export interface Asking {
@@ -92,7 +103,23 @@ export function dueAt(seat: SeatRecord, now: number, connected: boolean): number
   if (!connected) return expiresAt
   // What this turn asks is sent at its end.
   const sentAt = askedAt ?? (target !== undefined && nextAt === Infinity ? now : undefined)
-  return Math.min(expiresAt, sentAt === undefined ? nextAt : sentAt + retryMs)
+  return Math.min(expiresAt, sentAt === undefined ? nextAt : later(sentAt + retryMs, now))
+}
+
+/** Jittered, so that the clients of a pool do not beat in time. */
+export function renewAt({ expiresAt }: SeatRecord, now: number, random: Random): number {
+  return now + (expiresAt - now) * renewPart * (0.8 + 0.2 * random.next())
+}
+
+/** Milliseconds that the hold may still be believed in, 0 when it may not. */
+export function remainingMs({ state, seats }: HoldRecord, now: number, epoch: number): number {
+  if (state !== 'held') return 0
+  let left = Infinity
+  for (const seat of seats) {
+    if (seat.epoch !== epoch) return 0
+    left = Math.min(left, seat.expiresAt - now)
+  }
+  return Math.max(0, left)
 }
 
 export interface HoldHandlers {

@@ -8,11 +8,15 @@
 import type { Random } from '../../raft/ports.ts'
 import type { Code } from '../error.ts'
 import type { FoundServer } from '../protocol/seat.ts'
+import { retryMs } from './record.ts'
 
 interface Known {
   incarnation: number
   /** Since when it owes an answer; undefined when it owes none. */
   silentFrom: number | undefined
+  /** When it answered anything last, and the newest message that it answered. */
+  heardAt: number
+  answered: number
   /** The link broke since it was heard last: its host may be what is gone. */
   isDoubted: boolean
   /** Answers of this server to `find` are ignored until then, unless it has started anew. */
@@ -30,7 +34,8 @@ const avoidMs = 5_000
 /** One that answers but may not serve now is asked again sooner. */
 const avoidIdleMs = 500
 const findFirstMs = 100
-const findMaxMs = 1_000
+/** A pool that starts is found about this late; a thousand clients without a server cost its broker 6,000 messages a second. */
+const findMaxMs = 500
 /** Finds sent at once after the first stayed unanswered: whoever gets one may be hung. */
 const findsMax = 3
 /** A pool has at most 64 servers; beyond this, names are not remembered. */
@@ -85,12 +90,24 @@ export class Servers {
     if (known !== undefined) known.silentFrom ??= at
   }
 
-  heard(server: string, incarnation: number): void {
+  /** It answered message `batch`, or a part of it. */
+  heard(server: string, incarnation: number, batch: number, now: number): void {
     const known = this.#remember(server)
     if (known === undefined) return
+    known.heardAt = now
+    known.answered = Math.max(known.answered, batch)
     known.silentFrom = undefined
     known.isDoubted = false
     known.incarnation = incarnation
+  }
+
+  /**
+   * Whether an unanswered message is to be taken for lost. Messages are taken in the order in which they were sent: a
+   * server that still answers earlier ones is busy, and asking it again would only make it busier.
+   */
+  isOverdue(server: string, batch: number, now: number): boolean {
+    const known = this.#known.get(server)
+    return known === undefined || known.answered > batch || now - known.heardAt >= retryMs
   }
 
   found(found: FoundServer, now: number): void {
@@ -128,6 +145,12 @@ export class Servers {
     this.#homelessFrom = now
     this.seek(now)
     this.#onHome(undefined)
+  }
+
+  /** Another server says that this one, which was left, serves again. */
+  welcome(server: string): void {
+    const known = this.#known.get(server)
+    if (known !== undefined) known.avoidUntil = 0
   }
 
   isAvoided(server: string, now: number): boolean {
@@ -185,7 +208,10 @@ export class Servers {
   #remember(server: string): Known | undefined {
     let known = this.#known.get(server)
     if (known === undefined && this.#known.size < knownMax) {
-      known = { incarnation: 0, silentFrom: undefined, isDoubted: false, avoidUntil: 0 }
+      known = {
+        ...{ incarnation: 0, silentFrom: undefined, isDoubted: false, avoidUntil: 0 },
+        ...{ heardAt: -Infinity, answered: 0 },
+      }
       this.#known.set(server, known)
     }
     return known

@@ -17,6 +17,14 @@ import type { Reply } from './wire.ts'
 
 /** Ticks that a challenge may be answered in, and a move applied. */
 const challengeTicks = 10
+/**
+ * So long after its `hello` a server's seats are sent back to it rather than moved, and a server that said `hello`
+ * itself moves nobody: a pool that starts as a whole would otherwise move most of its seats, an entry each.
+ */
+const returnTicks = 3
+const startTicks = 2
+/** Of the time that a seat has, these pauses take at most this part. */
+const pausePart = 1 / 8
 
 export class Renew {
   readonly #desk: Desk
@@ -120,7 +128,40 @@ export class Renew {
       desk.touch(feature)
     } else if (!desk.seesTicks(now)) {
       desk.deny(item, reply, 'LICD_NO_MOVE_NOW')
+    } else if (movedTo === undefined && this.#isBack(proof)) {
+      const detail = 'The server that granted it serves again.'
+      desk.refuse(reply, seatId, 'LICD_NO_MOVE_NOW', detail, { server: proof.server })
+    } else if (movedTo === undefined && this.#isAwaited(proof)) {
+      const { tickMs } = state.settings
+      const detail = 'The server that granted it may be starting, as this one is.'
+      desk.refuse(reply, seatId, 'LICD_NO_MOVE_NOW', detail, { retryAfterMs: tickMs })
     } else this.#challenge(item, proof, clientId, reply)
+  }
+
+  /** R7: the server of the seat said `hello` a moment ago, after it granted it, and was not down meanwhile. */
+  #isBack({ server, incarnation }: SeatProof): boolean {
+    const record = this.#desk.host.ledger.state.servers.get(server)
+    if (record === undefined || server === this.#desk.host.server) return false
+    const knowsIt = record.incarnation > incarnation && record.endedIncarnation < incarnation
+    return knowsIt && record.role !== 'removed' && this.#isWithin(returnTicks, record.helloTick)
+  }
+
+  /** The pool may be starting as a whole: this server said `hello` a moment ago, that of the seat not yet. */
+  #isAwaited({ server, incarnation }: SeatProof): boolean {
+    const { host } = this.#desk
+    const { servers, tick } = host.ledger.state
+    const record = servers.get(server)
+    const own = servers.get(host.server)
+    if (record === undefined || own === undefined || server === host.server) return false
+    if (record.incarnation !== incarnation || record.downAt <= tick) return false
+    return record.role !== 'removed' && this.#isWithin(startTicks, own.helloTick)
+  }
+
+  #isWithin(ticks: number, helloTick: number): boolean {
+    const { tick, settings } = this.#desk.host.ledger.state
+    // `hello` 0: none in this ledger; the first servers of a pool have nobody to wait for.
+    const most = Math.min(ticks, Math.floor(settings.seatTicks * pausePart))
+    return helloTick > 0 && tick - helloTick < most
   }
 
   #lost(item: RenewItem, server: string | undefined, reply: Reply | undefined): void {

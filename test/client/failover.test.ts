@@ -174,6 +174,67 @@ t.test(
   },
 )
 
+t.test(
+  'a seat goes back to its own server when another says that it serves again (R7)',
+  async t => {
+    const world = new World()
+    const a = world.server('alpha')
+    const b = world.server('beta')
+    const hold = world.at(a).hold()
+    b.onRenew = ({ seatId }) => refuse(seatId, 'LICD_NO_MOVE_NOW')
+    a.kill()
+    world.ask()
+    world.time.run(3_400)
+    t.ok(b.renewals.length >= 3 && b.renewals.length <= 5, `asked ${b.renewals.length} times`)
+    const again = world.server('alpha')
+    again.incarnation = 2
+    again.serving = false
+    b.onRenew = ({ seatId }) => refuse(seatId, 'LICD_NO_MOVE_NOW', { server: 'alpha' })
+    world.time.run(1_100)
+    t.equal(again.renewals.length, 1)
+    t.equal(again.renewals[0]?.items[0]?.failover, false)
+    t.equal(hold.server(), 'alpha')
+    t.equal(world.moved.length, 0)
+  },
+)
+
+t.test('who is sent back to a server that is not there moves after all', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const b = world.server('beta')
+  const hold = world.at(a).hold()
+  a.kill()
+  b.onRenew = item => {
+    if (b.renewals.length <= 6) return refuse(item.seatId, 'LICD_NO_MOVE_NOW', { server: 'alpha' })
+    return item.confirm === undefined ? b.challenge(item) : b.renew(item)
+  }
+  world.time.run(29_000, () => {
+    if (hold.remainingMs() === 0) throw new Error('Not valid for a moment.')
+  })
+  t.equal(hold.server(), 'beta')
+})
+
+t.test('a busy server is not asked again while it answers what was sent before', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  world.at(a).hold()
+  a.onAcquire = () => undefined
+  world.ask({ waitMs: 60_000 })
+  world.time.run(10)
+  const later = world.ask({ waitMs: 60_000 })
+  world.time.run(10)
+  const [early, late] = a.acquires.slice(-2)
+  if (early === undefined || late === undefined) throw new Error('Nothing was asked.')
+  for (let n = 0; n < 5; n++) {
+    a.say(early, [])
+    world.time.run(600)
+  }
+  t.equal(a.acquires.filter(({ batch }) => batch > late.batch).length, 0)
+  t.equal(later.outcome, undefined)
+  world.time.run(1_500)
+  t.ok(a.acquires.filter(({ batch }) => batch > late.batch).length > 1, 'silent: both are lost')
+})
+
 t.test('a seat that was given on is looked for where it is said to be, then lost', async t => {
   const world = new World()
   const a = world.server('alpha')

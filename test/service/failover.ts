@@ -213,6 +213,30 @@ scenario('R7 - a clean stop gives back what is unused and hands its book over', 
   t.equal(least, 2)
 })
 
+scenario('R7 - a pool that is stopped and started as a whole moves no seat', t => {
+  const world = pool(9)
+  const probe = new Probe(world)
+  const tokens = new Map(['a', 'b', 'c'].map(name => [name, probe.seat(name, `of-${name}`)]))
+  for (const name of ['c', 'b', 'a']) world.server(name).stop()
+  world.time.run(2_100)
+  const renew = (at: string, of: string) => {
+    const token = tokens.get(of) ?? new Uint8Array(0)
+    return probe.renew(at, { seatId: `of-${of}`, token, failover: at !== of })
+  }
+  world.server('b').restart()
+  world.elect('b')
+  world.time.run(1_300)
+  t.match(renew('b', 'a'), [{ code: 'LICD_NO_MOVE_NOW', retryAfterMs: 1_000 }], 'a may start too')
+  world.server('a').restart()
+  world.time.run(100)
+  t.match(renew('b', 'a'), [{ code: 'LICD_NO_MOVE_NOW', server: 'a' }], 'a is there')
+  world.time.run(1_100)
+  t.strictSame(kinds(renew('a', 'a')), ['renewed'], 'and has its seat')
+  world.time.run(4_000)
+  t.strictSame(kinds(renew('b', 'c')), ['challenge'], 'c did not come back')
+  t.strictSame(kinds(renew('b', 'a')), ['challenge'], 'who insists has his reasons')
+})
+
 scenario('R7 - a book that was altered, or is of another run, is not believed', t => {
   const world = pool(9)
   hold(world, ['b', 'b'])

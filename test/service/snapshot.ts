@@ -26,7 +26,8 @@ scenario('a move that a relearning server started from is not counted a second t
   )
   assert(said)
   server.isolated = true
-  world.time.run(1_200)
+  // Until then c would send the seat back to b.
+  world.time.run(3_200)
   t.strictSame(kinds(probe.move('c', 's', token)), ['challenge', 'pending', 'renewed'])
   t.match(shares(world), { b: 1, c: 2 })
   server.install()
