@@ -19,6 +19,8 @@ export interface Change {
   readonly by: string
   /** How long to wait for the outcome, milliseconds, at most 60,000. */
   readonly timeoutMs: number
+  /** The id is new, and sent for the first time: nobody needs to be asked whether it is known. */
+  readonly fresh?: boolean
 }
 
 /** Operation -> its request. */

@@ -62,7 +62,8 @@ export function readChange(fields: Fields): Read<Change> {
     return malformed('by', `a text of 1 to ${byMax} characters`)
   }
   const timeout = readTimeout(fields)
-  return timeout.ok ? take({ id, by, timeoutMs: timeout.value }) : timeout
+  if (!timeout.ok) return timeout
+  return take({ id, by, timeoutMs: timeout.value, fresh: fields['fresh'] === true })
 }
 
 /** Changes that are commands as they stand; `code-add` needs its text verified first. */

@@ -79,6 +79,8 @@ export interface CtlOptions {
   readonly why: (fields: Fields) => Answer
   readonly seats: SeatService['seats']
   readonly barrier: (done: (caughtUp: boolean) => void) => void
+  /** Whether this server has applied a tick of late: a deadline counted from here is what it says. */
+  readonly isCurrent: () => boolean
   readonly submit: (
     command: { readonly id: string; readonly by: string; readonly deadlineTicks: number },
     body: CommandBody,
@@ -207,16 +209,16 @@ export class Ctl {
    * where the ledger remembers it: then no copy can take effect (R8).
    */
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
-    const { clock, submit, withdraw, ledger, leader } = this.#options
-    const { id, by, timeoutMs } = change
+    const { clock, submit, withdraw, ledger, leader, isCurrent } = this.#options
+    const { id, by, timeoutMs, fresh } = change
     let step: 'looking' | 'submitted' | 'over' = 'looking'
     const timer = clock.after(timeoutMs, () => {
       const never = step === 'looking' || withdraw(id)
       step = 'over'
-      if (never) done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
-      else if (leader() === undefined) {
-        done(refuse('LICD_UNKNOWN_OUTCOME', 'The leader was lost while it was under way.'))
-      } else done(refuse('LICD_UNKNOWN_OUTCOME', `No outcome within ${timeoutMs} ms.`))
+      if (never) return done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
+      const late = `No outcome within ${timeoutMs} ms.`
+      const why = leader() === undefined ? 'The leader was lost while it was under way.' : late
+      return done(refuse('LICD_UNKNOWN_OUTCOME', why))
     })
     const end = clock.now() + timeoutMs
     const attempt = (): void => {
@@ -225,15 +227,16 @@ export class Ctl {
       submit({ id, by, deadlineTicks }, body, outcome => {
         if (outcome.type === 'expired' && step !== 'over') return attempt()
         timer.cancel()
-        done(answerTo(outcome, extra, ledger().state))
+        done(answerTo(outcome, { ...extra, leader: leader() }, ledger().state))
       })
     }
-    // What another server has applied is known here first: a repeated command is then told as such.
-    this.#afterBarrier(() => {
+    const go = (): void => {
       if (step === 'over') return
       step = 'submitted'
       attempt()
-    })
+    }
+    // What another server has applied is known here first: a repeated command is then told as such.
+    return fresh === true && isCurrent() ? go() : this.#afterBarrier(go)
   }
 
   /** Who belongs to the pool. The leader alone can tell whether a change is wise now (`Membership.judge`). */
@@ -266,10 +269,8 @@ export class Ctl {
       return done(refuse('LICD_NO_LEADER', 'The leader is just changing.'))
     }
     const type = message.header('Content-Type')
-    const headers = {
-      [forwardedHeader]: server,
-      ...(type === undefined ? {} : { 'Content-Type': type }),
-    }
+    const json = type === undefined ? {} : { 'Content-Type': type }
+    const headers = { [forwardedHeader]: server, ...json }
     bus.publish(subjects.ctlAt(operation, leader), message.data, { reply, headers })
     return done(passedOn)
   }
@@ -377,13 +378,12 @@ export class Ctl {
 
   #reply(reply: string, isJson: boolean, answer: Answer): void {
     if (answer === passedOn) return
-    const { bus, server } = this.#options
-    const encode = (given: Answer) => encodeAnswer(given, server, isJson)
+    const { bus } = this.#options
+    const encode = (given: Answer) => encodeAnswer(given, this.#options.server, isJson)
     const headers = isJson ? { headers: { 'Content-Type': 'application/json' } } : {}
     const data = encode(answer)
-    const fits = data.length <= bus.maxPayload
-    const sent = fits ? data : encode(refuse('LICD_TOO_LARGE', `The answer: ${data.length} bytes.`))
-    bus.publish(reply, sent, headers)
+    const tooLarge = refuse('LICD_TOO_LARGE', `The answer: ${data.length} bytes.`)
+    bus.publish(reply, data.length <= bus.maxPayload ? data : encode(tooLarge), headers)
   }
 }
 

@@ -34,6 +34,8 @@ export interface OperatorsOptions {
   readonly replica: Replica
   readonly service: () => SeatService
   readonly incarnation: () => number
+  /** See `CtlOptions`. */
+  readonly isCurrent: () => boolean
   /** This server as it sees the pool. */
   readonly viewer: () => Viewer
   readonly isRunning: () => boolean
@@ -114,6 +116,7 @@ export class Operators {
       why: fields => whyAnswer(viewer(), service().report, fields),
       seats: options => service().seats(options),
       barrier: done => replica.barrier(done),
+      isCurrent: this.#options.isCurrent,
       submit: ({ id, by, deadlineTicks }, body, done) => {
         const deadline = deadlineOf(ledger().state, deadlineTicks)
         replica.submitter.submit({ id, by, deadline, body }, done)

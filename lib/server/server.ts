@@ -368,6 +368,12 @@ export class LicenseServer implements Host {
     })
   }
 
+  /** It serves, and applied a tick within the last two ticks' time. */
+  #isCurrent(): boolean {
+    const { tickMs } = this.ledger.state.settings
+    return this.incarnation > 0 && this.clock.now() - this.tickAppliedAt <= 2 * tickMs
+  }
+
   #makeOperators(): Operators {
     const { identity, raft, verifyCode, onStanding } = this.#options
     const { bus, clock, random, log, subjects } = this
@@ -378,6 +384,7 @@ export class LicenseServer implements Host {
       replica: this.#replica,
       service: () => this.service,
       incarnation: () => this.incarnation,
+      isCurrent: () => this.#isCurrent(),
       viewer: () => this.#viewer(),
       isRunning: () => this.#state === 'running',
       verifyCode,
