@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -26,6 +27,25 @@ t.test('a token says what it was made of, to this pool alone', async t => {
   t.equal(readToken(tokenKey(new Uint8Array(32).fill(2)), 'p', token), undefined)
   t.ok(token.byteLength < 100)
 })
+
+t.test(
+  'the MAC is HMAC-SHA256, as others and earlier versions make it, whatever the length',
+  async t => {
+    for (const length of [1, 32, 64]) {
+      const macKey = Uint8Array.from({ length: 32 }, (_, n) => (n * 7 + length) % 256)
+      const token = makeToken(tokenKey(macKey), 'p'.repeat(length), proof)
+      const body = token.subarray(0, -16)
+      const mac = createHmac('sha256', macKey).update(Buffer.of(1)).update(body).digest()
+      t.strictSame(Buffer.from(token.subarray(-16)), mac.subarray(0, 16))
+    }
+    const large = { ...proof, feature: 'f'.repeat(3_000) }
+    const token = makeToken(key, 'p', large)
+    const mac = createHmac('sha256', new Uint8Array(32).fill(1))
+    const body = token.subarray(0, -16)
+    const digest = mac.update(Buffer.of(1)).update(body).digest()
+    t.strictSame(Buffer.from(token.subarray(-16)), digest.subarray(0, 16))
+  },
+)
 
 t.test('an altered token is none, whichever byte is altered', async t => {
   const token = makeToken(key, 'p', proof)

@@ -234,7 +234,7 @@ function allFigures(group: Group): string {
     ]
   }
   const head = ['', 'layout', 'a second', 'rounds', '× echo', 'p50 ms', 'p99 ms', 'p99.9 ms']
-  return `<details><summary>All group</summary>${table(head, group.cells.map(row))}</details>`
+  return `<details><summary>All figures</summary>${table(head, group.cells.map(row))}</details>`
 }
 
 function groupPart(group: Group): string {
@@ -254,7 +254,7 @@ export function page(figures: Figures): string {
   ]
   const method =
     'Servers and clients share this one machine, on loopback. Every client keeps a fixed number of operations in ' +
-    `flight; ${figures.pairs} rounds, each of which measures everyone once, in an order that turns. ` +
+    `flight; ${figures.pairs} ${figures.pairs === 1 ? 'round' : 'rounds'}, each of which measures everyone once, in an order that turns. ` +
     'Compare what stands in one picture; absolute figures move from machine to machine.'
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -6,7 +6,6 @@
  * lease (R3, R4), and a feature found over its limit grants nothing. Answers of one turn to one message leave in
  * one message.
  */
-import type { KeyObject } from 'node:crypto'
 import { codes, type Code } from '../error.ts'
 import { SeatBook, expiryFactor, type Term } from '../book/book.ts'
 import type { Stock } from '../book/seat.ts'
@@ -14,7 +13,7 @@ import type { Feature } from '../ledger/state.ts'
 import type { AcquireItem, RenewItem, SeatResult } from '../protocol/seat.ts'
 import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
-import { makeToken, tokenKey } from '../token.ts'
+import { makeToken, tokenKey, type TokenKey } from '../token.ts'
 import { Denials, type Asked } from './denials.ts'
 import { ReleasedIds } from './released.ts'
 import { UsageCounters } from './usage.ts'
@@ -32,7 +31,7 @@ export interface Grant extends Term {
 
 export class Desk {
   readonly host: Host
-  readonly key: KeyObject
+  readonly key: TokenKey
   readonly released: ReleasedIds
   readonly denials = new Denials()
   usage = new UsageCounters()
