@@ -96,7 +96,11 @@ async function kvWriter({ urls }: Address, number: number): Promise<Writer> {
     ...{ servers, noRandomize: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 },
     name: 'bench writer',
   })
-  const kv = await openBucket(connection, attemptMs)
+  // The caller tries again; this connection would go on dialling for ever.
+  const kv = await openBucket(connection, attemptMs).catch(async (error: unknown) => {
+    await connection.close()
+    throw error
+  })
   return persistent(
     () => kv.put(`w${number}`, 'a'.repeat(100)),
     () => connection.close(),
