@@ -1,6 +1,7 @@
 /** `licd ctl`: everything an operator does with a pool that runs. */
 import { defineGroup } from './command.ts'
 import { allocationsCommand } from './ctl/allocations.ts'
+import { auditCommand } from './ctl/audit.ts'
 import { codeCommand } from './ctl/code.ts'
 import { criteriaCommand } from './ctl/criteria.ts'
 import { featureCommand } from './ctl/feature.ts'
@@ -12,6 +13,7 @@ import { settingsCommand } from './ctl/settings.ts'
 import { snapshotCommand } from './ctl/snapshot.ts'
 import { statusCommand } from './ctl/status.ts'
 import { transferLeaderCommand } from './ctl/transfer-leader.ts'
+import { upgradeCommand } from './ctl/upgrade.ts'
 import { ctlVendorCommand } from './ctl/vendor.ts'
 import { watchCommand } from './ctl/watch.ts'
 import { whyCommand } from './ctl/why.ts'
@@ -35,6 +37,8 @@ export const ctlCommand = defineGroup(
     snapshotCommand,
     recoverCommand,
     outcomeCommand,
+    auditCommand,
+    upgradeCommand,
   ],
   [
     ['ctl status', 'who leads, who is up, what is free and where the rest is'],

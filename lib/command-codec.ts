@@ -5,17 +5,18 @@
  * oversized, another version, a field too many): such bytes are refused before they are proposed, and an entry
  * that holds them all the same is applied as a refusal that changes nothing. The shape is checked here, so that
  * the ledger sees well-typed commands only; whether their figures make sense is the ledger's own to say, as a
- * coded refusal. A new field needs a new version: servers must not read one entry differently (I5).
+ * coded refusal. A new field needs a new version: servers must not read one entry differently (I5). What version 1 can
+ * say is written as version 1, so that servers of before read it as long as the pool needs nothing newer.
  */
 import { Packr } from 'msgpackr'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import type { Command } from './ledger/command.ts'
+import type { Command, CommandBody } from './ledger/command.ts'
 
 /** The largest command in bytes, version byte included. */
 export const commandBytesMax = 512 * 1024
 
-const version = 1
+const versions = { first: 1, latest: 2 } as const
 
 const strict = { additionalProperties: false }
 const figure = Type.Number()
@@ -24,18 +25,29 @@ const optional = Type.Optional
 
 const settings = Type.Object({ tickMs: figure, leaseTicks: figure, seatTicks: figure }, strict)
 const vendor = Type.Object({ kid: name, name, publicKey: name }, strict)
-const content = Type.Object(
+const contentFields = {
+  codeId: name,
+  kid: name,
+  vendor: name,
+  customer: Type.String({ maxLength: 1_024 }),
+  feature: name,
+  kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
+  allocations: figure,
+  startsAt: figure,
+  expiresAt: optional(figure),
+  issuedAt: figure,
+}
+const content = Type.Object(contentFields, strict)
+const limits = Type.Object(
+  { leaseMs: optional(figure), seatMs: optional(figure), offlineDays: optional(figure) },
+  strict,
+)
+const contentLatest = Type.Object(
   {
-    codeId: name,
-    kid: name,
-    vendor: name,
-    customer: Type.String({ maxLength: 1_024 }),
-    feature: name,
-    kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
-    allocations: figure,
-    startsAt: figure,
-    expiresAt: optional(figure),
-    issuedAt: figure,
+    ...contentFields,
+    limits: optional(limits),
+    serves: optional(Type.Array(name, { maxItems: 64 })),
+    renews: optional(name),
   },
   strict,
 )
@@ -58,27 +70,53 @@ const listing = Type.Object(
 )
 const perServer = Type.Record(Type.String(), figure)
 
-const body = Type.Union([
+const genesis = {
+  type: Type.Literal('genesis'),
+  pool: name,
+  fingerprint: name,
+  settings,
+  servers: Type.Array(name),
+  vendors: Type.Array(vendor),
+  wallMs: figure,
+}
+const codeText = Type.String({ maxLength: 65_536 })
+
+/** Bodies whose fields version 2 changed. */
+const first = [
+  Type.Object(genesis, strict),
+  Type.Object({ type: Type.Literal('add-vendor'), vendor }, strict),
+  Type.Object({ type: Type.Literal('add-code'), text: codeText, content }, strict),
+]
+
+const latest = [
+  Type.Object({ ...genesis, level: optional(figure) }, strict),
   Type.Object(
     {
-      type: Type.Literal('genesis'),
-      pool: name,
-      fingerprint: name,
-      settings,
-      servers: Type.Array(name),
-      vendors: Type.Array(vendor),
-      wallMs: figure,
+      type: Type.Literal('add-vendor'),
+      vendor,
+      sameAs: optional(name),
+      certificate: optional(Type.String({ maxLength: 8_192 })),
     },
     strict,
   ),
+  Type.Object({ type: Type.Literal('add-code'), text: codeText, content: contentLatest }, strict),
+  Type.Object({ type: Type.Literal('revoke-vendor'), kid: name }, strict),
+  Type.Object({ type: Type.Literal('set-level'), level: figure }, strict),
+  Type.Object(
+    {
+      type: Type.Literal('note'),
+      action: Type.String({ minLength: 1, maxLength: 64 }),
+      detail: Type.String({ maxLength: 1_024 }),
+    },
+    strict,
+  ),
+]
+
+/** Bodies that are the same in every version. */
+const shared = [
   Type.Object({ type: Type.Literal('hello'), server: name, bootId: name }, strict),
   Type.Object({ type: Type.Literal('leave'), server: name, incarnation: figure }, strict),
   Type.Object({ type: Type.Literal('tick'), tick: figure, listings: Type.Array(listing) }, strict),
-  Type.Object({ type: Type.Literal('add-vendor'), vendor }, strict),
-  Type.Object(
-    { type: Type.Literal('add-code'), text: Type.String({ maxLength: 65_536 }), content },
-    strict,
-  ),
   Type.Object({ type: Type.Literal('remove-code'), codeId: name }, strict),
   Type.Object({ type: Type.Literal('add-feature'), feature: name, allocations: figure }, strict),
   Type.Object({ type: Type.Literal('add-allocations'), feature: name, count: figure }, strict),
@@ -173,19 +211,19 @@ const body = Type.Union([
     },
     strict,
   ),
-])
+]
 
-const command = Compile(
-  Type.Object(
-    {
-      // What is not remembered may carry no id.
-      id: Type.String({ pattern: '^[A-Za-z0-9._-]{0,64}$' }),
-      deadline: figure,
-      by: Type.String({ maxLength: 128 }),
-      body,
-    },
-    strict,
-  ),
+const commandFields = {
+  // What is not remembered may carry no id.
+  id: Type.String({ pattern: '^[A-Za-z0-9._-]{0,64}$' }),
+  deadline: figure,
+  by: Type.String({ maxLength: 128 }),
+}
+const isFirst = Compile(
+  Type.Object({ ...commandFields, body: Type.Union([...shared, ...first]) }, strict),
+)
+const isLatest = Compile(
+  Type.Object({ ...commandFields, body: Type.Union([...shared, ...latest]) }, strict),
 )
 
 /** Plain maps only: no record extensions, so that what one process learned is never needed to read another's bytes. */
@@ -195,9 +233,31 @@ const packr = new Packr({ useRecords: false, variableMapSize: true })
 function encode(value: Command): Uint8Array {
   const packed = packr.pack(value)
   const bytes = new Uint8Array(packed.length + 1)
-  bytes[0] = version
+  bytes[0] = levelOf(value.body)
   bytes.set(packed, 1)
   return bytes
+}
+
+/** The lowest version that can say it, and so the level of the pool's servers that can read it. */
+function levelOf(body: CommandBody): number {
+  const { latest } = versions
+  switch (body.type) {
+    case 'revoke-vendor':
+    case 'set-level':
+    case 'note':
+      return latest
+    case 'genesis':
+      return body.level === undefined ? versions.first : latest
+    case 'add-vendor':
+      return body.sameAs === undefined && body.certificate === undefined ? versions.first : latest
+    case 'add-code': {
+      const { limits, serves, renews } = body.content
+      const isFirst = limits === undefined && serves === undefined && renews === undefined
+      return isFirst ? versions.first : latest
+    }
+    default:
+      return versions.first
+  }
 }
 
 /** What is not remembered, and may carry no id. */
@@ -205,7 +265,9 @@ const unkept: ReadonlySet<string> = new Set(['genesis', 'tick', 'recover'])
 
 /** The command that the bytes hold, or `undefined` when they hold none. Never throws. */
 function decode(bytes: Uint8Array): Command | undefined {
-  if (bytes.length < 2 || bytes.length > commandBytesMax || bytes[0] !== version) return undefined
+  if (bytes.length < 2 || bytes.length > commandBytesMax) return undefined
+  const [version] = bytes
+  if (version !== versions.first && version !== versions.latest) return undefined
   let value: unknown
   try {
     value = packr.unpack(bytes.subarray(1))
@@ -213,9 +275,17 @@ function decode(bytes: Uint8Array): Command | undefined {
     // Whatever the parser stumbled over, the bytes hold no command: that is the answer.
     return undefined
   }
-  if (!command.Check(value)) return undefined
-  if (value.id === '' && !unkept.has(value.body.type)) return undefined
-  return value
+  const command = version === versions.first ? asFirst(value) : asLatest(value)
+  if (command?.id === '' && !unkept.has(command.body.type)) return undefined
+  return command
 }
 
-export const commandCodec = { encode, decode } as const
+function asFirst(value: unknown): Command | undefined {
+  return isFirst.Check(value) ? value : undefined
+}
+
+function asLatest(value: unknown): Command | undefined {
+  return isLatest.Check(value) ? value : undefined
+}
+
+export const commandCodec = { encode, decode, levelOf } as const

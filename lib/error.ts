@@ -55,6 +55,14 @@ export const codes = {
     'The pool does not trust the key that signed the code. Add the vendor\u2019s key first (`licd ctl vendor add`).',
   LICD_CODE_FOREIGN: 'The code is for another pool. Send the vendor this pool\u2019s fingerprint.',
   LICD_CODE_EXPIRED: 'The license code has expired. Ask the vendor for a new one.',
+  LICD_CODE_RENEWED:
+    'The pool has a code that renews this one, and it is in force: both would count twice. Nothing was changed.',
+  LICD_CODE_LIMITS:
+    'The code allows leases or seats too short for the pool\u2019s ticks. Lower `licd ctl settings --tick-ms`.',
+  LICD_VENDOR_REVOKED:
+    'The vendor key was revoked, for good. Ask the vendor for a code by another of its keys.',
+  LICD_LEVEL:
+    'The pool still goes by the rules of an earlier version. Once every server runs this one, `licd ctl upgrade`.',
   LICD_UNKNOWN_SERVER: 'The pool has no server of that name. See `licd ctl servers`.',
   LICD_UNKNOWN_VENDOR: 'The pool trusts no such vendor key.',
   // servers of the pool

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { bootstrap, configurationOf, openLevelStorage, type Storage } from '../raft/index.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
-import { bounds, type Command, type Settings, type VendorKey } from './ledger/command.ts'
+import { bounds, levelMax, type Command, type Settings, type VendorKey } from './ledger/command.ts'
 import { readJson, refuseUsed, storageCall, syncFolder, writeSynced } from './folder.ts'
 import {
   generatePoolKey,
@@ -184,6 +184,7 @@ export function genesisOf(
       servers: [...options.servers].sort(),
       vendors: options.vendors ?? [],
       wallMs: options.wall(),
+      level: levelMax,
     },
   }
 }

@@ -49,7 +49,7 @@ async function addFeature(
 
 async function codeFile(name: string, feature: string, allocations: number): Promise<string> {
   const { fingerprint } = await pool.look()
-  const text = await signCode(
+  const text = signCode(
     {
       codeId: name,
       customer: 'tests',

@@ -2,7 +2,7 @@
 import { Packr } from 'msgpackr'
 import t from 'tap'
 import { commandBytesMax, commandCodec } from '../lib/command-codec.ts'
-import type { Command, CommandBody } from '../lib/ledger/command.ts'
+import type { CodeContent, Command, CommandBody } from '../lib/ledger/command.ts'
 
 const { encode, decode } = commandCodec
 
@@ -79,6 +79,33 @@ const bodies: CommandBody[] = [
   { type: 'change-settings', settings },
 ]
 
+const content: CodeContent = {
+  ...{ codeId: 'c', kid: 'k', vendor: 'v', customer: 'c', feature: 'cad@2026' },
+  ...{ kind: 'feature', allocations: 3, startsAt: 0, issuedAt: 1 },
+}
+
+/** What servers of before cannot read, and are not sent until the pool is raised. */
+const newer: CommandBody[] = [
+  {
+    type: 'genesis',
+    ...{ pool: 'p', fingerprint: 'f', settings, servers: ['a'], vendors: [vendor], wallMs: 1 },
+    level: 2,
+  },
+  { type: 'add-vendor', vendor, sameAs: 'k0' },
+  { type: 'add-vendor', vendor, sameAs: 'k0', certificate: 'a.b.c' },
+  { type: 'revoke-vendor', kid: 'k' },
+  { type: 'set-level', level: 2 },
+  { type: 'note', action: 'transfer-leader', detail: 'to b' },
+  { type: 'add-code', text: 'x', content: { ...content, renews: 'b' } },
+  { type: 'add-code', text: 'x', content: { ...content, serves: ['cad@2025'] } },
+  {
+    type: 'add-code',
+    text: 'x',
+    content: { ...content, limits: { leaseMs: 1, seatMs: 2, offlineDays: 3 } },
+  },
+]
+bodies.push(...newer)
+
 function command(body: CommandBody): Command {
   const unkept = body.type === 'genesis' || body.type === 'tick'
   return { id: unkept ? '' : 'id-1', deadline: 9, by: 'test', body }
@@ -87,6 +114,20 @@ function command(body: CommandBody): Command {
 t.test('every command comes back as it went', async t => {
   for (const body of bodies) t.same(decode(encode(command(body))), command(body), body.type)
 })
+
+t.test(
+  'what version 1 can say is written as version 1, and version 1 says nothing else',
+  async t => {
+    for (const body of bodies) {
+      const bytes = encode(command(body))
+      const isNewer = newer.includes(body)
+      t.equal(bytes[0], isNewer ? 2 : 1, body.type)
+      t.equal(commandCodec.levelOf(body), bytes[0])
+      const other = decode(new Uint8Array([isNewer ? 1 : 2, ...bytes.subarray(1)]))
+      t.same(other, isNewer ? undefined : command(body), `${body.type} as the other version`)
+    }
+  },
+)
 
 t.test('whatever is not a command in full does not decode', async t => {
   const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -127,7 +168,7 @@ t.test('damaged bytes do not decode, and never throw', async t => {
       if (decode(bytes.subarray(0, end)) !== undefined) t.fail(`cut at ${String(end)}`)
     }
     t.equal(decode(new Uint8Array([...bytes, 0])), undefined, 'bytes left over')
-    t.equal(decode(new Uint8Array([2, ...bytes.subarray(1)])), undefined, 'another version')
+    t.equal(decode(new Uint8Array([3, ...bytes.subarray(1)])), undefined, 'another version')
     for (let at = 0; at < bytes.length; at++) {
       const flipped = bytes.slice()
       flipped[at] = (flipped[at] ?? 0) ^ 0x80

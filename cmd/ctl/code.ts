@@ -1,10 +1,12 @@
 /** `licd ctl code`: license codes, a vendor's signed text. */
 import { LicdError } from '../../lib/error.ts'
+import type { CodeStatus } from '../../lib/protocol/ctl.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { changeOptions, sessionOptions, withSession } from '../session.ts'
-import { formatDate, formatTable } from '../table.ts'
+import { formatDate, formatDuration, formatTable } from '../table.ts'
 import { codeFilePositional, readCodeText } from '../vendor/code-text.ts'
 import { printChanged } from './change.ts'
+import { endWarning } from './code-end.ts'
 
 const addCommand = defineCommand({
   command: 'add <file>',
@@ -41,9 +43,9 @@ const listCommand = defineCommand({
   examples: [['ctl code list', 'all codes, also those that wait or have ended']],
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const { codes, server } = await client.ask('code-list', {})
+      const { codes, calendar, server } = await client.ask('code-list', {})
       if (args.json) {
-        program.printJson({ answeredBy: server, codes })
+        program.printJson({ answeredBy: server, codes, calendar })
         return 0
       }
       program.print(
@@ -58,6 +60,7 @@ const listCommand = defineCommand({
             { title: 'VENDOR' },
             { title: 'CUSTOMER' },
             { title: 'CODE' },
+            { title: 'REMARK' },
           ],
           codes.map(code => [
             code.feature,
@@ -68,12 +71,36 @@ const listCommand = defineCommand({
             code.vendor,
             code.customer,
             code.codeId,
+            remarkOn(code, codes, calendar),
           ]),
         ),
       )
       return 0
     }),
 })
+
+/** What an operator should know of a code: what follows it, what it waits for, what it allows, that it ends soon. */
+function remarkOn(
+  code: CodeStatus,
+  codes: readonly CodeStatus[],
+  calendar: number | undefined,
+): string {
+  const { state, renewedBy, renews, serves, limits = {} } = code
+  if (state === 'ended') return ''
+  const { seatMs, leaseMs, offlineDays } = limits
+  const before = codes.find(({ codeId }) => codeId === renews)
+  const waits = state === 'pending' && before !== undefined && before.state !== 'ended'
+  const warning = state === 'active' ? endWarning(code.expiresAt, calendar) : undefined
+  return [
+    ...(warning === undefined ? [] : [warning.text]),
+    ...(renewedBy === undefined ? [] : [`renewed by ${renewedBy.join(', ')}`]),
+    ...(waits ? [`follows ${before.codeId}`] : []),
+    ...(serves === undefined ? [] : [`serves ${serves.join(', ')}`]),
+    ...(seatMs === undefined ? [] : [`seat ${formatDuration(seatMs)}`]),
+    ...(leaseMs === undefined ? [] : [`lease ${formatDuration(leaseMs)}`]),
+    ...(offlineDays === undefined ? [] : [`offline ${offlineDays} d`]),
+  ].join('; ')
+}
 
 const removeCommand = defineCommand({
   command: 'remove <code>',

@@ -4,6 +4,7 @@ import { viewPool } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { defineCommand } from '../command.ts'
+import { endWarning } from './code-end.ts'
 import { printDark } from './dark.ts'
 import type { Program } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
@@ -177,6 +178,10 @@ function printFeatures(program: Program, { status, live }: PoolView): void {
   for (const feature of status.features) {
     const remarks = remarksOn(feature)
     if (remarks.length > 0) program.print(`${feature.name}: ${remarks.join('; ')}`)
+    const warning = endWarning(feature.endsAt, status.calendar)
+    if (warning === undefined) continue
+    const text = `${feature.name}: a code ${warning.text} and nothing takes its place: licd ctl code list`
+    program.print(program.paint(warning.colour, text))
   }
   printDark(program, status.features)
 }
@@ -216,10 +221,18 @@ function use(inUse: number, of: number): string {
   return of === 0 ? '' : formatPercent(inUse / of)
 }
 
-function remarksOn({ vendor, owed, endsAt }: FeatureStatus): string[] {
+function remarksOn({ vendor, owed, endsAt, limits, serves }: FeatureStatus): string[] {
+  const { seatMs, leaseMs } = limits ?? {}
   return [
     ...(vendor === undefined ? [] : [`by ${vendor}`]),
     ...(owed === 0 ? [] : [`${owed} owed, paid as seats end: a code of them ended or was removed`]),
     ...(endsAt === undefined ? [] : [`a code ends on ${formatDate(endsAt)}`]),
+    ...(serves === undefined ? [] : [`serves ${serves.join(', ')} too`]),
+    ...(seatMs === undefined ? [] : [`seats of ${formatDuration(seatMs)} at most, by its code`]),
+    ...(leaseMs === undefined
+      ? []
+      : [
+          `granted for ${formatDuration(leaseMs)} at most by a server that hears nobody, by its code`,
+        ]),
   ]
 }

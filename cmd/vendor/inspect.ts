@@ -1,8 +1,9 @@
 /** `licd vendor inspect`: what a license code claims. */
 import { LicdError } from '../../lib/error.ts'
+import type { CodeContent } from '../../lib/ledger/command.ts'
 import { defineCommand } from '../command.ts'
 import { harmless } from '../program.ts'
-import { formatDate } from '../table.ts'
+import { formatDate, formatDuration } from '../table.ts'
 import { codeFilePositional, readCodeText } from './code-text.ts'
 
 export const inspectCommand = defineCommand({
@@ -34,6 +35,7 @@ export const inspectCommand = defineCommand({
       ['starts', formatDate(content.startsAt)],
       ['expires', formatDate(content.expiresAt)],
       ['issued', formatDate(content.issuedAt)],
+      ...newerRows(content),
       ['signed by', `${header.kid ?? 'no key named'} (${header.alg})`],
     ]
     for (const [name = '', value = ''] of rows) {
@@ -43,5 +45,16 @@ export const inspectCommand = defineCommand({
     return 0
   },
 })
+
+function newerRows({ limits = {}, serves, renews }: CodeContent): string[][] {
+  const { leaseMs, seatMs, offlineDays } = limits
+  return [
+    ...(renews === undefined ? [] : [['renews', renews]]),
+    ...(serves === undefined ? [] : [['serves', serves.join(', ')]]),
+    ...(leaseMs === undefined ? [] : [['lease max', formatDuration(leaseMs)]]),
+    ...(seatMs === undefined ? [] : [['seat max', formatDuration(seatMs)]]),
+    ...(offlineDays === undefined ? [] : [['offline', `${offlineDays} days`]]),
+  ]
+}
 
 const codeLabelWidth = 'allocations'.length + 2

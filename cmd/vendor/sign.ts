@@ -1,5 +1,5 @@
 /** `licd vendor sign`: makes a license code. */
-import { bounds } from '../../lib/ledger/command.ts'
+import { bounds, type CodeLimits } from '../../lib/ledger/command.ts'
 import { systemClock, systemRandom } from '../../raft/system.ts'
 import { defineCommand, readWhole, usage } from '../command.ts'
 
@@ -38,6 +38,21 @@ export const signCommand = defineCommand({
       default: 'never',
       describe: 'When it ends: a date as above, 365d (days after the start), never',
     },
+    renews: {
+      type: 'string',
+      describe: 'Id of the code whose place it takes when that ends; no gap, and never both',
+    },
+    serves: {
+      type: 'array',
+      string: true,
+      describe: 'Another version whose users get seats of this one: cad@2025; may be repeated',
+    },
+    'lease-max': {
+      type: 'number',
+      describe: 'Seconds that a server cut off from its pool may go on granting it, at most',
+    },
+    'seat-max': { type: 'number', describe: 'Seconds that a seat lives without renewal, at most' },
+    'offline-days': { type: 'number', describe: 'Days that a seat may be taken offline (later)' },
     id: { type: 'string', describe: 'Id of the code, unique for good; made when absent' },
     json: { type: 'boolean', describe: 'Print JSON for programs', default: false },
   },
@@ -50,9 +65,14 @@ export const signCommand = defineCommand({
       'vendor sign --key acme.key.json --fingerprint oPw5... --customer "Car Co" --feature cad@2026 --kind allocations --allocations 5',
       'five more',
     ],
+    [
+      'vendor sign --key acme.key.json --fingerprint oPw5... --customer "Car Co" --feature cad@2027 --allocations 25 --expires 365d --renews V8av... --serves cad@2026',
+      'next year\u2019s, in the place of V8av..., for users of both versions',
+    ],
   ],
   epilogue:
-    'The code is printed on standard output. It holds only for the pool whose fingerprint it names.',
+    'The code is printed on standard output. It holds only for the pool whose fingerprint it names. ' +
+    'Limits, versions and renewals need a pool of licd 0.2 (licd ctl upgrade).',
   run: async (args, program) => {
     const allocations = readWhole('--allocations', args.allocations, 1, bounds.allocationsMax)
     const { feature, version } = splitFeature(args.feature)
@@ -63,7 +83,8 @@ export const signCommand = defineCommand({
     const { readVendorSigner } = await import('../../lib/code/vendor-key.ts')
     const { signCode } = await import('../../lib/code/sign.ts')
     const signer = await readVendorSigner(args.key)
-    const text = await signCode(
+    const limits = readLimits(args)
+    const text = signCode(
       {
         codeId,
         customer: args.customer,
@@ -75,6 +96,9 @@ export const signCommand = defineCommand({
         startsAt,
         ...(expiresAt === undefined ? {} : { expiresAt }),
         issuedAt: now,
+        limits,
+        serves: args.serves ?? [],
+        ...(args.renews === undefined ? {} : { renews: args.renews }),
       },
       signer,
     )
@@ -83,6 +107,23 @@ export const signCommand = defineCommand({
     return 0
   },
 })
+
+function readLimits(args: {
+  readonly leaseMax: number | undefined
+  readonly seatMax: number | undefined
+  readonly offlineDays: number | undefined
+}): CodeLimits {
+  const { leaseMax, seatMax, offlineDays } = args
+  const seconds = (option: string, value: number): number =>
+    readWhole(option, value, 1, bounds.limitSeconds) * 1000
+  return {
+    ...(leaseMax === undefined ? {} : { leaseMs: seconds('--lease-max', leaseMax) }),
+    ...(seatMax === undefined ? {} : { seatMs: seconds('--seat-max', seatMax) }),
+    ...(offlineDays === undefined
+      ? {}
+      : { offlineDays: readWhole('--offline-days', offlineDays, 0, bounds.offlineDays) }),
+  }
+}
 
 function splitFeature(text: string): { feature: string; version?: string } {
   const at = text.indexOf('@')

@@ -35,7 +35,7 @@ export const verifyCommand = defineCommand({
     const { readVendorKey } = await import('../../lib/code/vendor-key.ts')
     const { verifyCode } = await import('../../lib/code/verify.ts')
     const vendors = await Promise.all(vendor.map(path => readVendorKey(path)))
-    const verified = await verifyCode(await readCodeText(file), { vendors, fingerprint, now })
+    const verified = verifyCode(await readCodeText(file), { vendors, fingerprint, now })
     if (!verified.ok) throw new LicdError(verified.code, verified.detail)
     const { content } = verified
     if (json) program.printJson({ verified: true, fingerprint, ...content })

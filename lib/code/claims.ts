@@ -7,14 +7,17 @@
  *
  *   header  {"alg":"EdDSA","kid":"<thumbprint of the vendor key>","typ":"licd-code+jwt"}
  *   payload {"jti","iss","sub","aud","iat","nbf","exp"?,"licd":{"v":1,"kind","feature","version"?,"allocations"}}
+ *
+ * Claims of version 2 may also say what a pool of level 2 understands: `limits`, `serves`, `renews`. A code that says
+ * none of it is written as version 1, which any pool takes.
  */
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Code } from '../error.ts'
 import { bounds, type CodeContent } from '../ledger/command.ts'
 import { isFeatureName } from '../protocol/subject.ts'
+import { readJws } from './jws.ts'
 
-export const codeAlgorithm = 'EdDSA'
 export const codeType = 'licd-code+jwt'
 
 export const codeBounds = {
@@ -43,11 +46,21 @@ export interface CodeClaims {
   readonly nbf: number
   readonly exp?: number
   readonly licd: {
-    readonly v: 1
+    readonly v: 1 | 2
     readonly kind: CodeContent['kind']
     readonly feature: string
     readonly version?: string
     readonly allocations: number
+    /** Version 2. Seconds, and days. */
+    readonly limits?: {
+      readonly lease?: number
+      readonly seat?: number
+      readonly offlineDays?: number
+    }
+    /** Version 2. Other versions of the feature whose clients get seats of this one: `cad@2025`, or `cad`. */
+    readonly serves?: readonly string[]
+    /** Version 2. Id of the code whose place this one takes when that ends. */
+    readonly renews?: string
   }
 }
 
@@ -74,26 +87,50 @@ const isHeader = Compile(
   ),
 )
 
+const codeId = Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' })
+const span = Type.Integer({ minimum: 1, maximum: bounds.limitSeconds })
+const what = {
+  kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
+  feature: Type.String({ minLength: 1, maxLength: 64 }),
+  version: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+  allocations: Type.Integer({ minimum: 1, maximum: bounds.allocationsMax }),
+}
+const limits = Type.Object(
+  {
+    lease: Type.Optional(span),
+    seat: Type.Optional(span),
+    offlineDays: Type.Optional(Type.Integer({ minimum: 0, maximum: bounds.offlineDays })),
+  },
+  { ...strict, minProperties: 1 },
+)
+const serves = Type.Array(Type.String({ minLength: 1, maxLength: 129 }), {
+  minItems: 1,
+  maxItems: bounds.serves,
+})
+
 const isClaims = Compile(
   Type.Object(
     {
-      jti: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }),
+      jti: codeId,
       iss: Type.String({ minLength: 1, maxLength: codeBounds.vendorMax }),
       sub: Type.String({ minLength: 1, maxLength: codeBounds.customerMax }),
       aud: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
       iat: seconds,
       nbf: seconds,
       exp: Type.Optional(seconds),
-      licd: Type.Object(
-        {
-          v: Type.Literal(1),
-          kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
-          feature: Type.String({ minLength: 1, maxLength: 64 }),
-          version: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
-          allocations: Type.Integer({ minimum: 1, maximum: bounds.allocationsMax }),
-        },
-        strict,
-      ),
+      licd: Type.Union([
+        Type.Object({ v: Type.Literal(1), ...what }, strict),
+        Type.Object(
+          {
+            v: Type.Literal(2),
+            ...what,
+            limits: Type.Optional(limits),
+            serves: Type.Optional(serves),
+            renews: Type.Optional(codeId),
+          },
+          strict,
+        ),
+      ]),
     },
     strict,
   ),
@@ -116,14 +153,10 @@ export function parseCode(text: string): ParsedCode {
       `The text has ${text.length} characters, at most ${codeBounds.textMax} are read.`,
     )
   }
-  const parts = text.split('.')
-  const [first, second] = parts
-  if (parts.length !== 3 || first === undefined || second === undefined) {
-    return malformed('The text is not three parts joined by dots.')
-  }
-  const header = decodePart(first)
+  const jws = readJws(text)
+  if (jws === undefined) return malformed('The text is not three parts joined by dots.')
+  const { header, payload: claims } = jws
   if (!isHeader.Check(header)) return malformed('Its header is not that of a license code.')
-  const claims = decodePart(second)
   if (!isClaims.Check(claims)) return malformed(`Its payload is wrong: ${firstError(claims)}.`)
   const wrong = claimsError(claims)
   if (wrong !== undefined) return malformed(wrong)
@@ -138,6 +171,19 @@ export function claimsError(claims: CodeClaims): string | undefined {
     return 'Its feature or version has a character that names do not have.'
   }
   if (claims.exp !== undefined && claims.exp <= claims.nbf) return 'It ends before it starts.'
+  if (claims.licd.renews === claims.jti) return 'It renews itself.'
+  return servesError(claims)
+}
+
+/** Other versions of the same feature, each once. */
+function servesError(claims: CodeClaims): string | undefined {
+  const { feature, serves = [] } = claims.licd
+  const own = featureOf(claims)
+  for (const [at, name] of serves.entries()) {
+    const isVersion = isFeatureName(name) && (name === feature || name.startsWith(`${feature}@`))
+    if (!isVersion || name === own) return 'It serves what is no other version of its feature.'
+    if (serves.indexOf(name) < at) return 'It serves a version twice.'
+  }
   return undefined
 }
 
@@ -148,6 +194,7 @@ function featureOf({ licd }: CodeClaims): string {
 
 /** The claims as the ledger keeps them: times in milliseconds, feature and version in one. */
 export function contentOf(claims: CodeClaims, kid: string): CodeContent {
+  const { serves, renews } = claims.licd
   return {
     codeId: claims.jti,
     kid,
@@ -159,24 +206,22 @@ export function contentOf(claims: CodeClaims, kid: string): CodeContent {
     startsAt: claims.nbf * 1000,
     ...(claims.exp === undefined ? {} : { expiresAt: claims.exp * 1000 }),
     issuedAt: claims.iat * 1000,
+    ...limitsOf(claims),
+    ...(serves === undefined ? {} : { serves: [...serves].sort() }),
+    ...(renews === undefined ? {} : { renews }),
   }
 }
 
-/** JSON of one part; `undefined` when it is none, or its base64url could also be written otherwise. */
-function decodePart(part: string): unknown {
-  const bytes = decodeBase64url(part)
-  if (bytes === undefined) return undefined
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch {
-    return undefined
+function limitsOf({ licd: { limits } }: CodeClaims): Pick<CodeContent, 'limits'> {
+  if (limits === undefined) return {}
+  const { lease, seat, offlineDays } = limits
+  return {
+    limits: {
+      ...(lease === undefined ? {} : { leaseMs: lease * 1000 }),
+      ...(seat === undefined ? {} : { seatMs: seat * 1000 }),
+      ...(offlineDays === undefined ? {} : { offlineDays }),
+    },
   }
-}
-
-/** Bytes of base64url in its one canonical form, or `undefined`. */
-export function decodeBase64url(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? bytes : undefined
 }
 
 function firstError(claims: unknown): string {

@@ -14,7 +14,8 @@ import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { LicdError } from '../error.ts'
 import type { VendorKey } from '../ledger/command.ts'
-import { codeBounds, decodeBase64url, isLabel } from './claims.ts'
+import { codeBounds, isLabel } from './claims.ts'
+import { decodeBase64url } from './jws.ts'
 
 /** A vendor key with its private part (`d` of the JWK). */
 export interface VendorSigner extends VendorKey {

@@ -7,7 +7,13 @@
  * The checker is a few lines of our own: loading a validation library would cost each `licd ctl` command more
  * time than all that it does.
  */
-import type { CtlAnswers, CtlOperation, ServerEvent, SyncEvent } from '../protocol/ctl.ts'
+import type {
+  CodeEvent,
+  CtlAnswers,
+  CtlOperation,
+  ServerEvent,
+  SyncEvent,
+} from '../protocol/ctl.ts'
 
 /** A successful answer, and the server that gave it. */
 export type Answered<Operation extends CtlOperation> = CtlAnswers[Operation] & {
@@ -33,6 +39,9 @@ const content: Fields = {
   startsAt: 'figure',
   'expiresAt?': 'figure',
   issuedAt: 'figure',
+  'limits?': { 'leaseMs?': 'figure', 'seatMs?': 'figure', 'offlineDays?': 'figure' },
+  'serves?': ['text'],
+  'renews?': 'text',
 }
 
 const feature: Fields = {
@@ -42,6 +51,8 @@ const feature: Fields = {
   owed: 'figure',
   free: 'figure',
   'endsAt?': 'figure',
+  'limits?': { 'leaseMs?': 'figure', 'seatMs?': 'figure' },
+  'serves?': ['text'],
   even: 'flag',
   'dark?': [
     {
@@ -97,6 +108,8 @@ const status: Fields = {
   tickAgeMs: 'figure',
   leaseLeftMs: 'figure',
   'heldTicks?': 'figure',
+  'level?': 'figure',
+  'levelMax?': 'figure',
   hash: 'text',
   'health?': health,
   servers: [server],
@@ -186,12 +199,32 @@ const header: Fields = {
   savedAt: 'figure',
 }
 
+const auditRecord: Fields = {
+  seq: 'figure',
+  tick: 'figure',
+  at: 'figure',
+  id: 'text',
+  by: 'text',
+  action: 'text',
+  'subject?': 'text',
+  'detail?': 'text',
+  outcome: 'text',
+}
+
 const answers: Readonly<Record<CtlOperation, Fields>> = {
   status: { status },
   why,
   seats: { seats: [seat], 'next?': 'text' },
-  'code-list': { codes: [{ ...content, state: 'text' }] },
-  'vendor-list': { vendors: [{ kid: 'text', name: 'text', publicKey: 'text' }] },
+  'code-list': {
+    codes: [{ ...content, state: 'text', 'renewedBy?': ['text'] }],
+    'calendar?': 'figure',
+  },
+  'vendor-list': {
+    vendors: [
+      { kid: 'text', name: 'text', publicKey: 'text', 'root?': 'text', 'revoked?': 'flag' },
+    ],
+  },
+  audit: { records: [auditRecord], first: 'figure', last: 'figure' },
   outcome: { outcome: 'text', 'result?': result },
   'feature-add': applied,
   'code-add': { ...applied, content },
@@ -200,6 +233,8 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
   'criteria-set': applied,
   'threshold-set': applied,
   'vendor-add': applied,
+  'vendor-revoke': applied,
+  'level-set': applied,
   'settings-set': applied,
   'transfer-leader': { 'leader?': 'text' },
   servers: {
@@ -238,6 +273,16 @@ const syncEvent: Fields = {
   ],
 }
 
+const codeEvent: Fields = {
+  server: 'text',
+  event: 'text',
+  codeId: 'text',
+  feature: 'text',
+  'days?': 'figure',
+  'endsAt?': 'figure',
+  'renewedBy?': 'text',
+}
+
 const serverEvent: Fields = { server: 'text', incarnation: 'figure', event: 'text' }
 
 /** True when `value` is a successful answer to `operation`. */
@@ -250,6 +295,10 @@ export function isAnswer<Operation extends CtlOperation>(
 
 export function isSyncEvent(value: unknown): value is SyncEvent {
   return hasShape(syncEvent, value)
+}
+
+export function isCodeEvent(value: unknown): value is CodeEvent {
+  return hasShape(codeEvent, value)
 }
 
 export function isServerEvent(value: unknown): value is ServerEvent {

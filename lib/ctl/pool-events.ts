@@ -6,13 +6,14 @@
  */
 import { Packr } from 'msgpackr'
 import type { Bus, Subscription } from '../../raft/ports.ts'
-import type { ServerEvent, SyncEvent } from '../protocol/ctl.ts'
+import type { CodeEvent, ServerEvent, SyncEvent } from '../protocol/ctl.ts'
 import { subjects } from '../protocol/subject.ts'
-import { isServerEvent, isSyncEvent } from './answer.ts'
+import { isCodeEvent, isServerEvent, isSyncEvent } from './answer.ts'
 
 export type PoolEvent =
   | { readonly type: 'sync'; readonly event: SyncEvent }
   | { readonly type: 'server'; readonly event: ServerEvent }
+  | { readonly type: 'code'; readonly event: CodeEvent }
   | { readonly type: 'gone'; readonly event: { readonly server: string } }
 
 /** Calls `handle` for each event of the pool, until unsubscribed. */
@@ -58,6 +59,7 @@ function read(
   if (typeof value !== 'object' || value === null) return undefined
   if (!('server' in value) || value.server !== server) return undefined
   if (kind === 'server' && isServerEvent(value)) return { type: 'server', event: value }
+  if (kind === 'code' && isCodeEvent(value)) return { type: 'code', event: value }
   if (kind === 'sync' && isSyncEvent(value)) return { type: 'sync', event: value }
   return undefined
 }

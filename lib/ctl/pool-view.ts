@@ -25,6 +25,8 @@ export interface PoolView {
   readonly lease: Readonly<Record<string, { leaseLeftMs: number; tickAgeMs: number }>>
   /** Per server that answered: how it is. */
   readonly healthOf: Readonly<Record<string, Health>>
+  /** Per server that answered: the newest rules that it knows. */
+  readonly levelOf: Readonly<Record<string, number>>
 }
 
 /** Asks for the state of the pool. Throws as `CtlClient.ask`. */
@@ -45,6 +47,7 @@ export async function viewPool(client: CtlClient): Promise<PoolView> {
     healthOf: Object.fromEntries(
       [...byServer].flatMap(([name, { health }]) => (health === undefined ? [] : [[name, health]])),
     ),
+    levelOf: Object.fromEntries([...byServer].map(([name, { levelMax = 1 }]) => [name, levelMax])),
   }
 }
 

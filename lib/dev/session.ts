@@ -110,7 +110,7 @@ export class Session implements AsyncDisposable {
   }
 
   async #addFeature(vendor: VendorSigner, fingerprint: string): Promise<void> {
-    const text = await signCode(
+    const text = signCode(
       {
         codeId: systemRandom.id(),
         customer: 'you',

@@ -7,11 +7,13 @@
  * that differs from the hash of a restored snapshot.
  *
  * A snapshot is consistent by copy on write: opening it copies the lists of records (not the records), and the
- * row of a record that is about to change is made first. Moves, results and vendors are replaced, never changed.
+ * row of a record that is about to change is made first. Moves, results, vendors and audit records
+ * are replaced, never changed.
  */
 import assert from 'node:assert/strict'
 import { Digest, type RowHash } from './hash.ts'
 import {
+  auditRow,
   codeRow,
   featureRow,
   moveRow,
@@ -21,7 +23,7 @@ import {
   vendorRow,
 } from './snapshot.ts'
 import type { Row } from './snapshot.ts'
-import type { CodeRecord, Feature, LedgerState, Move } from './state.ts'
+import type { AuditRecord, CodeRecord, Feature, LedgerState, Move } from './state.ts'
 
 /** Who reads a snapshot: Raft, or a backup. The one must not end the other's. */
 export type SnapshotReader = 'raft' | 'backup'
@@ -63,6 +65,9 @@ export class Changes {
         break
       case 'move':
         this.added(moveRow(row))
+        break
+      case 'audit':
+        this.added(auditRow(row))
         break
       case 'result':
         this.added(resultRow(row.id, row.result, row.forgetAt))
@@ -172,7 +177,7 @@ export class Changes {
   rows(results: Iterable<Row>, reader: SnapshotReader): IterableIterator<Row> {
     const view: View = { kept: new Map() }
     this.#views.set(reader, view)
-    const { servers, vendors, features, codes, moves } = this.#state
+    const { servers, vendors, features, codes, moves, audit } = this.#state
     const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
     return this.#walk(reader, view, {
       opened,
@@ -180,6 +185,7 @@ export class Changes {
       features: [...features.values()],
       codes: [...codes.values()],
       moves: [...moves.values()],
+      audit: [...audit],
       results,
     })
   }
@@ -208,6 +214,7 @@ export class Changes {
       yield view.kept.get(`code ${record.content.codeId}`) ?? codeRow(record)
     }
     for (const move of at.moves) yield moveRow(move)
+    for (const record of at.audit) yield auditRow(record)
     yield* at.results
   }
 }
@@ -219,5 +226,6 @@ interface Opened {
   readonly features: readonly Feature[]
   readonly codes: readonly CodeRecord[]
   readonly moves: readonly Move[]
+  readonly audit: readonly AuditRecord[]
   readonly results: Iterable<Row>
 }

@@ -28,6 +28,13 @@ export const bounds = {
   deadlineTicks: 30,
   /** The calendar moves at most this far in one tick (R10), in milliseconds. */
   calendarStepMs: 60_000,
+  /** Records of the audit log; beyond it the oldest goes. */
+  audit: 10_000,
+  /** Seconds of the longest lease or seat that a code’s limit names: ten years; and days offline. */
+  limitSeconds: 10 * 366 * 86_400,
+  offlineDays: 3_660,
+  /** Other features that a code serves. */
+  serves: 16,
 } as const
 
 export interface Settings {
@@ -39,12 +46,29 @@ export interface Settings {
   readonly seatTicks: number
 }
 
+/**
+ * What the rules of a pool are: 1 as in licd 0.1, 2 with the audit log, codes with limits, renewals and versions, and
+ * keys that are rotated and revoked. A pool is raised (`set-level`) once all of its servers know the level, so that
+ * no two servers ever read one entry differently (I5). New pools begin at the highest.
+ */
+export const levelMax = 2
+
 export interface VendorKey {
   /** RFC 7638 thumbprint of the key: the `kid` of the codes it signs. */
   readonly kid: string
   readonly name: string
   /** The Ed25519 public key, base64url (the `x` of its JWK). */
   readonly publicKey: string
+}
+
+/** What a vendor allows a pool to do with a code. Clipped to, whatever the pool's settings are. */
+export interface CodeLimits {
+  /** A server that has heard from the pool for no longer than this grants and renews seats; milliseconds. */
+  readonly leaseMs?: number
+  /** No seat is promised for longer than this at a time; milliseconds. */
+  readonly seatMs?: number
+  /** Days that a seat may be taken offline. Carried and shown; nothing grants offline seats yet. */
+  readonly offlineDays?: number
 }
 
 /** The verified content of a license code. Times are milliseconds since 1970; `expiresAt` absent means never. */
@@ -61,6 +85,12 @@ export interface CodeContent {
   readonly startsAt: number
   readonly expiresAt?: number
   readonly issuedAt: number
+  /** What follows is of level 2. */
+  readonly limits?: CodeLimits
+  /** Features that clients may ask for and get seats of `feature`: `cad@2025`, for a code of `cad@2026`. Sorted. */
+  readonly serves?: readonly string[]
+  /** Id of the code that this one follows: it starts when that one ends, never before, and counts once. */
+  readonly renews?: string
 }
 
 /** What a token says: the allocation that seat `seatId` stands on belongs to `server`, provable until `lastTick`. */
@@ -108,13 +138,33 @@ export type CommandBody =
       readonly servers: readonly string[]
       readonly vendors: readonly VendorKey[]
       readonly wallMs: number
+      /** 1 where absent. */
+      readonly level?: number
     }
   | { readonly type: 'hello'; readonly server: string; readonly bootId: string }
   /** A clean stop begins (R7): the server gives from here on and is given nothing. */
   | { readonly type: 'leave'; readonly server: string; readonly incarnation: number }
   | { readonly type: 'tick'; readonly tick: number; readonly listings: readonly Listing[] }
-  | { readonly type: 'add-vendor'; readonly vendor: VendorKey }
-  /** `text` was verified against the pool's trusted keys before it was proposed; `content` is what it says. */
+  /**
+   * Level 2: `sameAs` is the id of a key of the same vendor, whose features the new key may then sign for. That it is
+   * the same vendor says the operator, or `certificate`, signed by that key.
+   */
+  | {
+      readonly type: 'add-vendor'
+      readonly vendor: VendorKey
+      readonly sameAs?: string
+      readonly certificate?: string
+    }
+  /** Level 2: the key signs nothing any more, and the codes it signed end. For good. */
+  | { readonly type: 'revoke-vendor'; readonly kid: string }
+  /** From here on the pool goes by the rules of `level`. Never lower. */
+  | { readonly type: 'set-level'; readonly level: number }
+  /** Level 2: says in the audit log that an operator had something done that is no command. */
+  | { readonly type: 'note'; readonly action: string; readonly detail: string }
+  /**
+   * `text` was verified against the pool's trusted keys before it was proposed; `content` is what it says. From level
+   * 2 on every server verifies it again when it is applied.
+   */
   | { readonly type: 'add-code'; readonly text: string; readonly content: CodeContent }
   | { readonly type: 'remove-code'; readonly codeId: string }
   | { readonly type: 'add-feature'; readonly feature: string; readonly allocations: number }

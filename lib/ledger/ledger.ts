@@ -8,13 +8,14 @@
  * Invariants: I1, asserted after each command for the features it changed; I4, by the memory of ids.
  */
 import assert from 'node:assert/strict'
+import { audit } from './audit.ts'
 import { bounds } from './command.ts'
 import type { Command, CommandBody, Result } from './command.ts'
 import { applyBorrow } from './borrow.ts'
 import { Changes } from './changes.ts'
 import type { SnapshotReader } from './changes.ts'
 import { CodeIndex } from './code-index.ts'
-import { applyAddCode, applyRemoveCode } from './code.ts'
+import { applyAddCode, applyRemoveCode, belowLevel, rootOf } from './code.ts'
 import {
   applyAddAllocations,
   applyAddFeature,
@@ -25,14 +26,15 @@ import { assertConserved, targetOf, thresholdOf } from './feature.ts'
 import { applyDemand, applyLend, applyReturn } from './give.ts'
 import { applyAddServer, applyRecover, applySetRole } from './membership.ts'
 import { Memory } from './memory.ts'
-import { isWhole, refuse } from './outcome.ts'
-import type { Context, Outcome, Refusal } from './outcome.ts'
+import { done, isWhole, refuse } from './outcome.ts'
+import type { Context, Judge, Notice, Outcome, Refusal } from './outcome.ts'
 import { applyHello, applyLeave, serverStateOf } from './server.ts'
-import { applyAddVendor, applyChangeSettings, applyGenesis } from './settings.ts'
+import { applyChangeSettings, applyGenesis, applySetLevel } from './settings.ts'
 import { emptyState, putRow } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
 import type { Feature, LedgerState, ServerState } from './state.ts'
 import { applyTick } from './tick.ts'
+import { applyAddVendor, applyRevokeVendor } from './vendor.ts'
 
 const commandId = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -45,14 +47,22 @@ export interface Applied {
   readonly changed: readonly string[]
   readonly revisionBefore: number
   readonly revision: number
+  /** What became of codes, in order. */
+  readonly notices: readonly Notice[]
 }
 
 export class Ledger {
   /** To be read by others, never written. Records may change at the next `apply`. */
   readonly state: LedgerState = emptyState()
   readonly #changes = new Changes(this.state)
-  readonly #codeIndex = new CodeIndex()
+  readonly #codeIndex = new CodeIndex(kid => rootOf(this.state, kid))
   readonly #memory = new Memory(this.state, this.#changes)
+  readonly #judge: Judge | undefined
+
+  /** Without a judge of signatures what is proposed is believed. */
+  constructor(judge?: Judge) {
+    this.#judge = judge
+  }
 
   /**
    * Applies one command that the codec decoded; `index` is its place in the log.
@@ -64,23 +74,33 @@ export class Ledger {
   apply(command: Command, index: number): Applied {
     const { id, deadline, body } = command
     const { state } = this
-    const context = { state, changes: this.#changes, codeIndex: this.#codeIndex, index }
-    this.#changes.distributed.clear()
-    const revisionBefore = state.revision
+    const notices: Notice[] = []
+    const changes = this.#changes
+    const context = {
+      state,
+      changes,
+      codeIndex: this.#codeIndex,
+      index,
+      judge: this.#judge,
+      notices,
+    }
+    changes.distributed.clear()
+    const { revision } = state
     if (body.type === 'genesis' || body.type === 'tick' || body.type === 'recover') {
-      return this.#conclude(revisionBefore, this.#applyUnkept(context, body))
+      const applied = this.#conclude(revision, this.#applyUnkept(context, body), notices)
+      audit(state, changes, { command, result: applied.result })
+      return applied
     }
     const refusal = this.#refuseUnkept(command)
-    if (refusal !== undefined) return this.#conclude(revisionBefore, refusal)
+    if (refusal !== undefined) return this.#conclude(revision, refusal, notices)
     const known = this.#memory.find(id)
     if (known !== undefined) {
-      const { revision } = state
-      return { result: known, duplicate: true, changed: [], revisionBefore, revision }
+      const revisionBefore = revision
+      return { result: known, duplicate: true, changed: [], revisionBefore, revision, notices }
     }
-    const applied = this.#conclude(
-      revisionBefore,
-      this.#refuseDeadline(deadline) ?? applyBody(context, body),
-    )
+    const outcome = this.#refuseDeadline(deadline) ?? applyBody(context, body)
+    const applied = this.#conclude(revision, outcome, notices)
+    audit(state, changes, { command, result: applied.result })
     // A deadline far ahead is refused for good within the time that any repetition can be under way.
     const forgetAt = Math.min(deadline, state.tick + bounds.deadlineTicks) + bounds.resultTicks + 1
     this.#memory.keep(id, applied.result, forgetAt)
@@ -115,7 +135,7 @@ export class Ledger {
     return deadline - tick > ahead ? refuse('LICD_BAD_DEADLINE') : undefined
   }
 
-  #conclude(revisionBefore: number, outcome: Outcome): Applied {
+  #conclude(revisionBefore: number, outcome: Outcome, notices: readonly Notice[]): Applied {
     const changed = [...this.#changes.distributed].sort()
     for (const name of changed) {
       const feature = this.state.features.get(name)
@@ -129,6 +149,7 @@ export class Ledger {
       changed,
       revisionBefore,
       revision,
+      notices,
     }
   }
 
@@ -146,6 +167,18 @@ export class Ledger {
   /** Borrowing threshold: a fraction above 0 and at most 1. */
   threshold(feature: Feature, server: string): number {
     return thresholdOf(feature, server)
+  }
+
+  /** Features whose codes serve clients that ask for `name`, the newest version first. */
+  serving(name: string): readonly string[] {
+    return this.#codeIndex.serving(name)
+  }
+
+  /** Ids of codes that renew this one and have not ended. */
+  renewals(codeId: string): readonly string[] {
+    const record = this.state.codes.get(codeId)
+    if (record === undefined) return []
+    return this.#codeIndex.renewalsOf(record).map(({ content }) => content.codeId)
   }
 
   /** 16 hexadecimal digits; equal for equal states (I5). Costs what changed since the last call. */
@@ -178,8 +211,8 @@ export class Ledger {
   }
 
   /** The same row by row: each costs what it holds, and the end nothing, however large the ledger is. */
-  static restoring(): Restoring {
-    const ledger = new Ledger()
+  static restoring(judge?: Judge): Restoring {
+    const ledger = new Ledger(judge)
     let rows = 0
     return {
       put(row) {
@@ -197,6 +230,7 @@ export class Ledger {
   #restore(row: Row): void {
     if (row.kind === 'result') this.#memory.restore(row)
     else putRow(this.state, row)
+    if (row.kind === 'feature') this.#codeIndex.noteServes(row.name, undefined, row.serves)
     if (row.kind === 'code') {
       const record = this.state.codes.get(row.content.codeId)
       if (record !== undefined) this.#codeIndex.add(record, this.state.calendar)
@@ -222,6 +256,12 @@ function applyBody(
       return applyLeave(context, body)
     case 'add-vendor':
       return applyAddVendor(context, body)
+    case 'revoke-vendor':
+      return applyRevokeVendor(context, body)
+    case 'set-level':
+      return applySetLevel(context, body)
+    case 'note':
+      return context.state.level < 2 ? belowLevel(2) : done
     case 'add-code':
       return applyAddCode(context, body)
     case 'remove-code':

@@ -5,16 +5,56 @@
  * so a refusal leaves everything as it was. The ledger adds the revision and remembers the answer.
  */
 import { bounds } from './command.ts'
-import type { Taken } from './command.ts'
+import type { CodeContent, Taken, VendorKey } from './command.ts'
 import type { Code } from '../error.ts'
 import type { Changes } from './changes.ts'
 import type { CodeIndex } from './code-index.ts'
-import type { LedgerState } from './state.ts'
+import type { LedgerState, VendorRecord } from './state.ts'
+
+/**
+ * Whether signed texts are what they are said to be. Given to the ledger from outside, since it computes no signature
+ * itself; a function of its arguments, so that every server judges alike (I5).
+ */
+export interface Judge {
+  code(
+    text: string,
+    against: {
+      readonly vendors: ReadonlyMap<string, VendorRecord>
+      readonly fingerprint: string
+      readonly calendar: number
+    },
+  ): { readonly ok: true; readonly content: CodeContent } | Refusal
+  /** A certificate says that the key it holds is of the same vendor as the key that signed it. */
+  certificate(
+    text: string,
+    vendors: ReadonlyMap<string, VendorRecord>,
+  ): { readonly ok: true; readonly vendor: VendorKey; readonly signedBy: string } | Refusal
+}
+
+/** What became of a code, for those who watch. `days`: it ends in so many, or less. */
+export type Notice =
+  | {
+      readonly type: 'code-started' | 'code-ended'
+      readonly codeId: string
+      readonly feature: string
+    }
+  | {
+      readonly type: 'code-ends'
+      readonly codeId: string
+      readonly feature: string
+      readonly days: number
+      readonly endsAt: number
+      /** The code that takes its place. */
+      readonly renewedBy?: string
+    }
 
 export interface Context {
   readonly state: LedgerState
   readonly changes: Changes
   readonly codeIndex: CodeIndex
+  /** Absent in a ledger by itself, as tests have it: what is proposed is believed. */
+  readonly judge: Judge | undefined
+  readonly notices: Notice[]
   /** Log index of the entry being applied. */
   readonly index: number
 }

@@ -1,17 +1,17 @@
 /**
- * The pool's first entry, its vendors, and its three settings.
+ * The pool's first entry, its level, and its three settings.
  *
  * A change of settings rules for new listings and tokens only (R2). What was promised under the old ones is a span
  * of time, or of ticks, that must not get shorter: where ticks get faster, the spans that count in ticks get longer.
  */
-import { bounds } from './command.ts'
-import type { CommandBody, Settings, VendorKey } from './command.ts'
-import { tooMany } from './code.ts'
+import { bounds, levelMax } from './command.ts'
+import type { CommandBody, Settings } from './command.ts'
+import { refuseLimits, tooMany } from './code.ts'
 import { putMove } from './move.ts'
 import { done, isTime, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import { isServerName, newServer } from './server.ts'
-import { vendorRow } from './snapshot.ts'
+import { isVendor, putVendor } from './vendor.ts'
 
 type Genesis = Extract<CommandBody, { type: 'genesis' }>
 
@@ -23,6 +23,7 @@ export function applyGenesis(context: Context, body: Genesis): Outcome {
   if (refusal !== undefined) return refusal
   state.pool = body.pool
   state.fingerprint = body.fingerprint
+  state.level = body.level ?? 1
   state.settings = copySettings(body.settings)
   state.calendar = Math.trunc(body.wallMs)
   for (const name of [...body.servers].sort()) {
@@ -33,7 +34,9 @@ export function applyGenesis(context: Context, body: Genesis): Outcome {
   return done
 }
 
-function refuseGenesis({ pool, settings, servers, vendors, wallMs }: Genesis): Refusal | undefined {
+function refuseGenesis(genesis: Genesis): Refusal | undefined {
+  const { pool, settings, servers, vendors, wallMs, level = 1 } = genesis
+  if (!isWithin(level, 1, levelMax)) return refuse('LICD_BAD_CONFIG', '`level`.')
   if (pool.length < 1 || pool.length > 64) return refuse('LICD_BAD_CONFIG', '`pool`.')
   if (!isTime(wallMs)) return refuse('LICD_BAD_CONFIG', '`wallMs`.')
   if (servers.length > bounds.servers) return tooMany('servers', bounds.servers)
@@ -67,32 +70,16 @@ function copySettings({ tickMs, leaseTicks, seatTicks }: Settings): Settings {
   return Object.freeze({ tickMs, leaseTicks, seatTicks })
 }
 
-function isVendor({ kid, name, publicKey }: VendorKey): boolean {
-  return [kid, name, publicKey].every(text => text.length >= 1 && text.length <= 256)
-}
-
-function putVendor({ state, changes }: Context, { kid, name, publicKey }: VendorKey): void {
-  const before = state.vendors.get(kid)
-  if (before !== undefined) changes.removed(vendorRow(before))
-  const vendor = Object.freeze({ kid, name, publicKey })
-  changes.added(vendorRow(vendor))
-  state.vendors.set(kid, vendor)
-}
-
-/** A key that is known keeps its bytes for good and may get another name. */
-export function applyAddVendor(
-  context: Context,
-  { vendor }: Extract<CommandBody, { type: 'add-vendor' }>,
+/** The pool goes by newer rules. Whoever asks has seen that every server knows them. */
+export function applySetLevel(
+  { state }: Context,
+  { level }: Extract<CommandBody, { type: 'set-level' }>,
 ): Outcome {
-  const { vendors } = context.state
-  if (!isVendor(vendor)) return refuse('LICD_BAD_KEY', 'A field is empty or too long.')
-  const known = vendors.get(vendor.kid)
-  if (known !== undefined && known.publicKey !== vendor.publicKey) {
-    return refuse('LICD_BAD_KEY', 'Another key has that key id.')
+  if (!isWithin(level, 1, levelMax)) {
+    return refuse('LICD_BAD_CONFIG', `\`level\`: 1 to ${String(levelMax)}.`)
   }
-  if (known === undefined && vendors.size >= bounds.vendors)
-    return tooMany('vendors', bounds.vendors)
-  putVendor(context, vendor)
+  if (level < state.level) return refuse('LICD_LEVEL', 'A pool goes by no older rules.')
+  state.level = level
   return done
 }
 
@@ -104,7 +91,7 @@ export function applyChangeSettings(
   body: Extract<CommandBody, { type: 'change-settings' }>,
 ): Outcome {
   const { state } = context
-  const refusal = refuseSettings(body.settings)
+  const refusal = refuseSettings(body.settings) ?? refuseByCodes(context, body.settings)
   if (refusal !== undefined) return refusal
   const before = state.settings
   const after = copySettings(body.settings)
@@ -121,6 +108,16 @@ export function applyChangeSettings(
   if (after.tickMs < before.tickMs) stretch(context, before.tickMs, after.tickMs)
   state.settings = after
   return done
+}
+
+/** Leases and seats are clipped to what codes allow; ticks so far apart that nothing could be granted are refused. */
+function refuseByCodes({ codeIndex }: Context, settings: Settings): Refusal | undefined {
+  for (const { content } of codeIndex.all()) {
+    const refusal = content.limits && refuseLimits(content.limits, settings)
+    if (refusal !== undefined)
+      return refuse(refusal.code, `Code ${content.codeId}: ${refusal.detail ?? ''}`)
+  }
+  return undefined
 }
 
 /**

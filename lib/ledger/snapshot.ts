@@ -5,12 +5,23 @@
  * equal states give equal text on every server (I5). The first row of a snapshot is the pool's.
  */
 import assert from 'node:assert/strict'
-import type { CodeContent, Result, Settings, VendorKey } from './command.ts'
-import type { CodeRecord, Demand, Feature, LedgerState, Move, ServerRecord } from './state.ts'
+import { levelMax } from './command.ts'
+import type { CodeContent, CodeLimits, Result, Settings } from './command.ts'
+import type {
+  AuditRecord,
+  CodeRecord,
+  Demand,
+  Feature,
+  LedgerState,
+  Move,
+  ServerRecord,
+  VendorRecord,
+} from './state.ts'
 
 export interface PoolRow {
   readonly kind: 'pool'
-  readonly version: 1
+  /** The pool's level: the rows of a pool of level 1 are those of licd 0.1. */
+  readonly version: number
   readonly pool: string
   readonly fingerprint: string
   readonly settings: Settings
@@ -22,6 +33,8 @@ export interface PoolRow {
   readonly revision: number
   readonly heldUntil: number
   readonly incarnationFloor: number
+  /** From version 2 on. */
+  readonly audited?: number
 }
 
 export interface FeatureRow {
@@ -43,11 +56,14 @@ export interface FeatureRow {
     denied: number,
   ])[]
   readonly endsAt?: number
+  readonly limits?: Feature['limits']
+  readonly serves?: readonly string[]
 }
 
 export type ServerRow = { readonly kind: 'server' } & Readonly<ServerRecord>
-export type VendorRow = { readonly kind: 'vendor' } & VendorKey
+export type VendorRow = { readonly kind: 'vendor' } & VendorRecord
 export type MoveRow = { readonly kind: 'move' } & Move
+export type AuditRow = { readonly kind: 'audit' } & AuditRecord
 
 export interface CodeRow {
   readonly kind: 'code'
@@ -64,7 +80,8 @@ export interface ResultRow {
   readonly forgetAt: number
 }
 
-export type Row = PoolRow | ServerRow | VendorRow | FeatureRow | CodeRow | MoveRow | ResultRow
+export type Row =
+  PoolRow | ServerRow | VendorRow | FeatureRow | CodeRow | MoveRow | ResultRow | AuditRow
 
 /** A whole ledger as frozen plain data. */
 export interface LedgerSnapshot {
@@ -77,11 +94,11 @@ const byKey = (a: readonly [string, ...unknown[]], b: readonly [string, ...unkno
 
 export function poolRow(state: LedgerState): PoolRow {
   const { pool, fingerprint, settings, tick, calendar, tokensUntil, revision } = state
-  const { heldUntil, incarnationFloor, promisedMs } = state
+  const { heldUntil, incarnationFloor, promisedMs, level, audited } = state
   const { tickMs, leaseTicks, seatTicks } = settings
   return {
     kind: 'pool',
-    version: 1,
+    version: level,
     pool,
     fingerprint,
     settings: { tickMs, leaseTicks, seatTicks },
@@ -92,6 +109,7 @@ export function poolRow(state: LedgerState): PoolRow {
     revision,
     heldUntil,
     incarnationFloor,
+    ...(level === 1 ? {} : { audited }),
   }
 }
 
@@ -114,12 +132,37 @@ export function serverRow(record: ServerRecord): ServerRow {
   }
 }
 
-export function vendorRow({ kid, name, publicKey }: VendorKey): VendorRow {
-  return { kind: 'vendor', kid, name, publicKey }
+export function vendorRow(vendor: VendorRecord): VendorRow {
+  const { kid, name, publicKey, root, certificate, revoked } = vendor
+  return {
+    kind: 'vendor',
+    kid,
+    name,
+    publicKey,
+    ...(root === undefined ? {} : { root }),
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(revoked === undefined ? {} : { revoked }),
+  }
+}
+
+export function auditRow(record: AuditRecord): AuditRow {
+  const { seq, tick, at, id, by, action, subject, detail, outcome } = record
+  return {
+    kind: 'audit',
+    seq,
+    tick,
+    at,
+    id,
+    by,
+    action,
+    ...(subject === undefined ? {} : { subject }),
+    ...(detail === undefined ? {} : { detail }),
+    outcome,
+  }
 }
 
 export function featureRow(feature: Feature): FeatureRow {
-  const { targets, vendor, endsAt } = feature
+  const { targets, vendor, endsAt, limits, serves } = feature
   return {
     kind: 'feature',
     name: feature.name,
@@ -141,6 +184,8 @@ export function featureRow(feature: Feature): FeatureRow {
       .map(([server, { inUse, granted, denied }]) => [server, inUse, granted, denied] as const)
       .sort(byKey),
     ...(endsAt === undefined ? {} : { endsAt }),
+    ...(limits === undefined ? {} : { limits: copyLimits(limits) }),
+    ...(serves === undefined ? {} : { serves: [...serves] }),
   }
 }
 
@@ -167,7 +212,7 @@ export function resultRow(id: string, result: Result, forgetAt: number): ResultR
 
 /** The content with its fields in the fixed order of a row and nothing beside them. */
 export function copyContent(content: CodeContent): CodeContent {
-  const { expiresAt } = content
+  const { expiresAt, limits, serves, renews } = content
   return Object.freeze({
     codeId: content.codeId,
     kid: content.kid,
@@ -179,12 +224,24 @@ export function copyContent(content: CodeContent): CodeContent {
     startsAt: content.startsAt,
     ...(expiresAt === undefined ? {} : { expiresAt }),
     issuedAt: content.issuedAt,
+    ...(limits === undefined ? {} : { limits: copyLimits(limits) }),
+    ...(serves === undefined ? {} : { serves: Object.freeze([...serves]) }),
+    ...(renews === undefined ? {} : { renews }),
+  })
+}
+
+export function copyLimits({ leaseMs, seatMs, offlineDays }: CodeLimits): CodeLimits {
+  return Object.freeze({
+    ...(leaseMs === undefined ? {} : { leaseMs }),
+    ...(seatMs === undefined ? {} : { seatMs }),
+    ...(offlineDays === undefined ? {} : { offlineDays }),
   })
 }
 
 /** The state before genesis. */
 export function emptyState(): LedgerState {
   return {
+    level: 1,
     pool: '',
     fingerprint: '',
     settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 },
@@ -201,6 +258,8 @@ export function emptyState(): LedgerState {
     codes: new Map(),
     moves: new Map(),
     results: new Map(),
+    audited: 0,
+    audit: [],
   }
 }
 
@@ -211,9 +270,9 @@ export function emptyState(): LedgerState {
 export function putRow(state: LedgerState, row: Row): void {
   switch (row.kind) {
     case 'pool': {
-      assert(row.version === 1, 'a pool row of this version')
-      const { kind: _kind, version: _version, ...pool } = row
-      Object.assign(state, pool)
+      const { kind: _kind, version: level, ...pool } = row
+      assert(level >= 1 && level <= levelMax, 'a pool row of this version')
+      Object.assign(state, { level, ...pool })
       break
     }
     case 'server': {
@@ -240,6 +299,11 @@ export function putRow(state: LedgerState, row: Row): void {
       state.moves.set(row.seatId, Object.freeze({ ...move }))
       break
     }
+    case 'audit': {
+      const { kind: _kind, ...record } = row
+      state.audit.push(Object.freeze({ ...record }))
+      break
+    }
     case 'result':
       state.results.set(row.id, Object.freeze({ result: row.result, forgetAt: row.forgetAt }))
       break
@@ -247,7 +311,7 @@ export function putRow(state: LedgerState, row: Row): void {
 }
 
 function featureFromRow(row: FeatureRow): Feature {
-  const { vendor, endsAt } = row
+  const { vendor, endsAt, limits, serves } = row
   return {
     name: row.name,
     ...(vendor === undefined ? {} : { vendor }),
@@ -263,5 +327,7 @@ function featureFromRow(row: FeatureRow): Feature {
       row.usage.map(([server, inUse, granted, denied]) => [server, { inUse, granted, denied }]),
     ),
     ...(endsAt === undefined ? {} : { endsAt }),
+    ...(limits === undefined ? {} : { limits: copyLimits(limits) }),
+    ...(serves === undefined ? {} : { serves: Object.freeze([...serves]) }),
   }
 }

@@ -5,7 +5,7 @@
  *
  * Maps are read in the order of their sorted keys wherever the order can be seen from outside.
  */
-import type { CodeContent, Result, Settings, VendorKey } from './command.ts'
+import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from './command.ts'
 
 /** What operators want of a server: to vote, to follow without a vote, or to be gone. All own shares (R3). */
 export type ServerRole = 'voter' | 'learner' | 'removed'
@@ -79,6 +79,38 @@ export interface Feature {
    * place; absent when none does. No seat is granted beyond it (R4).
    */
   endsAt?: number
+  /** The strictest limits among its active codes; absent when none has any. */
+  limits?: Pick<CodeLimits, 'leaseMs' | 'seatMs'>
+  /** Other features whose clients get seats of this one, by its active codes; sorted; absent for none. */
+  serves?: readonly string[]
+}
+
+/** A vendor's key as the pool keeps it. */
+export interface VendorRecord extends VendorKey {
+  /** The vendor's first key, whose features this one signs for; absent for a first key. */
+  readonly root?: string
+  /** By which a key of the same vendor vouched for it. */
+  readonly certificate?: string
+  readonly revoked?: true
+}
+
+/** One command of an operator, as the audit log tells it. */
+export interface AuditRecord {
+  /** Counts from 1 without a gap; what is missing at the front was dropped at the bound. */
+  readonly seq: number
+  readonly tick: number
+  /** The pool's calendar, milliseconds since 1970. */
+  readonly at: number
+  /** The command's id. */
+  readonly id: string
+  /** Who says to have asked. Nothing proves it but the permission to ask. */
+  readonly by: string
+  readonly action: string
+  /** What it was done to: a feature, server, code or key. */
+  readonly subject?: string
+  readonly detail?: string
+  /** `ok`, or the code of the refusal. */
+  readonly outcome: string
 }
 
 export interface CodeRecord {
@@ -106,6 +138,8 @@ export interface Remembered {
 }
 
 export interface LedgerState {
+  /** By which rules the pool goes, see `levelMax`. */
+  level: number
   pool: string
   fingerprint: string
   settings: Settings
@@ -133,10 +167,14 @@ export interface LedgerState {
   /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */
   revision: number
   readonly servers: Map<string, ServerRecord>
-  readonly vendors: Map<string, VendorKey>
+  readonly vendors: Map<string, VendorRecord>
   readonly features: Map<string, Feature>
   readonly codes: Map<string, CodeRecord>
   /** By seat id. */
   readonly moves: Map<string, Move>
   readonly results: Map<string, Remembered>
+  /** Records ever made in the audit log. */
+  audited: number
+  /** The last of them, the oldest first. */
+  readonly audit: AuditRecord[]
 }

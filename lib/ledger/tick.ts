@@ -27,8 +27,9 @@ export function applyTick(
   const walls = list(context, listings)
   endRuns(context)
   forgetRemoved(context)
+  const wasAt = state.calendar
   moveCalendar(state, walls)
-  turnCodes(context)
+  turnCodes(context, wasAt)
   forgetMoves(context)
   settleAll(context, before !== statesOf(state))
   return done

@@ -7,10 +7,11 @@
  * and `outcome` tells how it ended.
  */
 import type { Code } from '../error.ts'
-import type { CodeContent, Result, Settings, VendorKey } from '../ledger/command.ts'
+import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
+import type { AuditRecord, VendorRecord } from '../ledger/state.ts'
 import type { Dark, Denial, Standing } from './why.ts'
 
-export const ctlBounds = { messageBytes: 512 * 1024, pageMax: 1_000 } as const
+export const ctlBounds = { messageBytes: 512 * 1024, pageMax: 1_000, auditPageMax: 500 } as const
 
 /** Fields common to every change. */
 export interface Change {
@@ -32,6 +33,8 @@ export interface CtlRequests {
   seats: { readonly feature?: string; readonly after?: string; readonly limit?: number }
   'code-list': Record<string, never>
   'vendor-list': Record<string, never>
+  /** Of the audit log: what follows record `after`, or the last ones; at most `limit`. */
+  audit: { readonly after?: number; readonly limit?: number }
   outcome: { readonly id: string }
   'feature-add': Change & { readonly feature: string; readonly allocations: number }
   'code-add': Change & { readonly text: string }
@@ -47,7 +50,15 @@ export interface CtlRequests {
     readonly server?: string
     readonly threshold: number
   }
-  'vendor-add': Change & { readonly vendor: VendorKey }
+  /** `sameAs`: id of a key of the same vendor; `certificate`: by that key, where it vouches for the new one. */
+  'vendor-add': Change & {
+    readonly vendor: VendorKey
+    readonly sameAs?: string
+    readonly certificate?: string
+  }
+  'vendor-revoke': Change & { readonly kid: string }
+  /** By which rules the pool goes. Ask every server's `status` first whether it knows them. */
+  'level-set': Change & { readonly level: number }
   'settings-set': Change & { readonly settings: Settings }
   'transfer-leader': { readonly to?: string; readonly timeoutMs: number }
   /** Who belongs to the pool. Any server answers; only the leader knows who lags. */
@@ -147,6 +158,10 @@ export interface FeatureStatus {
   readonly owed: number
   readonly free: number
   readonly endsAt?: number
+  /** The strictest limits of its codes. */
+  readonly limits?: Pick<CodeLimits, 'leaseMs' | 'seatMs'>
+  /** Other features whose clients get seats of this one. */
+  readonly serves?: readonly string[]
   readonly even: boolean
   /** Allocations that may not be granted now. Absent in events. */
   readonly dark?: readonly Dark[]
@@ -186,6 +201,9 @@ export interface PoolStatus {
   readonly heldTicks?: number
   /** Milliseconds the answering server may still grant; 0 when it may not. */
   readonly leaseLeftMs: number
+  /** By which rules the pool goes, and the newest that the answering server knows; absent from servers of before. */
+  readonly level?: number
+  readonly levelMax?: number
   readonly hash: string
   /** Absent before the server has read its disk. */
   readonly health?: Health
@@ -198,11 +216,18 @@ export interface SeatStatus {
   readonly feature: string
   readonly user: string
   readonly host: string
+  /** A mark of the client's id, which is a secret: the same wherever the client has seats (lib/service/seat-list.ts). */
   readonly clientId: string
   /** `held`, or dark: `expired` but not yet re-grantable, or `moved` here and not renewed yet. */
   readonly state: 'held' | 'expired' | 'moved'
   readonly heldMs: number
   readonly expiresInMs: number
+}
+
+export interface CodeStatus extends CodeContent {
+  readonly state: 'pending' | 'active' | 'ended'
+  /** Codes that take its place when it ends. */
+  readonly renewedBy?: readonly string[]
 }
 
 /** Operation -> what a successful answer holds. */
@@ -222,9 +247,13 @@ export interface CtlAnswers {
   }
   seats: { readonly seats: readonly SeatStatus[]; readonly next?: string }
   'code-list': {
-    readonly codes: readonly (CodeContent & { readonly state: 'pending' | 'active' | 'ended' })[]
+    readonly codes: readonly CodeStatus[]
+    /** The pool's, milliseconds since 1970; absent from servers of before. */
+    readonly calendar?: number
   }
-  'vendor-list': { readonly vendors: readonly VendorKey[] }
+  'vendor-list': { readonly vendors: readonly VendorRecord[] }
+  /** `first` and `last`: numbers of the first record that is kept and of the newest. */
+  audit: { readonly records: readonly AuditRecord[]; readonly first: number; readonly last: number }
   /** `unknown`: never seen, or forgotten; it will not take effect any more once `deadlinePassed`. */
   outcome: { readonly outcome: 'applied' | 'refused' | 'unknown'; readonly result?: Result }
   'feature-add': Applied
@@ -234,6 +263,8 @@ export interface CtlAnswers {
   'criteria-set': Applied
   'threshold-set': Applied
   'vendor-add': Applied
+  'vendor-revoke': Applied
+  'level-set': Applied
   'settings-set': Applied
   'transfer-leader': { readonly leader?: string }
   servers: {
@@ -292,6 +323,18 @@ export interface SyncChange {
     readonly count: number
   }[]
   readonly to?: string
+}
+
+/** What became of a license code; the leader publishes it. `days`: it ends in so many, or less. */
+export interface CodeEvent {
+  readonly server: string
+  readonly event: 'code-ends' | 'code-started' | 'code-ended'
+  readonly codeId: string
+  readonly feature: string
+  readonly days?: number
+  /** Milliseconds since 1970. */
+  readonly endsAt?: number
+  readonly renewedBy?: string
 }
 
 export interface ServerEvent {

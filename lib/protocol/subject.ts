@@ -55,6 +55,8 @@ export function subjects(pool: string) {
     syncEvent: (server: string) => `${root}.event.sync.${server}`,
     /** Role, lease and incarnation of a server changed. */
     serverEvent: (server: string) => `${root}.event.server.${server}`,
+    /** A code starts, ends, or is to end soon; by the leader. */
+    codeEvent: (server: string) => `${root}.event.code.${server}`,
     /** A hint that a server is gone: its clients look after their seats at once. Safety never rests on it. */
     goneEvent: (server: string) => `${root}.event.gone.${server}`,
     events: `${root}.event.>`,

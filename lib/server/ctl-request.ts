@@ -6,7 +6,13 @@
  */
 import { createHash } from 'node:crypto'
 import type { Code } from '../error.ts'
-import { bounds, type CommandBody, type Settings, type VendorKey } from '../ledger/command.ts'
+import {
+  bounds,
+  levelMax,
+  type CommandBody,
+  type Settings,
+  type VendorKey,
+} from '../ledger/command.ts'
 import type { Change } from '../protocol/ctl.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
 
@@ -74,6 +80,8 @@ export const changeOperations = [
   'criteria-set',
   'threshold-set',
   'vendor-add',
+  'vendor-revoke',
+  'level-set',
   'settings-set',
 ] as const
 export type ChangeOperation = (typeof changeOperations)[number]
@@ -108,7 +116,17 @@ export function readBody(operation: ChangeOperation, fields: Fields): Read<Comma
     case 'threshold-set':
       return readThreshold(fields)
     case 'vendor-add':
-      return readVendor(fields.vendor)
+      return readVendor(fields)
+    case 'vendor-revoke': {
+      const { kid } = fields
+      if (!isKeyId(kid)) return malformed('kid', 'the id of a key')
+      return take({ type: 'revoke-vendor', kid })
+    }
+    case 'level-set': {
+      const { level } = fields
+      if (!isWhole(level, 1, levelMax)) return malformed('level', `from 1 to ${levelMax}`)
+      return take({ type: 'set-level', level })
+    }
     case 'settings-set':
       return readSettings(fields.settings)
   }
@@ -224,7 +242,7 @@ function readThreshold(fields: Fields): Read<CommandBody> {
 }
 
 /** The key's id must be its thumbprint, so that one key has one id in every pool. */
-function readVendor(value: unknown): Read<CommandBody> {
+function readVendor({ vendor: value, sameAs, certificate }: Fields): Read<CommandBody> {
   if (!isFields(value)) return malformed('vendor', 'a vendor key')
   const { kid, name, publicKey } = value
   if (typeof name !== 'string' || name === '' || name.length > byMax) {
@@ -237,7 +255,19 @@ function readVendor(value: unknown): Read<CommandBody> {
     return refuse('LICD_BAD_KEY', 'The key id is not the thumbprint of the public key.')
   }
   const vendor: VendorKey = { kid, name, publicKey }
-  return take({ type: 'add-vendor', vendor })
+  if (sameAs !== undefined && !isKeyId(sameAs)) return malformed('sameAs', 'the id of a key')
+  const isText = typeof certificate === 'string' && certificate.length <= codeTextMax
+  if (certificate !== undefined && !isText) return malformed('certificate', 'a short text')
+  return take({
+    type: 'add-vendor',
+    vendor,
+    ...(sameAs === undefined ? {} : { sameAs }),
+    ...(certificate === undefined ? {} : { certificate }),
+  })
+}
+
+function isKeyId(value: unknown): value is string {
+  return typeof value === 'string' && value.length >= 1 && value.length <= 256
 }
 
 /** RFC 7638, over the members of an Ed25519 public JWK in their order. */

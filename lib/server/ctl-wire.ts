@@ -53,18 +53,6 @@ export function answerTo(outcome: Outcome, extra: object, state: LedgerState): A
   }
 }
 
-export function codesAnswer({ codes }: LedgerState): Answer {
-  const list = [...codes.values()].map(({ content, state }) => ({ ...content, state }))
-  list.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
-  return answerWith('code-list', { codes: list })
-}
-
-export function vendorsAnswer(state: LedgerState): Answer {
-  const vendors = [...state.vendors.values()]
-  vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
-  return answerWith('vendor-list', { vendors })
-}
-
 export function transferRefusal(problem: string): Answer {
   if (problem === 'no-target') return refuse('LICD_NO_TARGET', 'The leader stays.')
   if (problem === 'busy') return busy('The office is being handed over already.')

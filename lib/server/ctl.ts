@@ -10,8 +10,10 @@
  * a coded one when it is wrong.
  */
 import type { Bus, BusMessage, Clock, Logger, Subscription } from '../../raft/ports.ts'
-import type { CodeContent, CommandBody, VendorKey } from '../ledger/command.ts'
+import { commandCodec } from '../command-codec.ts'
+import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { Judge } from '../ledger/outcome.ts'
 import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change, type CtlAnswers, type PoolStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
@@ -30,42 +32,24 @@ import {
   refuse,
   type Fields,
   type MemberOperation,
-  type Refusal,
 } from './ctl-request.ts'
 import {
   answerTo,
   answerWith,
-  codesAnswer,
   decodeRequest,
   encodeAnswer,
   transferRefusal,
-  vendorsAnswer,
   type Answer,
 } from './ctl-wire.ts'
+import { listAudit, listCodes, listVendors } from './ledger-lists.ts'
 import type { Membership } from './membership.ts'
 import type { Outcome, SeatService } from './parts.ts'
 
 /** Requests being answered at a time. Beyond it one is answered LICD_TOO_BUSY. */
 const underWayMax = 1_000
-/** Signatures being checked at a time, a bound on the work that operators can cause at once. */
-const verifyMax = 16
 /** A question waits so long for the leader's word on how far the log goes, then takes what is here. */
 const barrierMs = 500
 const forwardedHeader = 'Licd-Forwarded'
-
-export type Verified =
-  { readonly ok: true; readonly content: CodeContent } | ({ readonly ok: false } & Refusal)
-
-/** Checks a license code's signature and content. Calls back once. */
-export type VerifyCode = (
-  text: string,
-  against: {
-    readonly vendors: readonly VendorKey[]
-    readonly fingerprint: string
-    readonly calendar: number
-  },
-  done: (verified: Verified) => void,
-) => void
 
 export interface CtlOptions {
   readonly server: string
@@ -89,7 +73,7 @@ export interface CtlOptions {
   /** See `Submitter.withdraw`. */
   readonly withdraw: (id: string) => boolean
   readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
-  readonly verifyCode: VerifyCode
+  readonly judge: Judge
   readonly membership: Pick<Membership, 'judge'>
   readonly members: () => CtlAnswers['servers']
   readonly backups: Pick<Backups, 'open' | 'read'>
@@ -107,7 +91,6 @@ export class Ctl {
   readonly #options: CtlOptions
   #subscriptions: Subscription[] = []
   #underWay = 0
-  #verifying = 0
   #dropped = 0
 
   constructor(options: CtlOptions) {
@@ -179,9 +162,11 @@ export class Ctl {
       case 'seats':
         return this.#seats(fields, done)
       case 'code-list':
-        return this.#afterBarrier(() => done(codesAnswer(this.#options.ledger().state)))
+        return this.#afterBarrier(() => done(listCodes(this.#options.ledger())))
       case 'vendor-list':
-        return this.#afterBarrier(() => done(vendorsAnswer(this.#options.ledger().state)))
+        return this.#afterBarrier(() => done(listVendors(this.#options.ledger())))
+      case 'audit':
+        return this.#afterBarrier(() => done(listAudit(this.#options.ledger(), fields)))
       case 'outcome':
         return this.#outcome(fields, done)
       case 'code-add':
@@ -211,6 +196,10 @@ export class Ctl {
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
     const { clock, submit, withdraw, ledger, leader, isCurrent } = this.#options
     const { id, by, timeoutMs, fresh } = change
+    // Servers of before could not read it. Raised, a pool never goes back.
+    if (body.type !== 'set-level' && commandCodec.levelOf(body) > ledger().state.level) {
+      return done(refuse('LICD_LEVEL', `That is of level ${commandCodec.levelOf(body)}.`))
+    }
     let step: 'looking' | 'submitted' | 'over' = 'looking'
     const timer = clock.after(timeoutMs, () => {
       const never = step === 'looking' || withdraw(id)
@@ -284,21 +273,13 @@ export class Ctl {
         refuse('LICD_CODE_MALFORMED', `It must be a text of at most ${codeTextMax} bytes.`),
       )
     }
-    if (this.#verifying >= verifyMax) {
-      return done(busy('Many license codes are being checked.'))
-    }
-    this.#verifying++
     // A vendor trusted a moment ago through another server must be known here before the code is judged.
     this.#afterBarrier(() => {
-      const { state } = this.#options.ledger()
-      const vendors = [...state.vendors.values()].sort((a, b) => (a.kid < b.kid ? -1 : 1))
-      const { fingerprint, calendar } = state
-      this.#options.verifyCode(text, { vendors, fingerprint, calendar }, verified => {
-        this.#verifying--
-        if (!verified.ok) return done(verified)
-        const { content } = verified
-        return this.#commit(change.value, { type: 'add-code', text, content }, done, { content })
-      })
+      const { vendors, fingerprint, calendar } = this.#options.ledger().state
+      const judged = this.#options.judge.code(text, { vendors, fingerprint, calendar })
+      if (!judged.ok) return done(refuse(judged.code, judged.detail ?? ''))
+      const { content } = judged
+      return this.#commit(change.value, { type: 'add-code', text, content }, done, { content })
     })
   }
 

@@ -5,10 +5,11 @@
  * changes of one turn go into one event. Events may be lost like any message; `revision` shows that one was.
  */
 import { pack } from 'msgpackr'
-import type { Bus, Clock } from '../../raft/ports.ts'
+import type { Bus, Clock, Logger } from '../../raft/ports.ts'
 import type { Command, Taken } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { ServerEvent, SyncChange, SyncEvent } from '../protocol/ctl.ts'
+import type { Notice } from '../ledger/outcome.ts'
+import type { CodeEvent, ServerEvent, SyncChange, SyncEvent } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { featureStatus } from './status.ts'
 import type { AppliedCommand } from './parts.ts'
@@ -26,6 +27,7 @@ export interface EventsOptions {
   readonly isLeader: () => boolean
   readonly incarnation: () => number
   readonly inUse: (feature: string) => number
+  readonly log: Logger
 }
 
 export class Events {
@@ -51,6 +53,18 @@ export class Events {
     else this.#more = true
     this.#index = applied.index
     this.#due()
+  }
+
+  /** What became of codes: every server logs it, the leader tells it. */
+  codes(notices: readonly Notice[]): void {
+    const { bus, subjects, server, isLeader, log } = this.#options
+    for (const { type, ...told } of notices.slice(0, eventMax)) {
+      if (type === 'code-ends') log.warn(type, told)
+      else log.info(type, told)
+      if (!isLeader()) continue
+      const message: CodeEvent = { server, event: type, ...told }
+      bus.publish(subjects.codeEvent(server), pack(message))
+    }
   }
 
   /** A snapshot brought changes of which only the sum is known. */

@@ -11,6 +11,7 @@ import type { Command as Entry, Restoration, StateMachine } from '../../raft/sta
 import { commandCodec } from '../command-codec.ts'
 import type { Command } from '../ledger/command.ts'
 import { Ledger, type Applied } from '../ledger/ledger.ts'
+import type { Judge } from '../ledger/outcome.ts'
 import type { Row } from '../ledger/snapshot.ts'
 
 /** A slice is closed once it holds so much; with its last row it stays well below Raft's 128 KiB. */
@@ -30,14 +31,18 @@ export interface LedgerHooks {
 export class LedgerMachine implements StateMachine {
   readonly #hooks: LedgerHooks
   readonly #log: Logger
-  #ledger = new Ledger()
+  readonly #judge: Judge | undefined
+  #ledger: Ledger
   #index = 0
   #isCheckpoint = false
   #hash: { readonly index: number; readonly text: string } | undefined
 
-  constructor(hooks: LedgerHooks, log: Logger) {
+  /** Without a judge signatures are not looked at when a code is applied. */
+  constructor(hooks: LedgerHooks, log: Logger, judge?: Judge) {
     this.#hooks = hooks
     this.#log = log
+    this.#judge = judge
+    this.#ledger = new Ledger(judge)
   }
 
   /** Another object after a snapshot: never keep it. */
@@ -81,7 +86,7 @@ export class LedgerMachine implements StateMachine {
   }
 
   restore({ index }: { readonly index: number }): Restoration {
-    const restoring = Ledger.restoring()
+    const restoring = Ledger.restoring(this.#judge)
     return {
       slice(data) {
         for (const row of rowsOf(data)) restoring.put(row)
@@ -97,7 +102,7 @@ export class LedgerMachine implements StateMachine {
 
   /** The number is of the rows' shape: servers of versions with other rows are not compared. */
   digest(): string {
-    return `rows-1:${this.hash()}`
+    return `rows-${this.#ledger.state.level}:${this.hash()}`
   }
 
   /** Every few ticks, so that servers of a pool where nothing else happens are compared too. */

@@ -3,11 +3,12 @@
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { NodeStatus } from '../../raft/index.ts'
+import type { Judge } from '../ledger/outcome.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { Standing } from './admission.ts'
 import { Backups } from './backup.ts'
 import { Belonging } from './belonging.ts'
-import { Ctl, type VerifyCode } from './ctl.ts'
+import { Ctl } from './ctl.ts'
 import { deadlineOf } from './deadline.ts'
 import { membersAnswer } from './members.ts'
 import { Membership } from './membership.ts'
@@ -39,7 +40,7 @@ export interface OperatorsOptions {
   /** This server as it sees the pool. */
   readonly viewer: () => Viewer
   readonly isRunning: () => boolean
-  readonly verifyCode: VerifyCode
+  readonly judge: Judge
   /** Taken back after it gave everything away: a new run. */
   readonly beginAnew: () => void
   readonly onStanding?: (standing: Standing) => void
@@ -123,7 +124,7 @@ export class Operators {
       },
       withdraw: id => replica.submitter.withdraw(id),
       transfer: (to, done) => replica.transferLeadership(to, done),
-      verifyCode: this.#options.verifyCode,
+      judge: this.#options.judge,
       membership: this.#membership,
       members: () =>
         membersAnswer({

@@ -21,6 +21,7 @@ import {
 import { commandCodec } from '../command-codec.ts'
 import type { Command, Listing } from '../ledger/command.ts'
 import type { Applied, Ledger } from '../ledger/ledger.ts'
+import type { Judge, Notice } from '../ledger/outcome.ts'
 import type { Health } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { Intake, type IntakeOptions } from './intake.ts'
@@ -35,7 +36,7 @@ const barrierMs = 2_000
 
 export interface ReplicaHooks {
   adopt(applied: AppliedCommand): void
-  tell(applied: AppliedCommand, by: string): void
+  tell(applied: AppliedCommand, by: string, notices: readonly Notice[]): void
   /** R11. Before and after those who wait were told what the snapshot says of their commands. */
   adoptSnapshot(): void
   tellSnapshot(index: number): void
@@ -63,6 +64,7 @@ export interface ReplicaOptions {
   readonly raft: RaftSettings
   readonly snapshotEveryEntries?: number
   readonly log: Logger
+  readonly judge: Judge
   readonly hooks: ReplicaHooks
 }
 
@@ -80,7 +82,7 @@ export class Replica {
   #closed = false
 
   constructor(options: ReplicaOptions) {
-    const { clock, hooks, log } = options
+    const { clock, hooks, log, judge } = options
     this.#options = options
     this.#machine = new LedgerMachine(
       {
@@ -88,6 +90,7 @@ export class Replica {
         installed: index => this.#installed(index),
       },
       log,
+      judge,
     )
     const state = () => this.ledger.state
     this.#submitter = new Submitter({ clock, state, send: command => this.#send(command) })
@@ -309,7 +312,7 @@ export class Replica {
       this.#intake.ticked()
     }
     if (body.type === 'tick') this.#ticker.applied(body.tick)
-    hooks.tell(told, by)
+    hooks.tell(told, by, applied.notices)
   }
 
   #installed(index: number): void {

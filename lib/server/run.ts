@@ -14,14 +14,13 @@ import {
   type NatsOptions,
   type RaftSettings,
 } from '../../raft/index.ts'
-import { verifyCode } from '../code/verify.ts'
+import { judge } from '../code/judge.ts'
 import type { LicdError } from '../error.ts'
 import { createLogger } from '../log.ts'
 import { openDataFolder, type DataFolder } from '../pool-files.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { createSeatService } from '../service/service.ts'
 import type { Standing } from './admission.ts'
-import type { VerifyCode } from './ctl.ts'
 import { asLicdError } from './fatal.ts'
 import { LicenseServer } from './server.ts'
 
@@ -121,7 +120,7 @@ function run(
     clockLookMs: 1,
     books: folder.books,
     raft: { ...defaultSettings, ...options.raft },
-    verifyCode: verifyByCallback(log),
+    judge,
     createService: createSeatService,
     log,
     onServing: () => settle?.serve(),
@@ -140,14 +139,5 @@ function run(
     status: () => licenseServer.status(),
     stop,
     [Symbol.asyncDispose]: stop,
-  }
-}
-
-function verifyByCallback(log: Logger): VerifyCode {
-  return (text, { vendors, fingerprint, calendar }, done) => {
-    verifyCode(text, { vendors, fingerprint, now: calendar }).then(done, (error: unknown) => {
-      log.error('verify-failed', { error })
-      done({ ok: false, code: 'LICD_INTERNAL', detail: 'The license code could not be checked.' })
-    })
   }
 }

@@ -13,11 +13,11 @@ import type { NodeStatus, RaftSettings, Storage } from '../../raft/index.ts'
 import { LicdError } from '../error.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { Judge } from '../ledger/outcome.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
 import type { Standing } from './admission.ts'
 import type { BookStore, HandedOver } from './book-file.ts'
-import type { VerifyCode } from './ctl.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
 import { EpochWatch } from './epoch-watch.ts'
@@ -55,7 +55,8 @@ export interface LicenseServerOptions {
   /** How long a look at the clocks for a suspension of the host counts. Default 0: looks at each question. */
   readonly clockLookMs?: number
   readonly books: BookStore
-  readonly verifyCode: VerifyCode
+  /** Of signatures: before a code is proposed, and as it is applied. */
+  readonly judge: Judge
   readonly createService: (host: Host) => SeatService
   readonly log: Logger
   /** The server stops by itself, for good. Called at most once, before it has stopped. */
@@ -114,6 +115,7 @@ export class LicenseServer implements Host {
       isLeader: () => this.isLeader,
       incarnation: () => this.incarnation,
       inUse: feature => this.service.inUse(feature),
+      log,
     })
     this.#operators = this.#makeOperators()
     this.#watch = new DuplicateWatch({
@@ -293,7 +295,7 @@ export class LicenseServer implements Host {
   }
 
   #makeReplica(): Replica {
-    const { identity, bus, clock, random, storage, raft, log } = this.#options
+    const { identity, bus, clock, random, storage, raft, log, judge } = this.#options
     const every = this.#options.snapshotEveryEntries
     return new Replica({
       server: this.server,
@@ -306,17 +308,19 @@ export class LicenseServer implements Host {
       raft,
       ...(every === undefined ? {} : { snapshotEveryEntries: every }),
       log,
+      judge,
       hooks: {
         adopt: applied => {
           this.#tenure.adopt(applied)
           if (this.incarnation > 0) this.service.applied(applied)
         },
-        tell: (applied, by) => {
+        tell: (applied, by, notices) => {
           this.#operators.applied(applied, by)
           const { changed, duplicate } = applied
           // Before it serves it catches up: what it applies then is old news.
           const isNews = this.incarnation > 0 && !duplicate
           if (isNews && changed.length > 0) this.#events.changed(applied, by)
+          if (isNews && notices.length > 0) this.#events.codes(notices)
         },
         adoptSnapshot: () => {
           this.#tenure.adoptSnapshot()
@@ -375,7 +379,7 @@ export class LicenseServer implements Host {
   }
 
   #makeOperators(): Operators {
-    const { identity, raft, verifyCode, onStanding } = this.#options
+    const { identity, raft, judge, onStanding } = this.#options
     const { bus, clock, random, log, subjects } = this
     return new Operators({
       identity,
@@ -387,7 +391,7 @@ export class LicenseServer implements Host {
       isCurrent: () => this.#isCurrent(),
       viewer: () => this.#viewer(),
       isRunning: () => this.#state === 'running',
-      verifyCode,
+      judge,
       beginAnew: () => this.#tenure.beginAnew(),
       ...(onStanding === undefined ? {} : { onStanding }),
       removed: () => this.#fail(new LicdError('LICD_SERVER_REMOVED', `Server ${this.server}.`)),

@@ -2,6 +2,7 @@
  * What a server says about the pool: from the ledger as applied here, with its own figures live.
  */
 import type { NodeStatus } from '../../raft/index.ts'
+import { levelMax } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Feature, ServerRecord } from '../ledger/state.ts'
 import type {
@@ -77,6 +78,8 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     tickAgeMs: viewer.tickAgeMs,
     leaseLeftMs: viewer.leaseLeftMs,
     ...(state.heldUntil > state.tick ? { heldTicks: state.heldUntil - state.tick } : {}),
+    level: state.level,
+    levelMax,
     hash: viewer.hash,
     ...(viewer.health === undefined ? {} : { health: viewer.health }),
     servers: sortedKeys(state.servers).flatMap(name => {
@@ -121,6 +124,8 @@ export function featureStatus(
     owed: feature.owed,
     free: feature.free,
     ...(feature.endsAt === undefined ? {} : { endsAt: feature.endsAt }),
+    ...(feature.limits === undefined ? {} : { limits: feature.limits }),
+    ...(feature.serves === undefined ? {} : { serves: feature.serves }),
     even: feature.targets === 'even',
     ...(tickAgeMs === undefined || dark === undefined
       ? {}

@@ -41,7 +41,8 @@ export class Acquire {
     this.#balance = balance
   }
 
-  request(item: AcquireItem, clientId: string, reply: Reply | undefined, now: number): void {
+  request(asked: AcquireItem, clientId: string, reply: Reply | undefined, now: number): void {
+    const item = this.#served(asked, clientId)
     const { requestId, feature: name, count, user, host } = item
     const desk = this.#desk
     const feature = desk.feature(name)
@@ -77,6 +78,35 @@ export class Acquire {
     if (grant !== undefined && isFirst && this.#grantable(stock) >= count) {
       this.#grant(stock, item, client, grant, reply, now)
     } else this.#wait(stock, item, clientId, reply, now)
+  }
+
+  /**
+   * The request as one of the feature that it gets seats of. Mostly the one it names; where codes of others serve that
+   * version too, the first that has spare here: the one named, then the newest. It counts against that feature alone.
+   */
+  #served(item: AcquireItem, clientId: string): AcquireItem {
+    const { host, book } = this.#desk
+    const others = host.ledger.serving(item.feature)
+    if (others.length === 0) return item
+    const of = (feature: string): AcquireItem => ({ ...item, feature })
+    for (const seatId of idsOf(item)) {
+      const seat = book.find(seatId)
+      if (seat !== undefined && others.includes(seat.stock.feature)) return of(seat.stock.feature)
+    }
+    const owned = [item.feature, ...others].filter(
+      name => (this.#desk.feature(name)?.allocations ?? 0) > 0,
+    )
+    const ready = owned.find(
+      name =>
+        this.#waiting.first(name) === undefined && this.#grantable(book.stock(name)) >= item.count,
+    )
+    const waiter = this.#waiting.find(item.requestId)
+    if (waiter !== undefined) {
+      if (ready === undefined || waiter.clientId !== clientId) return of(waiter.item.feature)
+      // It waited for one version, and another that serves it has become free.
+      this.#waiting.remove(waiter)
+    }
+    return of(ready ?? owned[0] ?? item.feature)
   }
 
   /** Serves who waits for the feature, first come, first served, as far as the spare goes. */

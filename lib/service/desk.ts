@@ -98,7 +98,7 @@ export class Desk {
 
   /**
    * What a seat of the feature may be promised now (R4): at most the rest of the lease, `seatTicks` ticks' time
-   * less the margin, and the time to the feature's end. `undefined`: nothing may be granted or renewed now, either by
+   * less the margin, what its codes' limits allow, and the time to the feature's end. `undefined`: nothing may be granted or renewed now, either by
    * this server (see `isServing`) or of this feature, until what ends has ended: a tick or two. A renewal takes
    * whatever time is left, a new seat none that is not worth it.
    */
@@ -106,13 +106,18 @@ export class Desk {
     if (!this.isServing(now)) return undefined
     const { host } = this
     const { settings, calendar, tick } = host.ledger.state
-    let ms = Math.min(this.#usualMs, host.leaseUntil - now)
-    const endsAt = this.feature(name)?.endsAt
+    const feature = this.feature(name)
+    const { leaseMs, seatMs = Infinity } = feature?.limits ?? {}
+    const usualMs = Math.min(this.#usualMs, seatMs)
+    let ms = Math.min(usualMs, host.leaseUntil - now)
+    // What its vendor allows, where the pool's settings allow more: this server heard from the pool so long ago at most.
+    if (leaseMs !== undefined) ms = Math.min(ms, host.tickAppliedAt + leaseMs - now)
+    const endsAt = feature?.endsAt
     if (endsAt !== undefined) {
       ms = Math.min(ms, endsAt - calendar - Math.max(0, now - host.tickAppliedAt))
     }
     ms = Math.floor(ms)
-    if (ms < (what === 'renewal' ? 1 : this.#usualMs * termMin)) return undefined
+    if (ms < (what === 'renewal' ? 1 : usualMs * termMin)) return undefined
     // What ends early is not dark for the usual time: its token proves it about as long as it is valid (R5).
     const ticks = Math.ceil(ms / (settings.tickMs * (1 - margin))) + 1
     const lastTick = Math.min(this.#lastTick(now), tick + ticks)

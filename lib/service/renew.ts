@@ -35,14 +35,17 @@ export class Renew {
     this.#failover = failover
   }
 
-  request(item: RenewItem, clientId: string, reply: Reply | undefined, now: number): void {
+  request(asked: RenewItem, clientId: string, reply: Reply | undefined, now: number): void {
     const desk = this.#desk
-    const { seatId, feature, token } = item
+    const { seatId, token } = asked
     const proof = readToken(desk.key, desk.host.pool, token)
-    if (proof === undefined || proof.seatId !== seatId || proof.feature !== feature) {
-      desk.deny(item, reply, 'LICD_BAD_TOKEN')
+    if (proof === undefined || proof.seatId !== seatId || !isVersionOf(proof, asked)) {
+      desk.deny(asked, reply, 'LICD_BAD_TOKEN')
       return
     }
+    // The client knows the version that it asked for, the token the one that it has a seat of.
+    const { feature } = proof
+    const item = feature === asked.feature ? asked : { ...asked, feature }
     const seat = desk.book.find(seatId)
     if (seat !== undefined && seat.stock.feature === feature) {
       this.#confirm(seat, item, proof, clientId, reply, now)
@@ -186,4 +189,14 @@ export class Renew {
     const withinMs = ticks * settings.tickMs
     desk.answer(reply, { kind: 'challenge', seatId, nonce, lastTick, withinMs })
   }
+}
+
+/** The same feature, or another version of it. */
+function isVersionOf(proof: SeatProof, { feature }: RenewItem): boolean {
+  return proof.feature === feature || baseOf(proof.feature) === baseOf(feature)
+}
+
+function baseOf(feature: string): string {
+  const at = feature.indexOf('@')
+  return at < 0 ? feature : feature.slice(0, at)
 }

@@ -72,7 +72,7 @@ export class Changes {
       const send: Send = (ctl, id) => ctl.change('feature-add', { feature, allocations }, id)
       await this.#insist(first, what, send)
     }
-    const text = await this.#sign('base', 'feature', vendoredStart)
+    const text = this.#sign('base', 'feature', vendoredStart)
     const what = { change: 'code-add', feature: vendored, adds: vendoredStart, codeId: 'base' }
     await this.#insist(first, what as What, (ctl, id) => ctl.change('code-add', { text }, id))
   }
@@ -138,7 +138,7 @@ export class Changes {
       return [what, (ctl, id) => ctl.change('code-remove', { codeId }, id)]
     }
     const codeId = `code-${random.chance(0.7) ? this.#codes++ : Math.max(0, this.#codes - 1)}`
-    const text = await this.#sign(codeId, 'allocations', codeAllocations)
+    const text = this.#sign(codeId, 'allocations', codeAllocations)
     const what = { change: 'code-add', feature: vendored, adds: codeAllocations, codeId } as const
     return [what, (ctl, id) => ctl.change('code-add', { text }, id)]
   }
@@ -149,7 +149,7 @@ export class Changes {
     )
   }
 
-  #sign(codeId: string, kind: 'feature' | 'allocations', allocations: number): Promise<string> {
+  #sign(codeId: string, kind: 'feature' | 'allocations', allocations: number): string {
     const { signer, fingerprint, vendored: feature } = this.#parts
     const customer = 'chaos'
     const times = { startsAt: Date.now() - 86_400_000, issuedAt: Date.now() - 86_400_000 }

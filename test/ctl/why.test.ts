@@ -107,7 +107,10 @@ t.test('a removed code is owed while clients renew, and paid as seats end', asyn
     ...{ kind: 'feature', allocations: 6, startsAt: 0, issuedAt: 0 },
   }
   const { pool, client } = makePool({
-    verifyCode: (_text, _at, done) => done({ ok: true, content }),
+    judge: {
+      code: () => ({ ok: true, content }),
+      certificate: () => ({ ok: false, code: 'LICD_BAD_KEY' }),
+    },
   })
   pool.ask('vendor-add', { ...change, id: 'v', vendor })
   pool.ask('code-add', { ...change, id: 'a', text: 'x' })

@@ -11,6 +11,7 @@ import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Applied } from '../../lib/ledger/ledger.ts'
 import type { Row } from '../../lib/ledger/snapshot.ts'
 import { featureRow } from '../../lib/ledger/snapshot.ts'
+import { checkCodes } from './code-rules.ts'
 import { checkChanged, checkGivers, type Picture } from './picture.ts'
 import { content, epoch, vendor } from './pool.ts'
 import { Rules, pictureOf } from './rules.ts'
@@ -56,6 +57,7 @@ export class LedgerModel {
         servers: names,
         vendors: [vendor, { ...vendor, kid: 'kid-2' }],
         wallMs: epoch,
+        level: 2,
       },
     })
     for (const server of names) this.say({ type: 'hello', server, bootId: `boot ${server}` })
@@ -163,6 +165,7 @@ export class LedgerModel {
     checkGivers(before, after, command, applied)
     checkChanged(before, after, applied)
     this.#checkMoves()
+    checkCodes(this.one.state)
     this.#rules.check(stood, this.one.state, command, applied)
     const { result } = applied
     const outcome = result.ok ? 'ok' : result.code
@@ -307,8 +310,14 @@ export class LedgerModel {
     if (kind < 90) {
       const startsAt = this.#walls + pick([-1_000, 0, 50_000, 90_000], y)
       const expiresAt = startsAt + pick([1_000, 100_000, 200_000], x)
-      const kid = odd === 4 ? 'kid-2' : vendor.kid
-      const change = { codeId, feature, startsAt, allocations: count, kid }
+      const kid = odd === 4 ? 'kid-2' : odd === 5 ? 'kid-3' : vendor.kid
+      // A third of them renew another, or have limits, or serve the other features' clients.
+      const newer = {
+        ...(z % 3 === 0 ? { renews: `code ${String(y % 12)}` } : {}),
+        ...(x % 7 === 0 ? { limits: { seatMs: pick([1_000, 5_000, 60_000], y) } } : {}),
+        ...(y % 7 === 0 ? { serves: ['own'] } : {}),
+      }
+      const change = { codeId, feature, startsAt, allocations: count, kid, ...newer }
       const kept = content(y % 4 === 0 ? change : { ...change, expiresAt })
       return { type: 'add-code', text: 'text', content: kept }
     }
@@ -327,6 +336,10 @@ export class LedgerModel {
       return { type: 'add-server', server: pick(names, x), role: y % 2 === 0 ? 'voter' : 'learner' }
     }
     if (kind < 98) return { type: 'set-threshold', feature, server: pick(names, x), threshold: 0.8 }
+    if (kind < 99 && odd === 7) return { type: 'revoke-vendor', kid: pick(['kid-2', 'kid-3'], x) }
+    if (kind < 99 && odd < 14) {
+      return { type: 'add-vendor', vendor: { ...vendor, kid: 'kid-3' }, sameAs: vendor.kid }
+    }
     if (kind < 99) return { type: 'add-vendor', vendor: { ...vendor, name: `n${String(x % 3)}` } }
     const leaseTicks = 3 + (y % 5)
     const settings = { tickMs: pick([1_000, 400, 2_000], x), leaseTicks, seatTicks: 2 + (z % 2) }

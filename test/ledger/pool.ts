@@ -8,9 +8,12 @@ import type {
   Result,
   SeatProof,
   Settings,
+  VendorKey,
 } from '../../lib/ledger/command.ts'
+import { levelMax } from '../../lib/ledger/command.ts'
 import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Applied } from '../../lib/ledger/ledger.ts'
+import type { Judge } from '../../lib/ledger/outcome.ts'
 import type { Feature, ServerRecord } from '../../lib/ledger/state.ts'
 
 export const epoch = 1_700_000_000_000
@@ -33,7 +36,7 @@ export function content(change: Partial<CodeContent> = {}): CodeContent {
 }
 
 export class Pool {
-  ledger = new Ledger()
+  ledger: Ledger
   index = 0
   #ids = 0
   readonly #numbers = new Map<string, number>()
@@ -42,10 +45,15 @@ export class Pool {
     options: {
       servers?: readonly string[]
       settings?: Partial<Settings>
+      /** By which rules it goes; the newest when absent. */
+      level?: number
+      judge?: Judge
+      vendors?: readonly VendorKey[]
       /** Every server says hello and the first tick lists them. Default true. */
       started?: boolean
     } = {},
   ) {
+    this.ledger = new Ledger(options.judge)
     const servers = options.servers ?? ['a', 'b', 'c']
     const settings = { tickMs: 1_000, leaseTicks: 10, seatTicks: 5, ...options.settings }
     const genesis: CommandBody = {
@@ -54,8 +62,9 @@ export class Pool {
       fingerprint: 'print',
       settings,
       servers,
-      vendors: [vendor],
+      vendors: options.vendors ?? [vendor],
       wallMs: epoch,
+      ...(options.level === 1 ? {} : { level: options.level ?? levelMax }),
     }
     this.raw({ id: '', deadline: 0, by: 'init', body: genesis })
     if (options.started === false) return

@@ -41,6 +41,7 @@ t.test('random command sequences keep I1, I4, I5 and R1', async t => {
     ...['borrow LICD_NO_SOURCE', 'borrow LICD_PAST_INCARNATION', 'borrow again', 'lend ok'],
     ...['return ok', 'return LICD_NOT_ENOUGH', 'return LICD_NOT_FUNCTIONING', 'demand ok'],
     ...['lend LICD_NO_DEMAND', 'add-code ok', 'remove-code ok', 'hello ok', 'hello again'],
+    ...['add-code LICD_CODE_LIMITS', 'add-vendor ok'],
     ...['change-settings ok', 'change-criteria ok', 'change-criteria LICD_TARGETS_TOO_LARGE'],
     ...[
       'set-role ok',

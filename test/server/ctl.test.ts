@@ -23,10 +23,14 @@ t.test('each change and each question, at any server, in msgpack and in JSON', a
     ...{ kind: 'feature', allocations: 7, startsAt: 0, issuedAt: 0 },
   }
   const pool = makePool({
-    verifyCode: (text, { vendors }, done) => {
-      if (text !== 'good') done({ ok: false, code: 'LICD_CODE_FORGED', detail: 'It is.' })
-      else if (vendors.length === 0) done({ ok: false, code: 'LICD_CODE_UNTRUSTED', detail: '' })
-      else done({ ok: true, content })
+    judge: {
+      code: (text, { vendors }) => {
+        if (text !== 'good') return { ok: false, code: 'LICD_CODE_FORGED', detail: 'It is.' }
+        return vendors.size === 0
+          ? { ok: false, code: 'LICD_CODE_UNTRUSTED' }
+          : { ok: true, content }
+      },
+      certificate: () => ({ ok: false, code: 'LICD_BAD_KEY' }),
     },
   })
   let count = 0

@@ -2,6 +2,7 @@ import { unpack } from 'msgpackr'
 import t from 'tap'
 import { memoryStorage, silentLogger, defaultSettings } from '../../raft/index.ts'
 import type { LicdError } from '../../lib/error.ts'
+import { judge } from '../../lib/code/judge.ts'
 import { encodeClaim } from '../../lib/server/peer-codec.ts'
 import { LicenseServer } from '../../lib/server/server.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
@@ -156,7 +157,7 @@ function usurp(pool: SimulatedPool, name: string) {
     storage: memoryStorage({ schedule: run => void clock.after(1, run) }),
     raft: defaultSettings,
     books: { take: done => done(undefined), write: (_book, done) => done() },
-    verifyCode: () => {},
+    judge,
     createService: idleService,
     log: silentLogger,
     onFatal: error => (fatal = error),

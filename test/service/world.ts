@@ -73,6 +73,7 @@ export class World {
         servers: names,
         vendors: [],
         wallMs: 1_750_000_000_000,
+        level: 2,
       },
     })
     for (const name of names) this.servers.set(name, new Server(this, name))

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import { pack, unpack } from 'msgpackr'
 import type { CodeContent, Command, Result, Settings, VendorKey } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
-import type { VerifyCode } from '../../lib/server/ctl.ts'
+import type { Judge } from '../../lib/ledger/outcome.ts'
 import { checkLinearizable, type Model, type Operation } from './linear.ts'
 import type { PoolWorld } from './pool-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -17,8 +17,9 @@ import type { SeededRandom } from './seeded-random.ts'
 export const vendor: VendorKey = { kid: 'vendor-key', name: 'Vendor', publicKey: 'x' }
 
 /** Codes are their content, unsigned: signatures are tested elsewhere. */
-export const readCode: VerifyCode = (text, _against, done) => {
-  done({ ok: true, content: JSON.parse(text) as CodeContent })
+export const readCodes: Judge = {
+  code: text => ({ ok: true, content: JSON.parse(text) as CodeContent }),
+  certificate: () => ({ ok: false, code: 'LICD_BAD_KEY' }),
 }
 
 /** The ledger's last word on an id. Others may change: nobody led, or time was over. */

@@ -16,7 +16,7 @@ import { PoolFaults } from './pool-faults.ts'
 import { PoolNetwork } from './pool-network.ts'
 import { PoolInsight } from './pool-insight.ts'
 import { observe } from './pool-observer.ts'
-import { PoolOperators, readCode, vendor } from './pool-operators.ts'
+import { PoolOperators, readCodes, vendor } from './pool-operators.ts'
 import { drawPool, type PoolOptions, type PoolRequest } from './pool-options.ts'
 import { simulatePool, type SimulatedPool } from './pool.ts'
 import { SeededRandom } from './seeded-random.ts'
@@ -67,7 +67,7 @@ export class PoolWorld implements ClientWatcher {
       vendors: [vendor],
       raft: options.raft,
       snapshotEveryEntries: options.snapshotEveryEntries,
-      verifyCode: readCode,
+      judge: readCodes,
       createService: host => this.#insight.watch(host),
       clockOf: (_server, own) => ({
         rate: 1 + (options.steady ? own.pick([-0.0099, 0.0099]) : (own.next() - 0.5) * 0.0198),

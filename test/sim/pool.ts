@@ -25,7 +25,7 @@ import { genesisOf } from '../../lib/pool-files.ts'
 import type { CtlOperation, CtlReply, CtlAnswers, CtlRequests } from '../../lib/protocol/ctl.ts'
 import { subjects, type Subjects } from '../../lib/protocol/subject.ts'
 import type { BookStore, HandedOver } from '../../lib/server/book-file.ts'
-import type { VerifyCode } from '../../lib/server/ctl.ts'
+import type { Judge } from '../../lib/ledger/outcome.ts'
 import type { Host, SeatService } from '../../lib/server/parts.ts'
 import { LicenseServer } from '../../lib/server/server.ts'
 import { createSeatService } from '../../lib/service/service.ts'
@@ -42,7 +42,7 @@ export interface PoolOptions {
   readonly raft?: Partial<RaftSettings>
   readonly snapshotEveryEntries?: number
   readonly createService?: (host: Host) => SeatService
-  readonly verifyCode?: VerifyCode
+  readonly judge?: Judge
   /** Clock of a server's process, chosen at each of its starts. */
   readonly clockOf?: (server: string, random: SeededRandom) => ClockOptions
   /** Milliseconds that a synced write takes, least and most. */
@@ -180,7 +180,7 @@ export class SimulatedPool {
       raft: { ...defaultSettings, ...this.options.raft },
       ...(snapshotEveryEntries === undefined ? {} : { snapshotEveryEntries }),
       books: memoryBooks(machine.book),
-      verifyCode: this.options.verifyCode ?? refuseCodes,
+      judge: this.options.judge ?? refuseCodes,
       createService: this.options.createService ?? createSeatService,
       log: this.options.log?.(name) ?? silentLogger,
       onFatal: error => {
@@ -382,6 +382,7 @@ function memoryBooks(book: { content: HandedOver | undefined }): BookStore {
   }
 }
 
-const refuseCodes: VerifyCode = (_text, _against, done) => {
-  done({ ok: false, code: 'LICD_CODE_MALFORMED', detail: 'The simulation has no codes.' })
+const refuseCodes: Judge = {
+  code: () => ({ ok: false, code: 'LICD_CODE_MALFORMED', detail: 'The simulation has no codes.' }),
+  certificate: () => ({ ok: false, code: 'LICD_BAD_KEY' }),
 }
