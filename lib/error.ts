@@ -32,6 +32,14 @@ export const codes = {
   LICD_CLOSED: 'The connection was closed.',
   LICD_NO_SERVER:
     'No license server of this pool answers. Check that servers run and that the pool name is right.',
+  LICD_NO_PROOF:
+    'The seat cannot be proven: proofs rest on a vendor\u2019s license code, which names the pool.',
+  LICD_PROOF_MALFORMED: 'The text is no proof of a seat. Ask for another.',
+  LICD_PROOF_FORGED:
+    'The proof does not hold: a signature in it is not by the key that the link before names.',
+  LICD_PROOF_OTHER:
+    'The proof is of something else. Check the feature; a nonce that is not yours means a repeated proof.',
+  LICD_PROOF_EXPIRED: 'The proof is not of now. Ask for a new one; check this host\u2019s clock.',
   // messages
   LICD_BAD_REQUEST: 'The request is malformed; the message names the field.',
   LICD_BAD_COUNT: 'A count must be a whole number from 1 to the bound named.',

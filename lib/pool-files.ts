@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bootstrap, configurationOf, openLevelStorage, type Storage } from '../raft/index.ts'
+import type { SigningKey } from './code/jws.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
 import { bounds, levelMax, type Command, type Settings, type VendorKey } from './ledger/command.ts'
@@ -63,8 +64,8 @@ export interface ServerFile extends PoolIdentity {
 export interface DataFolder extends ServerFile {
   readonly folder: string
   readonly macKey: Uint8Array
-  /** The pool's private key as a JWK. */
-  readonly poolKey: Readonly<Record<string, unknown>>
+  /** The pool's key pair, which certifies the server's own key. */
+  readonly poolKey: SigningKey
   /** Opened, and thereby locked. Closing it gives the folder free. */
   readonly storage: Storage
   readonly books: BookStore
@@ -227,7 +228,12 @@ export async function openDataFolder(
   if (key.fingerprint !== file.fingerprint || key.clusterId !== file.clusterId) {
     throw new LicdError('LICD_WRONG_POOL', `${folder}/pool.key is another pool's key.`)
   }
-  const { macKey, jwk: poolKey } = key
+  const { macKey, jwk } = key
+  const { x, d } = jwk
+  if (typeof x !== 'string' || typeof d !== 'string') {
+    throw new LicdError('LICD_BAD_KEY', `${folder}/pool.key has no key pair.`)
+  }
+  const poolKey = { publicKey: x, privateKey: d }
   const storage = await storageCall(folder, () => openLevelStorage(join(folder, 'raft')))
   const books = fileBookStore(join(folder, 'seats.book'))
   return { ...file, folder, macKey, poolKey, storage, books }

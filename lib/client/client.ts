@@ -13,6 +13,7 @@ import { isLabel } from '../protocol/seat-check.ts'
 import { seatBounds } from '../protocol/seat.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
 import { ClientCore, type Outcome } from './core.ts'
+import { Prover } from './prove.ts'
 import { Seat, SeatLink, errorOf } from './seat.ts'
 
 export interface ConnectOptions extends NatsSource {
@@ -60,6 +61,7 @@ export interface ClientEvents {
 export class Client extends EventEmitter<ClientEvents> {
   readonly pool: string
   readonly #core: ClientCore
+  readonly #prover: Prover
   readonly #closeBus: () => Promise<void>
   #closing: Promise<void> | undefined
 
@@ -71,6 +73,7 @@ export class Client extends EventEmitter<ClientEvents> {
     super()
     this.pool = options.pool
     this.#closeBus = options.closeBus
+    this.#prover = new Prover(ports, options.pool)
     this.#core = new ClientCore(ports, {
       pool: options.pool,
       ...(options.prefer === undefined ? {} : { prefer: options.prefer }),
@@ -114,7 +117,7 @@ export class Client extends EventEmitter<ClientEvents> {
       const link = new SeatLink()
       const finish = (outcome: Outcome): void => {
         signal?.removeEventListener('abort', onAbort)
-        if (outcome.ok) resolve(new Seat(outcome.hold, link))
+        if (outcome.ok) resolve(new Seat(outcome.hold, link, this.#prover))
         else if (outcome.code === 'LICD_ABORTED' && signal !== undefined) reject(aborted(signal))
         else reject(errorOf(outcome))
       }

@@ -13,6 +13,8 @@ export interface Hold {
   server(): string
   /** Milliseconds they may still be believed in; 0 when they may not. Computed anew at each call (R4). */
   remainingMs(): number
+  /** Id and newest token of one of the seats, 0 and up. */
+  shown(index: number): { readonly seatId: string; readonly token: Uint8Array } | undefined
   /** Gives them back. `done` when the servers know, or were given up. Twice does no harm. */
   release(done?: () => void): void
 }
@@ -46,6 +48,10 @@ export class HeldSeats implements Hold {
 
   remainingMs(): number {
     return this.#holding.remainingMs(this.#record)
+  }
+
+  shown(index: number): { readonly seatId: string; readonly token: Uint8Array } | undefined {
+    return this.#record.seats[index]
   }
 
   release(done?: () => void): void {

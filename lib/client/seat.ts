@@ -7,6 +7,7 @@
 import { EventEmitter } from 'node:events'
 import { isCode, LicdError, type Code } from '../error.ts'
 import type { Hold, HoldHandlers, Refusal } from './core.ts'
+import type { Prover } from './prove.ts'
 
 export interface SeatEvents {
   /** The seat is over, and not by `release`. Stop using the feature, or acquire a new seat. Once. */
@@ -29,15 +30,17 @@ export interface SeatEvents {
  */
 export class Seat extends EventEmitter<SeatEvents> {
   readonly #hold: Hold
+  readonly #prover: Prover
   /** Made when it is asked for: it costs more than all else of a seat that nobody asks it of. */
   #abort: AbortController | undefined
   #ended: 'released' | LicdError | undefined
   #released: Promise<void> | undefined
 
   /** @internal */
-  constructor(hold: Hold, link: SeatLink) {
+  constructor(hold: Hold, link: SeatLink, prover: Prover) {
     super()
     this.#hold = hold
+    this.#prover = prover
     link.handle = event => this.#take(event)
   }
 
@@ -76,6 +79,18 @@ export class Seat extends EventEmitter<SeatEvents> {
       if (this.#ended !== undefined) this.#end(this.#ended)
     }
     return this.#abort.signal
+  }
+
+  /**
+   * A proof of the seat, to be checked offline with `verifySeatProof`: that a server of a pool to which the vendor
+   * sold holds it, and until when. `nonce`: 16 to 64 bytes, at random, fresh for each proof. `index`: which of
+   * its seats, for a count above 1.
+   *
+   * @throws LicdError LICD_SEAT_LOST, LICD_NO_PROOF (the pool's own feature, without a code), LICD_BAD_REQUEST
+   *   (nonce), LICD_TIMEOUT (10 s)
+   */
+  prove(nonce: Uint8Array, index = 0): Promise<string> {
+    return this.#prover.prove(this.#hold, index, nonce)
   }
 
   /**

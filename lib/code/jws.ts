@@ -5,7 +5,8 @@
  * in its one canonical form, one algorithm, one type; the header never chooses how it is verified. That what is made
  * and taken here is JWS as others know it is tested against a library.
  */
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import assert from 'node:assert/strict'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
 
 export const jwsAlgorithm = 'EdDSA'
 
@@ -19,6 +20,13 @@ export interface Jws {
 export interface SigningKey {
   readonly publicKey: string
   readonly privateKey: string
+}
+
+/** A fresh key pair. */
+export function makeSigningKey(): SigningKey {
+  const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  assert(x !== undefined && d !== undefined, 'an Ed25519 key pair')
+  return { publicKey: x, privateKey: d }
 }
 
 /** Bytes of base64url in its one canonical form, or `undefined`. */

@@ -201,6 +201,12 @@ export class CodeIndex {
     }
   }
 
+  /** The feature's codes that count now, in the order of their ids. */
+  active(feature: string): readonly CodeRecord[] {
+    const records = [...(this.#byFeature.get(feature) ?? [])]
+    return records.filter(({ state }) => state === 'active').sort(byId)
+  }
+
   /** Other features that the feature's active codes serve, sorted; `undefined` for none. */
   serves(feature: string): readonly string[] | undefined {
     const names = new Set<string>()

@@ -32,9 +32,9 @@ import { applyHello, applyLeave, serverStateOf } from './server.ts'
 import { applyChangeSettings, applyGenesis, applySetLevel } from './settings.ts'
 import { emptyState, putRow } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
-import type { Feature, LedgerState, ServerState } from './state.ts'
+import type { CodeRecord, Feature, LedgerState, ServerState } from './state.ts'
 import { applyTick } from './tick.ts'
-import { applyAddVendor, applyRevokeVendor } from './vendor.ts'
+import { applyAddVendor, applyRevokeVendor, certificatesOf } from './vendor.ts'
 
 const commandId = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -172,6 +172,16 @@ export class Ledger {
   /** Features whose codes serve clients that ask for `name`, the newest version first. */
   serving(name: string): readonly string[] {
     return this.#codeIndex.serving(name)
+  }
+
+  /** The codes that a feature rests on now. */
+  activeCodes(feature: string): readonly CodeRecord[] {
+    return this.#codeIndex.active(feature)
+  }
+
+  /** Certificates that lead from the vendor's first key to this one, in their order. */
+  certificatesOf(kid: string): readonly string[] {
+    return certificatesOf(this.state, kid)
   }
 
   /** Ids of codes that renew this one and have not ended. */

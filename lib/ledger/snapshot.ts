@@ -133,7 +133,7 @@ export function serverRow(record: ServerRecord): ServerRow {
 }
 
 export function vendorRow(vendor: VendorRecord): VendorRow {
-  const { kid, name, publicKey, root, certificate, revoked } = vendor
+  const { kid, name, publicKey, root, certificate, certifiedBy, revoked } = vendor
   return {
     kind: 'vendor',
     kid,
@@ -141,6 +141,7 @@ export function vendorRow(vendor: VendorRecord): VendorRow {
     publicKey,
     ...(root === undefined ? {} : { root }),
     ...(certificate === undefined ? {} : { certificate }),
+    ...(certifiedBy === undefined ? {} : { certifiedBy }),
     ...(revoked === undefined ? {} : { revoked }),
   }
 }

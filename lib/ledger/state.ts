@@ -91,6 +91,8 @@ export interface VendorRecord extends VendorKey {
   readonly root?: string
   /** By which a key of the same vendor vouched for it. */
   readonly certificate?: string
+  /** Id of the key that signed the certificate. */
+  readonly certifiedBy?: string
   readonly revoked?: true
 }
 

@@ -11,7 +11,7 @@ import { belowLevel, endNow, rootOf, tooMany } from './code.ts'
 import { done, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import { vendorRow } from './snapshot.ts'
-import type { VendorRecord } from './state.ts'
+import type { LedgerState, VendorRecord } from './state.ts'
 
 type AddVendor = Extract<CommandBody, { type: 'add-vendor' }>
 
@@ -32,7 +32,7 @@ export function putVendor({ state, changes }: Context, vendor: VendorRecord): vo
 /** A key that is known keeps its bytes and its root for good and may get another name. */
 export function applyAddVendor(context: Context, body: AddVendor): Outcome {
   const { vendors } = context.state
-  const { vendor, certificate } = body
+  const { vendor, sameAs, certificate } = body
   if (!isVendor(vendor)) return refuse('LICD_BAD_KEY', 'A field is empty or too long.')
   const known = vendors.get(vendor.kid)
   if (known !== undefined && known.publicKey !== vendor.publicKey) {
@@ -48,7 +48,9 @@ export function applyAddVendor(context: Context, body: AddVendor): Outcome {
   }
   putVendor(context, {
     ...(known ?? (root === undefined || root === vendor.kid ? {} : { root })),
-    ...(certificate === undefined ? {} : { certificate }),
+    ...(certificate === undefined || sameAs === undefined
+      ? {}
+      : { certificate, certifiedBy: sameAs }),
     kid: vendor.kid,
     name: vendor.name,
     publicKey: vendor.publicKey,
@@ -94,4 +96,19 @@ export function applyRevokeVendor(
   putVendor(context, { ...vendor, revoked: true })
   endNow(context, codeIndex.by(kid))
   return done
+}
+
+/**
+ * Certificates that lead to a key, the first one first: each vouches for the key that signed the next. Where an operator
+ * said by word that a key is the same vendor's, the chain begins there.
+ */
+export function certificatesOf({ vendors }: LedgerState, kid: string): readonly string[] {
+  const chain: string[] = []
+  let at = vendors.get(kid)
+  // A key is certified by one that was there before it, so this ends; the bound is that of a proof.
+  while (at?.certificate !== undefined && at.certifiedBy !== undefined && chain.length < 8) {
+    chain.unshift(at.certificate)
+    at = vendors.get(at.certifiedBy)
+  }
+  return chain
 }

@@ -25,7 +25,7 @@ export function isFeatureName(text: string): boolean {
   return featurePattern.test(text)
 }
 
-export type SeatOperation = 'find' | 'acquire' | 'renew' | 'release'
+export type SeatOperation = 'find' | 'acquire' | 'renew' | 'release' | 'prove'
 
 /** Subjects of one pool. Throws LICD_BAD_CONFIG for a name that is none. */
 export function subjects(pool: string) {

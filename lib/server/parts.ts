@@ -6,6 +6,7 @@
  * lend. Each sees of the other what stands here.
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
+import type { SigningKey } from '../code/jws.ts'
 import type { CommandBody, Offer, Result, Usage } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
@@ -32,6 +33,8 @@ export interface Host {
   readonly log: Logger
   /** The pool's MAC key for tokens, 32 bytes. */
   readonly macKey: Uint8Array
+  /** The pool's key pair, which certifies this server's own; absent where seats are not to be proven. */
+  readonly poolKey?: SigningKey | undefined
   /** The ledger as applied here. Read only. */
   readonly ledger: Ledger
   /** This run's incarnation; 0 until its `hello` was applied. */

@@ -10,6 +10,7 @@
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { NodeStatus, RaftSettings, Storage } from '../../raft/index.ts'
+import type { SigningKey } from '../code/jws.ts'
 import { LicdError } from '../error.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -41,6 +42,8 @@ export interface ServerIdentity {
   readonly epoch?: number
   /** The pool's MAC key for tokens, 32 bytes. */
   readonly macKey: Uint8Array
+  /** The pool's key pair; absent where seats are not to be proven. */
+  readonly poolKey?: SigningKey
 }
 
 export interface LicenseServerOptions {
@@ -79,6 +82,7 @@ export class LicenseServer implements Host {
   readonly random: Random
   readonly log: Logger
   readonly macKey: Uint8Array
+  readonly poolKey: SigningKey | undefined
   readonly service: SeatService
 
   readonly #options: LicenseServerOptions
@@ -99,6 +103,7 @@ export class LicenseServer implements Host {
     this.server = identity.server
     this.pool = identity.pool
     this.macKey = identity.macKey
+    this.poolKey = identity.poolKey
     this.subjects = subjects(identity.pool)
     this.bus = bus
     this.clock = clock

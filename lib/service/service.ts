@@ -5,6 +5,7 @@
  * together; what the ledger applied is adopted before anything else is granted. Invariant I2 is the book's.
  */
 import type { BusMessage, Subscription, Timer } from '../../raft/ports.ts'
+import { makeSigningKey } from '../code/jws.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
 import type { Decoded } from '../protocol/seat-codec.ts'
@@ -20,6 +21,7 @@ import { Failover } from './failover.ts'
 import { answerFind } from './find.ts'
 import { Giving } from './giving.ts'
 import { decodeHandOver, encodeHandOver, takeOver } from './hand-over.ts'
+import { Prove } from './prove.ts'
 import { Renew } from './renew.ts'
 import { listSeats } from './seat-list.ts'
 import { Waiting } from './waiting.ts'
@@ -53,6 +55,7 @@ class Service implements SeatService {
   readonly #renew: Renew
   readonly #failover: Failover
   readonly #explain: Explain
+  readonly #prove: Prove
   #subscriptions: Subscription[] = []
   #sweep: Timer | undefined
   /** Moves away from here that were counted while relearning: a snapshot may show them again. */
@@ -83,6 +86,7 @@ class Service implements SeatService {
     this.#acquire = new Acquire(this.#desk, this.#waiting, this.#balance)
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
+    this.#prove = new Prove(this.#desk, makeSigningKey)
     this.#explain = new Explain(this.#desk, this.#balance, lines)
   }
 
@@ -275,6 +279,9 @@ class Service implements SeatService {
     listen('acquire', message => this.#acquired(message))
     listen('renew', message => this.#renewed(message))
     listen('release', message => this.#released(message))
+    this.#subscriptions.push(
+      bus.subscribe(subjects.seat(server, 'prove'), message => this.#prove.request(message)),
+    )
     const { inbox } = this.#failover
     this.#subscriptions.push(
       bus.subscribe(subjects.peer(server, 'ask'), message => this.#asked(message)),

@@ -6,7 +6,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CtlClient } from '../../lib/ctl/ctl-client.ts'
-import { connect, type Client } from '../../lib/index.ts'
+import { signCode } from '../../lib/code/sign.ts'
+import { makeVendorKey, type VendorSigner } from '../../lib/code/vendor-key.ts'
+import { connect, verifySeatProof, type Client } from '../../lib/index.ts'
 import { packageFolder } from '../../lib/nats-server.ts'
 import { initPool } from '../../lib/pool-files.ts'
 import { startServer, type RunningServer } from '../../lib/server/run.ts'
@@ -24,12 +26,12 @@ interface RealPool {
   client(): Promise<Client>
 }
 
-async function realPool(t: Test, allocations: number): Promise<RealPool> {
+async function realPool(t: Test, allocations: number, vendor?: VendorSigner): Promise<RealPool> {
   const nats = await startNatsServer()
   const bytes = (count: number) => randomBytes(count)
   const wall = () => systemClock.wall()
   const init = { folder: t.testdir(), pool: 'default', servers: names, settings, wall }
-  const { folders } = await initPool({ ...init, randomBytes: bytes })
+  const { folders, fingerprint } = await initPool({ ...init, randomBytes: bytes })
   const servers = new Map<string, RunningServer>()
   for (const name of names) {
     const options = { dataFolder: folders[name] ?? '', nats: { servers: nats.url } }
@@ -44,10 +46,63 @@ async function realPool(t: Test, allocations: number): Promise<RealPool> {
   const ports = { bus, clock: systemClock, random: systemRandom }
   const ctl = new CtlClient({ ...ports, pool: 'default', by: 'test', timeoutMs: 20_000 })
   await ctl.change('feature-add', { feature: 'cad', allocations })
+  if (vendor !== undefined) {
+    const { kid, name, publicKey } = vendor
+    await ctl.change('vendor-add', { vendor: { kid, name, publicKey } })
+    await ctl.change('code-add', { text: codeFor(fingerprint, vendor) })
+  }
   ctl.close()
   await bus.close()
   return { nats, servers, client: () => connect({ nats: nats.url }) }
 }
+
+function codeFor(fingerprint: string, vendor: VendorSigner): string {
+  const now = systemClock.wall()
+  const order = { codeId: 'sold', customer: 'us', kind: 'feature', feature: 'sim' } as const
+  const times = { startsAt: now - 1_000, expiresAt: now + 3_600_000, issuedAt: now }
+  return signCode({ ...order, ...times, fingerprint, allocations: 6 }, vendor)
+}
+
+t.test(
+  'a seat proves itself offline, and again at another server when its own is gone',
+  async t => {
+    const vendor = makeVendorKey('Acme Ltd')
+    const pool = await realPool(t, 2, vendor)
+    const client = await pool.client()
+    t.teardown(() => client.close())
+    const seat = await client.acquire('sim', { timeout: 20_000, count: 2 })
+    const prove = async (index = 0) => {
+      const nonce = randomBytes(32)
+      const proof = await seat.prove(nonce, index)
+      const now = systemClock.wall()
+      const expected = { vendorKeys: [vendor.publicKey], feature: 'sim', nonce, now }
+      const forged = verifySeatProof(proof, { ...expected, nonce: randomBytes(32) })
+      t.match(forged, { ok: false, code: 'LICD_PROOF_OTHER' }, 'a repeated proof is told apart')
+      const verified = verifySeatProof(proof, expected)
+      if (!verified.ok) throw new Error(`${verified.code} ${verified.detail}`)
+      return verified.seat
+    }
+    const first = await prove()
+    t.match(first, { feature: 'sim', customer: 'us', codeId: 'sold', server: seat.server })
+    const leftMs = first.validUntil - systemClock.wall()
+    t.ok(leftMs > 5_000 && leftMs < 21_000, `for ${leftMs} ms`)
+    t.not((await prove(1)).seatId, first.seatId, 'each of its seats')
+    await t.rejects(seat.prove(randomBytes(8)), { code: 'LICD_BAD_REQUEST' })
+    const own = await client.acquire('cad', { timeout: 20_000 })
+    await t.rejects(own.prove(randomBytes(32)), { code: 'LICD_NO_PROOF' })
+    const gone = seat.server
+    const arrived = moved([seat])
+    await pool.servers.get(gone)?.stop()
+    await arrived
+    t.match(
+      await prove(),
+      { seatId: first.seatId, server: seat.server },
+      'the same seat, by another',
+    )
+    await seat.release()
+    await t.rejects(seat.prove(randomBytes(32)), { code: 'LICD_SEAT_LOST' })
+  },
+)
 
 t.test('the example of the README runs as it stands there', async t => {
   const pool = await realPool(t, 2)
