@@ -170,7 +170,10 @@ function checkedServers({ pool, servers, settings, vendors }: InitOptions): stri
 
 /** The ledger's first command: the same bytes in every folder. */
 export function genesisOf(
-  options: Pick<InitOptions, 'pool' | 'servers' | 'vendors' | 'settings' | 'wall'>,
+  options: Pick<InitOptions, 'pool' | 'servers' | 'vendors' | 'settings' | 'wall'> & {
+    /** By which rules it goes: the newest, unless a pool of before is meant. */
+    readonly level?: number
+  },
   fingerprint: string,
 ): Command {
   return {
@@ -185,7 +188,7 @@ export function genesisOf(
       servers: [...options.servers].sort(),
       vendors: options.vendors ?? [],
       wallMs: options.wall(),
-      level: levelMax,
+      ...(options.level === 1 ? {} : { level: options.level ?? levelMax }),
     },
   }
 }

@@ -92,6 +92,11 @@ export class CtlClient {
     )
   }
 
+  /** Who the audit log says asked. */
+  get by(): string {
+    return this.#options.by
+  }
+
   /** The server that is asked, where it is one only. */
   get server(): string | undefined {
     return this.#options.server
@@ -206,7 +211,7 @@ export class CtlClient {
    */
   async transferLeader(to: string | undefined): Promise<Answered<'transfer-leader'>> {
     const timeoutMs = this.#timeoutMs
-    const request = { timeoutMs, ...(to === undefined ? {} : { to }) }
+    const request = { timeoutMs, by: this.by, ...(to === undefined ? {} : { to }) }
     const { server } = this.#options
     const attempt = await this.#attempt('transfer-leader', request, server, timeoutMs + slackMs)
     if (attempt.type === 'unheard') throw attempt.error

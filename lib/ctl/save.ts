@@ -17,7 +17,7 @@ export interface Saved {
  * @throws LicdError as `CtlClient.ask`; LICD_SNAPSHOT_GONE, LICD_STORAGE, LICD_BAD_SNAPSHOT
  */
 export async function saveSnapshot(client: CtlClient, path: string): Promise<Saved> {
-  const { session, header, server } = await client.ask('snapshot-open', {})
+  const { session, header, server } = await client.ask('snapshot-open', { by: client.by })
   const bytes = await writeSnapshotFile(path, header, readChunks(client, server, session))
   await readSnapshotFile(path)
   return { header, server, bytes }

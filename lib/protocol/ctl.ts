@@ -60,7 +60,8 @@ export interface CtlRequests {
   /** By which rules the pool goes. Ask every server's `status` first whether it knows them. */
   'level-set': Change & { readonly level: number }
   'settings-set': Change & { readonly settings: Settings }
-  'transfer-leader': { readonly to?: string; readonly timeoutMs: number }
+  /** `by`, here and below: who asks, for the audit log. */
+  'transfer-leader': { readonly to?: string; readonly timeoutMs: number; readonly by?: string }
   /** Who belongs to the pool. Any server answers; only the leader knows who lags. */
   servers: Record<string, never>
   /** Takes a server in, as a voter as soon as it has caught up, or as a learner. */
@@ -69,7 +70,7 @@ export interface CtlRequests {
   'servers-demote': Change & { readonly server: string }
   'servers-remove': Change & { readonly server: string }
   /** Begins a snapshot of the ledger as it is once everything committed before is applied. */
-  'snapshot-open': Record<string, never>
+  'snapshot-open': { readonly by?: string }
   /** Of the server that opened it. `chunk` is 0, or the one read last, or the next. */
   'snapshot-read': { readonly session: string; readonly chunk: number }
 }

@@ -28,7 +28,7 @@ export type Read<T> = { readonly ok: true; readonly value: T } | ({ readonly ok:
 
 export const timeoutMaxMs = 60_000
 export const codeTextMax = 8 * 1024
-const byMax = 128
+export const byMax = 128
 
 export function refuse(code: Code, detail: string): { readonly ok: false } & Refusal {
   return { ok: false, code, detail }

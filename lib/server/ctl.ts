@@ -20,6 +20,7 @@ import type { Subjects } from '../protocol/subject.ts'
 import type { Backups } from './backup.ts'
 import {
   busy,
+  byMax,
   codeTextMax,
   isChangeOperation,
   isCommandId,
@@ -49,6 +50,8 @@ import type { Outcome, SeatService } from './parts.ts'
 const underWayMax = 1_000
 /** A question waits so long for the leader's word on how far the log goes, then takes what is here. */
 const barrierMs = 500
+/** Ticks that the record of an operation may take to be committed. */
+const noteTicks = 5
 const forwardedHeader = 'Licd-Forwarded'
 
 export interface CtlOptions {
@@ -72,6 +75,8 @@ export interface CtlOptions {
   ) => void
   /** See `Submitter.withdraw`. */
   readonly withdraw: (id: string) => boolean
+  /** For commands that no operator gave an id. */
+  readonly freshId: () => string
   readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
   readonly judge: Judge
   readonly membership: Pick<Membership, 'judge'>
@@ -176,7 +181,9 @@ export class Ctl {
       case 'servers':
         return this.#afterBarrier(() => done(answerWith('servers', this.#options.members())))
       case 'snapshot-open':
-        return this.#afterBarrier(caughtUp => this.#options.backups.open(caughtUp, done))
+        return this.#noted(fields, 'snapshot-save', '', done, () =>
+          this.#afterBarrier(caughtUp => this.#options.backups.open(caughtUp, done)),
+        )
       case 'snapshot-read':
         return this.#options.backups.read(fields, done)
       default:
@@ -326,9 +333,24 @@ export class Ctl {
     if (current === undefined) return done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
     if (current !== server) return this.#passOn('transfer-leader', current, message, done)
     if (to === server) return done(answerWith('transfer-leader', { leader: server }))
-    return this.#options.transfer(to, problem => {
-      if (problem !== undefined) done(transferRefusal(problem))
-      else this.#awaitLeader(timeout.value, done)
+    return this.#noted(fields, 'transfer-leader', to ?? 'whoever is fit', done, () =>
+      this.#options.transfer(to, problem => {
+        if (problem !== undefined) done(transferRefusal(problem))
+        else this.#awaitLeader(timeout.value, done)
+      }),
+    )
+  }
+
+  /** What is no command of the ledger stands in the audit log before it is done. */
+  #noted({ by }: Fields, action: string, detail: string, done: Done, run: () => void): void {
+    const { ledger, leader, submit, freshId } = this.#options
+    // Without a leader nothing can be recorded, nor done: the refusal is the operation's own.
+    if (ledger().state.level < 2 || leader() === undefined) return run()
+    const isNamed = typeof by === 'string' && by !== '' && by.length <= byMax
+    const command = { id: freshId(), by: isNamed ? by : 'not named', deadlineTicks: noteTicks }
+    submit(command, { type: 'note', action, detail }, ({ type }) => {
+      if (type === 'applied') run()
+      else done(noMajority)
     })
   }
 

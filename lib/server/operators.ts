@@ -102,7 +102,7 @@ export class Operators {
   }
 
   #makeCtl(): Ctl {
-    const { identity, replica, subjects, bus, clock, log, viewer, service } = this.#options
+    const { identity, replica, subjects, bus, clock, random, log, viewer, service } = this.#options
     const { server } = identity
     const ledger = () => replica.ledger
     return new Ctl({
@@ -123,6 +123,7 @@ export class Operators {
         replica.submitter.submit({ id, by, deadline, body }, done)
       },
       withdraw: id => replica.submitter.withdraw(id),
+      freshId: () => random.id(),
       transfer: (to, done) => replica.transferLeadership(to, done),
       judge: this.#options.judge,
       membership: this.#membership,

@@ -39,6 +39,8 @@ export interface PoolOptions {
   readonly pool?: string
   readonly settings?: Settings
   readonly vendors?: readonly VendorKey[]
+  /** 1: a pool that was founded by the version before. */
+  readonly level?: number
   readonly raft?: Partial<RaftSettings>
   readonly snapshotEveryEntries?: number
   readonly createService?: (host: Host) => SeatService
@@ -104,6 +106,7 @@ export class SimulatedPool {
         vendors: options.vendors ?? [],
         settings: options.settings ?? { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 },
         wall: () => 1_750_000_000_000,
+        ...(options.level === undefined ? {} : { level: options.level }),
       },
       this.fingerprint,
     )
