@@ -180,7 +180,7 @@ function printFeatures(program: Program, { status, live }: PoolView): void {
     if (remarks.length > 0) program.print(`${feature.name}: ${remarks.join('; ')}`)
     const warning = endWarning(feature.endsAt, status.calendar)
     if (warning === undefined) continue
-    const text = `${feature.name}: a code ${warning.text} and nothing takes its place: licd ctl code list`
+    const text = `${feature.name}: a code ${warning.text} and leaves fewer: licd ctl code list`
     program.print(program.paint(warning.colour, text))
   }
   printDark(program, status.features)

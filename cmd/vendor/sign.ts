@@ -72,7 +72,7 @@ export const signCommand = defineCommand({
   ],
   epilogue:
     'The code is printed on standard output. It holds only for the pool whose fingerprint it names. ' +
-    'Limits, versions and renewals need a pool of licd 0.2 (licd ctl upgrade).',
+    'Limits, versions and renewals need a pool that was upgraded (licd ctl upgrade).',
   run: async (args, program) => {
     const allocations = readWhole('--allocations', args.allocations, 1, bounds.allocationsMax)
     const { feature, version } = splitFeature(args.feature)

@@ -47,7 +47,7 @@ export interface Settings {
 }
 
 /**
- * What the rules of a pool are: 1 as in licd 0.1, 2 with the audit log, codes with limits, renewals and versions, and
+ * What the rules of a pool are: 1 as first, 2 with the audit log, codes with limits, renewals and versions, and
  * keys that are rotated and revoked. A pool is raised (`set-level`) once all of its servers know the level, so that
  * no two servers ever read one entry differently (I5). New pools begin at the highest.
  */

@@ -20,7 +20,7 @@ import type {
 
 export interface PoolRow {
   readonly kind: 'pool'
-  /** The pool's level: the rows of a pool of level 1 are those of licd 0.1. */
+  /** The pool's level: the rows of a pool of level 1 are those of before levels. */
   readonly version: number
   readonly pool: string
   readonly fingerprint: string

@@ -2,7 +2,7 @@
  * The mutants within a bounded time: each dies by the quickest killer known (hints.json, which `npm run mutants --
  * --hints` writes), and each known bug that it puts back fails its regression.
  *
- * Only killers that play no chance are asked here, and the ledger's model, which needs few seeds: of others a seed that
+ * Only killers that play no chance are asked here, and the ledger's models, which need few seeds: of others a seed that
  * found a bug in one build may miss it in the next.
  * `npm run mutants` sends all killers to all mutants, with many seeds, and prints what they find.
  */
@@ -22,7 +22,14 @@ const limitMs = 240_000
 /** A change of a simulator moves what its seeds find: so many from the one that found it are tried. */
 const near = 40
 
-const steady = new Set(['transcripts', 'scenarios', 'explorer', 'schedules', 'ledger model'])
+const steady = new Set([
+  'transcripts',
+  'scenarios',
+  'explorer',
+  'schedules',
+  'ledger model',
+  'code model',
+])
 const hints = Object.fromEntries(
   Object.entries(readHints()).filter(([, { killer }]) => steady.has(killer)),
 )

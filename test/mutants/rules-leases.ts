@@ -133,8 +133,8 @@ export const leaseMutants: readonly Mutant[] = [
     doc: 'A seat is promised its usual time though the lease ends sooner.',
     ids: ['R4'],
     file: desk,
-    find: 'let ms = Math.min(this.#usualMs, host.leaseUntil - now);',
-    put: 'let ms = this.#usualMs;',
+    find: 'let ms = Math.min(usualMs, host.leaseUntil - now);',
+    put: 'let ms = usualMs;',
   },
   {
     name: 'seat-margin-dropped',
@@ -213,7 +213,7 @@ export const leaseMutants: readonly Mutant[] = [
     doc: 'The token of one seat renews another one.',
     ids: ['R4', 'R6'],
     file: 'lib/service/renew.js',
-    find: 'if (proof === undefined || proof.seatId !== seatId || proof.feature !== feature) {',
+    find: 'if (proof === undefined || proof.seatId !== seatId || !isVersionOf(proof, asked)) {',
     put: 'if (proof === undefined) {',
   },
   {
