@@ -1,8 +1,11 @@
 /** `licd init`: makes a new pool: one data folder per server. */
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
-import { isName, isServerName } from '../lib/protocol/subject.ts'
+import { isName } from '../lib/protocol/subject.ts'
 import { defineCommand, readWhole, usage } from './command.ts'
+import type { Program } from './program.ts'
+import type { InitialisedPool } from '../lib/pool-files.ts'
+import { parseServers } from './servers.ts'
 
 export const initCommand = defineCommand({
   command: 'init [pool]',
@@ -14,7 +17,8 @@ export const initCommand = defineCommand({
     servers: {
       type: 'string',
       demandOption: true,
-      describe: 'Names of the servers, with commas: 1, 3 or 5 of them',
+      describe:
+        'Names of the servers, with commas: 1, 3 or 5 of them; with their hosts (alpha=host1) for TLS and roles',
     },
     out: { type: 'string', demandOption: true, describe: 'Folder that gets OUT/<server> for each' },
     vendor: {
@@ -36,14 +40,21 @@ export const initCommand = defineCommand({
     json: { type: 'boolean', describe: 'Print JSON for programs', default: false },
   },
   examples: [
-    ['init --servers alpha,beta,gamma --out pool', 'makes pool/alpha, pool/beta, pool/gamma'],
-    ['init cad-pool --servers one --out data --vendor acme.pub.json', 'one server, one vendor'],
+    [
+      'init --servers alpha=host1,beta=host2,gamma=host3 --out pool',
+      'makes pool/alpha, pool/beta, pool/gamma, with TLS and roles',
+    ],
+    ['init cad-pool --servers one --out data --vendor acme.pub.json', 'no TLS: for a lab'],
   ],
   epilogue:
     'Bring each folder to its host, keep its files private, and run licd serve --data FOLDER there. ' +
-    'The folders are all the pool there is: making them again makes another pool.',
+    'The folders are all the pool there is: making them again makes another pool. With hosts (a name or an ' +
+    'address, and a port where it is not 4222), each server runs a nats-server of its own there, they know each ' +
+    'other by certificates, and nobody gets in without a context file: operator.context and client.context are ' +
+    'for those, licd credentials makes more of them. pool.join makes servers and credentials: keep it off the servers.',
   run: async (args, program) => {
-    const names = checkNames(args.pool, args.servers)
+    if (!isName(args.pool)) throw usage('[pool] must be 1 to 32 characters of A-Z a-z 0-9 _ -.')
+    const { names, addresses } = parseServers('--servers', args.servers)
     const tickMs = readWhole('--tick-ms', args.tickMs, 20, 60_000)
     const leaseTicks = readWhole('--lease-ticks', args.leaseTicks, 3, 1_000_000)
     const seatTicks = readWhole('--seat-ticks', args.seatTicks ?? leaseTicks, 2, leaseTicks)
@@ -56,32 +67,27 @@ export const initCommand = defineCommand({
       servers: names,
       vendors,
       settings: { tickMs, leaseTicks, seatTicks },
+      ...(addresses === undefined ? {} : { addresses }),
       wall: Date.now,
       randomBytes,
     })
-    if (args.json) {
-      program.printJson({ pool: made.pool, fingerprint: made.fingerprint, folders: made.folders })
-      return 0
-    }
-    program.print(`pool         ${made.pool}`)
-    program.print(`fingerprint  ${made.fingerprint}  (vendors make codes for it)`)
-    for (const [server, folder] of Object.entries(made.folders)) {
-      program.print(`${server.padEnd(13)}licd serve --data ${folder}`)
-    }
+    if (args.json) program.printJson(made)
+    else tell(made, program)
     return 0
   },
 })
 
-function checkNames(pool: string, servers: string): string[] {
-  if (!isName(pool)) throw usage('[pool] must be 1 to 32 characters of A-Z a-z 0-9 _ -.')
-  const names = servers.split(',').map(name => name.trim())
-  for (const name of names) {
-    if (!isServerName(name)) {
-      throw usage(
-        `Server ${JSON.stringify(name)} must be 1 to 32 characters of A-Z a-z 0-9 _ -, and not "any".`,
-      )
-    }
+function tell({ pool, fingerprint, folders, handed }: InitialisedPool, program: Program): void {
+  program.print(`pool         ${pool}`)
+  program.print(`fingerprint  ${fingerprint}  (vendors make codes for it)`)
+  for (const [server, folder] of Object.entries(folders)) {
+    program.print(`${server.padEnd(13)}licd serve --data ${folder}`)
   }
-  if (new Set(names).size !== names.length) throw usage('--servers names one twice.')
-  return names
+  if (handed === undefined) {
+    program.note('no hosts given: no TLS and no roles, whoever reaches NATS may do anything')
+    return
+  }
+  program.print(`operators    LICD_CONTEXT=${handed.operator} licd ctl status`)
+  program.print(`clients      LICD_CONTEXT=${handed.client} licd run --feature NAME -- COMMAND`)
+  program.print(`keep safe    ${handed.join}  (makes servers and credentials; off the servers)`)
 }

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import yargs, { type Argv } from 'yargs'
 import { packageFolder } from '../lib/nats-server.ts'
 import { usage, type MakeCommand } from './command.ts'
+import { credentialsCommand } from './credentials.ts'
 import { ctlCommand } from './ctl.ts'
 import { devCommand } from './dev.ts'
 import { exitCodeHelp } from './exit-code.ts'
@@ -23,6 +24,7 @@ const commands: readonly MakeCommand[] = [
   devCommand,
   initCommand,
   joinCommand,
+  credentialsCommand,
   serveCommand,
   runCommand,
   ctlCommand,

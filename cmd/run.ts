@@ -15,7 +15,7 @@ import { defineCommand, readSeconds, readWhole, usage } from './command.ts'
 import { checkFeature } from './ctl/feature.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Program } from './program.ts'
-import { natsOption, poolOption } from './session.ts'
+import { contextOption, natsOption, natsSource, poolOption } from './session.ts'
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 
@@ -25,6 +25,7 @@ export const runCommand = defineCommand({
   positionals: {},
   options: {
     nats: natsOption,
+    context: contextOption,
     pool: poolOption,
     feature: { type: 'string', demandOption: true, describe: 'The feature to hold a seat of' },
     count: { type: 'number', describe: 'How many seats, all or none', default: 1 },
@@ -58,12 +59,12 @@ export const runCommand = defineCommand({
     'Signals are passed to the command. Ctrl-C and Ctrl-\\ in a terminal reach it directly.',
   run: async (args, program) => {
     const command = commandOf(args['--'])
-    const { nats, pool, feature, user, host } = args
+    const { pool, feature, user, host } = args
     checkFeature(feature)
     const count = readWhole('--count', args.count, 1, seatBounds.countMax)
     const timeout = readSeconds('--wait', args.wait, seatBounds.waitMaxMs / 1000)
     const graceMs = readSeconds('--lost-grace', args.lostGrace, 86_400)
-    const where = { pool, waitMs: 0, ...(nats === undefined ? {} : { nats }) }
+    const where = { ...natsSource(args), ...(pool === undefined ? {} : { pool }), waitMs: 0 }
     const request = {
       count,
       ...(timeout === 0 ? {} : { timeout }),

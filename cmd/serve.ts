@@ -2,7 +2,8 @@
 import { defineCommand } from './command.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
 import { harmless, type Program } from './program.ts'
-import { natsOption } from './session.ts'
+import type { FoundNats } from './serve-nats.ts'
+import { contextOption, natsOption } from './session.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -17,6 +18,12 @@ export const serveCommand = defineCommand({
       describe: 'Its data folder, made by licd init; LICD_DATA',
     },
     nats: natsOption,
+    context: contextOption,
+    'run-nats': {
+      type: 'boolean',
+      describe: 'Run a nats-server beside it; --no-run-nats: another one runs it',
+      defaultDescription: 'where licd init configured one',
+    },
     pool: { type: 'string', describe: 'Refuse to run unless the folder is of this pool' },
     server: { type: 'string', describe: 'Refuse to run unless the folder is of this server' },
     'log-level': {
@@ -27,14 +34,15 @@ export const serveCommand = defineCommand({
     },
   },
   examples: [
-    ['serve --data /var/lib/licd', 'NATS on this host'],
+    ['serve --data /var/lib/licd', 'with its own nats-server, where the pool was made with hosts'],
     ['serve --data /var/lib/licd --nats nats://n1:4222,nats://n2:4222', 'NATS elsewhere'],
     ['serve --config /etc/licd.json', 'with {"data": "/var/lib/licd", "nats": "nats://n1:4222"}'],
   ],
   epilogue:
     'Prints `ready SERVER of POOL` when it serves. SIGTERM or SIGINT stops it cleanly: unused ' +
     'allocations go back, seats are kept for its next start; a second signal ends it at once. ' +
-    'It waits for NATS as long as it takes. A server that is taken out of the pool (licd ctl ' +
+    'It waits for NATS as long as it takes; a nats-server that it runs itself is started again when it dies, and ' +
+    'stopped at the end. Without TLS and roles that listens on this host alone. A server that is taken out of the pool (licd ctl ' +
     'servers remove) ends by itself, with exit code 0.',
   run: async (args, program) => await serve(args, program),
 })
@@ -42,6 +50,8 @@ export const serveCommand = defineCommand({
 interface ServeArgs {
   readonly data: string
   readonly nats: string | undefined
+  readonly context: string | undefined
+  readonly runNats: boolean | undefined
   readonly pool: string | undefined
   readonly server: string | undefined
   readonly logLevel: string
@@ -49,7 +59,7 @@ interface ServeArgs {
 
 async function serve(args: ServeArgs, program: Program): Promise<number> {
   const { startServer } = await import('../lib/server/run.ts')
-  const { natsOptions } = await import('../lib/nats-context.ts')
+  const { findNats } = await import('./serve-nats.ts')
   const { createLogger, logLevelOf } = await import('../lib/log.ts')
   const level = logLevelOf(args.logLevel)
   const { data, pool, server } = args
@@ -57,16 +67,16 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
   const signals = catchSignals(program, stop)
   let fail: (code: number) => void = () => undefined
   const failed = new Promise<number>(resolve => (fail = resolve))
+  const log = createLogger({ level, base: serverLabels(args) })
+  let nats: FoundNats | undefined
   try {
+    nats = await findNats(args, { program, log })
     const running = await startServer({
       dataFolder: data,
       ...(pool === undefined ? {} : { pool }),
       ...(server === undefined ? {} : { server }),
-      nats: await natsOptions(
-        args.nats === undefined ? {} : { nats: args.nats },
-        program.environment,
-      ),
-      log: createLogger({ level, base: serverLabels(args) }),
+      nats: nats.options,
+      log,
       signal: stop.signal,
       onFatal: error => {
         process.stderr.write(`licd: ${error.code}: ${harmless(error.message)}\n`)
@@ -83,6 +93,7 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
         }
       },
     })
+    if (nats.remark !== undefined) program.note(nats.remark)
     void running.serving.then(
       () => program.print(`ready ${running.server} of ${running.pool}`),
       () => undefined,
@@ -99,6 +110,7 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
     if (stop.signal.aborted) return exitCodes.ok
     throw error
   } finally {
+    await nats?.stop()
     signals.release()
   }
 }

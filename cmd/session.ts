@@ -5,6 +5,7 @@ import { hostname, userInfo } from 'node:os'
 import type { Options } from 'yargs'
 import type { NatsBus } from '../raft/nats-bus.ts'
 import { systemClock, systemRandom } from '../raft/system.ts'
+import type { NatsSource } from '../lib/nats-context.ts'
 import type { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { isName, isServerName } from '../lib/protocol/subject.ts'
 import { readSeconds, usage } from './command.ts'
@@ -16,15 +17,21 @@ export const natsOption = {
   defaultDescription: 'nats://127.0.0.1:4222',
 } as const satisfies Options
 
+export const contextOption = {
+  type: 'string',
+  describe: 'Context file: where the pool is, and the way in; LICD_CONTEXT',
+} as const satisfies Options
+
 export const poolOption = {
   type: 'string',
   describe: 'Name of the pool; LICD_POOL',
-  default: 'default',
+  defaultDescription: 'the context\u2019s, else default',
 } as const satisfies Options
 
 /** Options of every command that talks to a pool. */
 export const sessionOptions = {
   nats: natsOption,
+  context: contextOption,
   pool: poolOption,
   server: { type: 'string', describe: 'Ask this server instead of whichever answers' },
   timeout: { type: 'number', describe: 'Seconds that the command may take', default: 10 },
@@ -39,9 +46,19 @@ export const changeOptions = {
 
 export interface SessionArgs {
   readonly nats: string | undefined
-  readonly pool: string
+  readonly context: string | undefined
+  readonly pool: string | undefined
   readonly server: string | undefined
   readonly timeout: number
+}
+
+/** Where NATS is and how to get in, as the command line says; what it leaves open is found in the environment. */
+export function natsSource(args: Pick<SessionArgs, 'nats' | 'context'>): NatsSource {
+  const { nats, context } = args
+  if (nats !== undefined && context !== undefined) {
+    throw usage('--nats and --context both say where NATS is: give one.')
+  }
+  return { ...(nats === undefined ? {} : { nats }), ...(context === undefined ? {} : { context }) }
 }
 
 export interface Session {
@@ -55,21 +72,23 @@ export async function withSession<T>(
   environment: Environment,
   run: (session: Session) => Promise<T>,
 ): Promise<T> {
-  if (!isName(args.pool)) throw usage('--pool must be 1 to 32 characters of A-Z a-z 0-9 _ -.')
+  const { openNats, poolOfContext } = await import('../lib/nats-context.ts')
+  const source = natsSource(args)
+  const ofContext = await poolOfContext(source, 'operator', environment)
+  const pool = args.pool ?? ofContext ?? 'default'
+  if (!isName(pool)) throw usage('--pool must be 1 to 32 characters of A-Z a-z 0-9 _ -.')
   if (args.server !== undefined && !isServerName(args.server)) {
     throw usage('--server must be 1 to 32 characters of A-Z a-z 0-9 _ -, and not "any".')
   }
   const timeoutMs = readSeconds('--timeout', args.timeout, 3_600)
   if (timeoutMs === 0) throw usage('--timeout must be above 0.')
-  const { openNats } = await import('../lib/nats-context.ts')
   const { CtlClient } = await import('../lib/ctl/ctl-client.ts')
-  const source = args.nats === undefined ? {} : { nats: args.nats }
   const bus = await openNats(source, { name: 'licd ctl', environment })
   const client = new CtlClient({
     bus,
     clock: systemClock,
     random: systemRandom,
-    pool: args.pool,
+    pool,
     ...(args.server === undefined ? {} : { server: args.server }),
     timeoutMs,
     by: operator(),

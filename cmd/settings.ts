@@ -15,6 +15,7 @@ export type SettingValue = string | number
 /** Options that may be set outside the command line, by the kind of their value. */
 const known: Readonly<Record<string, Kind>> = {
   nats: 'string',
+  context: 'string',
   pool: 'string',
   server: 'string',
   timeout: 'number',
@@ -63,7 +64,7 @@ export class Settings {
     // As everywhere: a variable that is set but empty is not set.
     if (text !== undefined && text !== '') {
       // Where the environment says where NATS is, the nats CLI's context may still say how to get in.
-      if (option === 'nats') return undefined
+      if (option === 'nats' || option === 'context') return undefined
       return { value: fromText(kind, text, variable), from: variable }
     }
     const value = Object.hasOwn(this.#file, option) ? this.#file[option] : undefined

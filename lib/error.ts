@@ -120,7 +120,7 @@ export const codes = {
   LICD_NATS_UNREACHABLE: 'No NATS server answers at the address. Start one, or give `--nats`.',
   LICD_NATS_REFUSED: 'NATS refused the connection. Check the credentials.',
   LICD_NATS_MISSING:
-    'No nats-server program was found. Install it, or set LICD_NATS_SERVER to its path.',
+    'No nats-server program was found. Install it (Debian, Ubuntu: apt-get install nats-server; macOS: brew install nats-server), or set LICD_NATS_SERVER to its path.',
   LICD_BAD_SNAPSHOT:
     'The file is no whole snapshot of a pool. Nothing was changed. Take another copy.',
   LICD_SNAPSHOT_GONE: 'The server holds that snapshot no longer. Begin again.',

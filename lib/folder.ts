@@ -1,7 +1,7 @@
 /**
  * Files of a data folder, written so that they are there after a crash, and read with errors that say what to do.
  */
-import { chmod, open, readFile, readdir, rename, type FileHandle } from 'node:fs/promises'
+import { chmod, open, readFile, readdir, rename, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { RaftError } from '../raft/index.ts'
 import { LicdError } from './error.ts'
@@ -20,11 +20,27 @@ export async function refuseUsed(path: string): Promise<void> {
   if (names.length > 0) throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`)
 }
 
+/** Refuses a file that is there. Throws LICD_ALREADY_INITIALISED. */
+export async function refusePresent(path: string): Promise<void> {
+  try {
+    await stat(path)
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return
+    throw new LicdError('LICD_ALREADY_INITIALISED', `${path}.`, { cause })
+  }
+  throw new LicdError('LICD_ALREADY_INITIALISED', `${path} is there already.`)
+}
+
 /** A new file: one that is there already is an error. */
 export async function writeSynced(path: string, mode: number, content: object): Promise<void> {
+  await writeTextSynced(path, mode, `${JSON.stringify(content, undefined, 2)}\n`)
+}
+
+/** The same for text. */
+export async function writeTextSynced(path: string, mode: number, text: string): Promise<void> {
   const file: FileHandle = await open(path, 'wx', mode)
   try {
-    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.writeFile(text)
     await file.sync()
   } finally {
     await file.close()

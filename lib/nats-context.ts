@@ -1,6 +1,7 @@
 /**
- * Where NATS is and how to get in: options given, else the environment, else the context that the `nats` program
- * has selected (ADR-21), else `nats://127.0.0.1:4222`. Used by the SDK and by the `licd` program alike.
+ * Where NATS is and how to get in: options given, else the environment, else the context file that `LICD_CONTEXT`
+ * names, else the context that the `nats` program has selected (ADR-21), else `nats://127.0.0.1:4222`. Used by the SDK
+ * and by the `licd` program alike.
  *
  * Secrets are read here and handed on; they stand in no message and no error.
  */
@@ -10,13 +11,19 @@ import { join } from 'node:path'
 import { RaftError, raftCodes } from '../raft/error.ts'
 import { connectNats, type NatsBus, type NatsOptions } from '../raft/nats-bus.ts'
 import type { Logger } from '../raft/ports.ts'
+import { readContextFile, type Context } from './access/context-file.ts'
+import type { Role } from './access/roles.ts'
 import { LicdError } from './error.ts'
+import { readSecret, secretBytesMax } from './secret-file.ts'
 
 /** What a caller may say about NATS; everything may be left out. */
 export interface NatsSource {
   /** Addresses, `nats://host:port`, one or several. Given, no environment and no context is looked at. */
   readonly nats?: string | readonly string[]
-  /** A context of the `nats` program, by name. Default: `NATS_CONTEXT`, else the one that is selected there. */
+  /**
+   * Path of a context file that `licd init` or `licd credentials` made (it has a `/` in it, or ends in `.context`), or
+   * the name of a context of the `nats` program. Default: `LICD_CONTEXT`, `NATS_CONTEXT`, the one that is selected there.
+   */
   readonly context?: string
   readonly user?: string
   readonly password?: string
@@ -30,10 +37,15 @@ export interface NatsSource {
   readonly inboxPrefix?: string
 }
 
+/** What was found, with secrets that stood in one file with everything else. */
+interface Found extends NatsSource {
+  readonly credentialsText?: string
+  readonly ca?: string
+}
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export const defaultNats = 'nats://127.0.0.1:4222'
-const contextBytesMax = 64 * 1024
 
 /**
  * The options to connect with.
@@ -46,14 +58,50 @@ export async function natsOptions(
 ): Promise<NatsOptions> {
   const { nats } = source
   if (nats !== undefined) return optionsOf({ ...source, nats })
-  const context = await readContext(source.context, environment)
+  const file = contextFileOf(source, environment)
+  const context: Found | undefined =
+    file === undefined
+      ? await readContext(source.context, environment)
+      : sourceOf(await readContextFile(file))
   // As with the `nats` program: the environment says where, and the context may still say how to get in.
   const address = setting(environment, 'LICD_NATS') ?? setting(environment, 'NATS_URL')
-  const merged = { ...context, ...definedOf(source) }
+  const merged: Found = { ...context, ...definedOf(source) }
   return optionsOf({
     ...merged,
     nats: (source.context === undefined ? address : undefined) ?? merged.nats ?? defaultNats,
   })
+}
+
+/**
+ * The pool that the context file is of, where one is used; `needed` is the role that it must be for.
+ *
+ * @throws LicdError LICD_BAD_KEY, LICD_BAD_CONFIG (no context, or another role's)
+ */
+export async function poolOfContext(
+  source: NatsSource,
+  needed: Role,
+  environment: Environment = process.env,
+): Promise<string | undefined> {
+  if (source.nats !== undefined) return undefined
+  const file = contextFileOf(source, environment)
+  if (file === undefined) return undefined
+  const { pool, role } = await readContextFile(file)
+  if (role === needed) return pool
+  // NATS would drop what is sent, and say so to nobody but its log.
+  const what = `${file} is for the role ${role}; this needs one for the role ${needed}.`
+  throw new LicdError('LICD_BAD_CONFIG', `${what} To make one: licd credentials.`)
+}
+
+/** `LICD_CONTEXT` names a file, or, like the option, a context of the `nats` program. */
+function contextFileOf({ context }: NatsSource, environment: Environment): string | undefined {
+  const named = context ?? setting(environment, 'LICD_CONTEXT')
+  if (named === undefined || !(named.includes('/') || named.endsWith('.context'))) return undefined
+  return expand(named, environment)
+}
+
+/** What a context that licd made says, as options. */
+function sourceOf({ url, inboxPrefix, ca, credentials }: Context): Found {
+  return { nats: url, inboxPrefix, ca, credentialsText: credentials }
 }
 
 /**
@@ -109,7 +157,8 @@ async function readContext(
 ): Promise<NatsSource | undefined> {
   const config = setting(environment, 'XDG_CONFIG_HOME') ?? join(homeOf(environment), '.config')
   const folder = join(config, 'nats')
-  const wanted = named ?? setting(environment, 'NATS_CONTEXT')
+  const wanted =
+    named ?? setting(environment, 'LICD_CONTEXT') ?? setting(environment, 'NATS_CONTEXT')
   const name = wanted ?? (await readText(join(folder, 'context.txt')))?.trim()
   if (name === undefined || name === '') return undefined
   // The name comes from a file or a variable and becomes part of a path.
@@ -129,8 +178,9 @@ function contextOf(text: string, file: string, environment: Environment): NatsSo
   let fields: unknown
   try {
     fields = JSON.parse(text)
-  } catch (cause) {
-    throw new LicdError('LICD_BAD_CONFIG', `${file} is no JSON.`, { cause })
+  } catch {
+    // The parser's own words quote the text.
+    throw new LicdError('LICD_BAD_CONFIG', `${file} is no JSON.`)
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
     throw new LicdError('LICD_BAD_CONFIG', `${file} holds no JSON object.`)
@@ -156,22 +206,26 @@ function contextOf(text: string, file: string, environment: Environment): NatsSo
 }
 
 async function optionsOf(
-  source: NatsSource & { readonly nats: string | readonly string[] },
+  source: Found & { readonly nats: string | readonly string[] },
 ): Promise<NatsOptions> {
-  const { nats, user, password, token, credentials, nkey, tls, inboxPrefix } = source
+  const { nats, user, password, token, credentials, nkey, ca, inboxPrefix } = source
   const list = (typeof nats === 'string' ? nats.split(',') : nats).map(text => text.trim())
   const addresses = list.filter(text => text !== '').map(parseAddress)
   if (addresses.length === 0) throw new LicdError('LICD_BAD_CONFIG', 'The NATS address is empty.')
   const within = addresses.find(address => address.user !== undefined)
+  // The NATS client goes on in the clear, whatever the scheme, where the other side offers no TLS and none is asked for.
+  const isTls = addresses.some(({ server }) => /^(tls|wss):/i.test(server)) || ca !== undefined
+  const tls = source.tls ?? (isTls ? {} : undefined)
   return definedOf({
     servers: addresses.map(address => address.server),
     user: user ?? (within?.password === undefined ? undefined : within.user),
     password: password ?? within?.password,
     // One word before the `@` is a token, as with the `nats` program.
     token: token ?? (within?.password === undefined ? within?.user : undefined),
-    credentials: credentials === undefined ? undefined : await readNamed(credentials),
-    nkey: nkey === undefined ? undefined : (await readNamed(nkey)).trim(),
-    tls: tls === undefined ? undefined : definedOf(tls),
+    credentials:
+      credentials === undefined ? source.credentialsText : await readNamedSecret(credentials),
+    nkey: nkey === undefined ? undefined : (await readNamedSecret(nkey)).trim(),
+    tls: tls === undefined ? undefined : definedOf({ ...tls, ca }),
     inboxPrefix,
   })
 }
@@ -202,8 +256,8 @@ function decode(text: string | undefined): string | undefined {
   }
 }
 
-async function readNamed(file: string): Promise<string> {
-  const text = await readText(file)
+async function readNamedSecret(file: string): Promise<string> {
+  const text = await readSecret(file)
   if (text === undefined) throw new LicdError('LICD_BAD_CONFIG', `There is no file ${file}.`)
   return text
 }
@@ -217,8 +271,8 @@ async function readText(file: string): Promise<string | undefined> {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
     throw new LicdError('LICD_BAD_CONFIG', `${file} cannot be read.`, { cause })
   }
-  if (text.length <= contextBytesMax) return text
-  throw new LicdError('LICD_BAD_CONFIG', `${file} is larger than ${contextBytesMax} bytes.`)
+  if (text.length <= secretBytesMax) return text
+  throw new LicdError('LICD_BAD_CONFIG', `${file} is larger than ${secretBytesMax} bytes.`)
 }
 
 /** As everywhere: a variable that is set but empty is not set. */

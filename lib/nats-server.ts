@@ -1,9 +1,10 @@
 /**
- * Finds a nats-server program and runs one as a child on loopback: for `licd dev`, tests and benchmarks.
+ * Finds a nats-server program and runs one as a child: on loopback, for `licd dev`, tests and benchmarks, or by a
+ * configuration file, beside a license server (own-nats.ts).
  *
- * A pool in production uses a NATS server that its operator runs; nothing here is meant for that. The child
- * keeps no data (core NATS only), listens on 127.0.0.1 alone, and ends with its parent, even when the parent
- * is killed: a small watcher holds a pipe to the parent and kills the child when that pipe closes.
+ * The child keeps no data (core NATS only), listens on 127.0.0.1 alone unless its configuration says otherwise, and
+ * ends with its parent, even when the parent is killed: a small watcher holds a pipe to the parent and kills the
+ * child when that pipe closes.
  *
  * This is an adapter to the operating system: it uses real processes, sockets and timers.
  */
@@ -18,6 +19,8 @@ const folders = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebre
 
 /** What is kept of the child's log: its last bytes, enough to say why it ended. */
 const logBytesMax = 64 * 1024
+/** A line of its log that is longer is told in part. */
+const lineBytesMax = 4_096
 /** An INFO line is far shorter; whoever sends more than this is no NATS server. */
 const infoBytesMax = 16 * 1024
 
@@ -28,12 +31,18 @@ export interface NatsServerOptions {
   readonly port?: number
   /** More arguments, for example `['-c', file]`. */
   readonly args?: readonly string[]
+  /** A configuration that says where it listens, instead of `port`; its files are named relative to `folder`. */
+  readonly config?: { readonly folder: string; readonly file: string }
+  /** Called with each line that it writes. */
+  readonly onLine?: (line: string) => void
+  /** The environment to look for the program in; this process's when absent. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   /** How long the server may take to answer, in milliseconds; 10,000 when absent. */
   readonly startMs?: number
 }
 
 export interface NatsServer {
-  /** `nats://127.0.0.1:<port>` */
+  /** `nats://127.0.0.1:<port>`, or where its configuration says. */
   readonly url: string
   readonly port: number
   readonly pid: number
@@ -98,17 +107,19 @@ function isProgram(path: string): boolean {
  * ended, or did not answer in time); no process is left then.
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const path = options.program ?? findNatsServer()
+  const path = options.program ?? findNatsServer(options.environment)
   if (path === undefined) throw new LicdError('LICD_NATS_MISSING')
-  const startMs = options.startMs ?? 10_000
+  const { config, startMs = 10_000 } = options
   const wantedPort = options.port ?? -1
-  const child = spawn(
-    path,
-    ['-a', '127.0.0.1', '-p', String(wantedPort), ...(options.args ?? [])],
+  const where =
+    config === undefined ? ['-a', '127.0.0.1', '-p', String(wantedPort)] : ['-c', config.file]
+  const child = spawn(path, [...where, ...(options.args ?? [])], {
+    stdio: ['ignore', 'ignore', 'pipe'],
     // A group of its own: Ctrl-C in the terminal reaches the parent first, which stops the server in order.
-    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
-  )
-  const log = captureLog(child)
+    detached: true,
+    ...(config === undefined ? {} : { cwd: config.folder }),
+  })
+  const log = captureLog(child, options.onLine)
   const ended = new Promise<void>(resolve => {
     // 'close' follows 'exit' when the log is read to its end; a program that cannot run has only an 'error'.
     child.once('close', () => resolve())
@@ -118,11 +129,16 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   void ended.then(() => watcher?.kill('SIGKILL'))
   const end = (signal: NodeJS.Signals) => endChild(child, signal, ended)
   try {
-    const port = await withDeadline(startMs, untilListening(child, log, wantedPort))
+    const { host, port } = await withDeadline(startMs, async () => {
+      const said = await untilListening(child, log, wantedPort)
+      // By a configuration it may want TLS: a greeting that goes no further would be an error in its log.
+      if (config === undefined) await readInfo(said.port)
+      return said
+    })
     const { pid } = child
     if (pid === undefined) throw new Error('no process id')
     return {
-      url: `nats://127.0.0.1:${port}`,
+      url: `nats://${host.includes(':') ? `[${host}]` : host}:${port}`,
       port,
       pid,
       log: () => log.text(),
@@ -143,30 +159,42 @@ interface Log {
   onText(handle: () => void): void
 }
 
-function captureLog(child: ChildProcess): Log {
+function captureLog(child: ChildProcess, onLine?: (line: string) => void): Log {
   let text = ''
+  let line = ''
   const handles: (() => void)[] = []
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text = (text + chunk).slice(-logBytesMax)
     for (const handle of handles) handle()
+    if (onLine === undefined) return
+    const lines = (line + chunk).split('\n')
+    line = (lines.pop() ?? '').slice(-lineBytesMax)
+    for (const whole of lines) onLine(whole)
   })
   return { text: () => text, onText: handle => void handles.push(handle) }
 }
 
-/** The port, once the server has said it and answers there. */
-async function untilListening(child: ChildProcess, log: Log, wanted: number): Promise<number> {
-  const port = await new Promise<number>((resolve, reject) => {
+/** Where it listens, once the server has said it. */
+async function untilListening(
+  child: ChildProcess,
+  log: Log,
+  wanted: number,
+): Promise<{ readonly host: string; readonly port: number }> {
+  const said = await new Promise<{ host: string; port: number }>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', code => reject(new Error(`it ended with code ${String(code)}`)))
     log.onText(() => {
-      const found = /Listening for client connections on \S+:(\d+)/.exec(log.text())?.[1]
-      if (found !== undefined) resolve(Number(found))
+      const [, host, port] =
+        /Listening for client connections on (\S+):(\d+)/.exec(log.text()) ?? []
+      if (host !== undefined) resolve({ host: host.replaceAll(/[[\]]/g, ''), port: Number(port) })
     })
   })
+  const { port } = said
   // Another server may own the wanted port only if ours failed to listen, which the log line excludes.
   if (wanted !== -1 && port !== wanted) throw new Error(`it listens on ${port}, not ${wanted}`)
-  await readInfo(port)
-  return port
+  const isAny = said.host === '0.0.0.0' || said.host === '::'
+  const host = isAny ? '127.0.0.1' : said.host
+  return { host, port }
 }
 
 /** Resolves when a NATS server greets on the loopback port; rejects when something else does, or nothing. */
@@ -194,10 +222,12 @@ export function readInfo(port: number): Promise<void> {
   })
 }
 
-function withDeadline<T>(ms: number, work: Promise<T>): Promise<T> {
+function withDeadline<T>(ms: number, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
+    work()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer))
   })
 }
 

@@ -11,11 +11,27 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bootstrap, configurationOf, openLevelStorage, type Storage } from '../raft/index.ts'
+import type { Address } from './access/address.ts'
+import {
+  createAuthority,
+  issueContext,
+  needAuthority,
+  writeContext,
+  writeNatsFolder,
+  type Authority,
+} from './access/authority.ts'
 import type { SigningKey } from './code/jws.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
 import { bounds, levelMax, type Command, type Settings, type VendorKey } from './ledger/command.ts'
-import { readJson, refuseUsed, storageCall, syncFolder, writeSynced } from './folder.ts'
+import {
+  readJson,
+  refusePresent,
+  refuseUsed,
+  storageCall,
+  syncFolder,
+  writeSynced,
+} from './folder.ts'
 import {
   generatePoolKey,
   keyFileContent,
@@ -40,6 +56,11 @@ export interface InitOptions {
   readonly servers: readonly string[]
   readonly vendors?: readonly VendorKey[]
   readonly settings?: Settings
+  /**
+   * Server -> where its nats-server is to be reached. With it the pool has TLS, roles and credentials, and
+   * `pool.join`, `operator.context` and `client.context` beside the folders.
+   */
+  readonly addresses?: ReadonlyMap<string, Address>
   /** The calendar starts here, milliseconds since 1970. */
   readonly wall: () => number
   readonly randomBytes: (count: number) => Uint8Array
@@ -51,6 +72,8 @@ export interface InitialisedPool {
   readonly clusterId: string
   /** Server -> its data folder. */
   readonly folders: Readonly<Record<string, string>>
+  /** Of a pool with TLS and roles. */
+  readonly handed?: HandedOut
 }
 
 /** Who a data folder belongs to. */
@@ -78,23 +101,65 @@ export interface DataFolder extends ServerFile {
  */
 export async function initPool(options: InitOptions): Promise<InitialisedPool> {
   const servers = checkedServers(options)
-  const { folder, pool, randomBytes } = options
+  const { folder, pool, randomBytes, addresses } = options
   const folders = Object.fromEntries(servers.map(server => [server, join(folder, server)]))
   for (const path of Object.values(folders)) await refuseUsed(path)
+  if (addresses !== undefined) {
+    const files = handedOut(folder)
+    for (const path of [files.join, files.operator, files.client]) await refusePresent(path)
+  }
 
   const { jwk, fingerprint } = generatePoolKey()
   const genesis = genesisOf({ ...options, servers }, fingerprint)
   const encoded = commandCodec.encode(genesis)
   const clusterId = createHash('sha256').update(pool).update(encoded).digest('base64url')
   const macKey = randomBytes(macKeyBytes)
-  const key = { pool, fingerprint, clusterId, epoch: Math.trunc(options.wall()), macKey, jwk }
+  const now = Math.trunc(options.wall())
+  const key = { pool, fingerprint, clusterId, epoch: now, macKey, jwk }
+  const authority =
+    addresses === undefined ? undefined : createAuthority(pool, addresses, { now, randomBytes })
   for (const [server, path] of Object.entries(folders)) {
+    const address = addresses?.get(server)
     await makeFolder(path, { server, servers, key }, async () => {
       await writeFirstLog(join(path, 'raft'), servers, encoded)
+      if (authority === undefined || address === undefined) return
+      await writeNatsFolder(path, authority, { pool, server, address }, { now, randomBytes })
     })
   }
+  const handed = authority && (await writeHandedOut(folder, { ...key, authority }, now))
   await storageCall(folder, () => syncFolder(folder))
-  return { pool, fingerprint, clusterId, folders }
+  const made = { pool, fingerprint, clusterId, folders }
+  return handed === undefined ? made : { ...made, handed }
+}
+
+/** Files of a new pool that go to people and not to servers. */
+export interface HandedOut {
+  /** What new servers and credentials are made with. */
+  readonly join: string
+  readonly operator: string
+  readonly client: string
+}
+
+function handedOut(folder: string): HandedOut {
+  return {
+    join: join(folder, 'pool.join'),
+    operator: join(folder, 'operator.context'),
+    client: join(folder, 'client.context'),
+  }
+}
+
+async function writeHandedOut(
+  folder: string,
+  key: PoolKeyFile & { readonly authority: Authority },
+  now: number,
+): Promise<HandedOut> {
+  const files = handedOut(folder)
+  const { pool, authority } = key
+  await storageCall(folder, () => writeSynced(files.join, 0o600, keyFileContent(key)))
+  for (const role of ['operator', 'client'] as const) {
+    await writeContext(files[role], issueContext(authority, { pool, role, name: role, now }))
+  }
+  return files
 }
 
 /** Writes one data folder, `server.json` last: a folder that was not finished is none. */
@@ -126,8 +191,14 @@ export interface JoinOptions {
   /** Becomes the new server's data folder. */
   readonly folder: string
   readonly server: string
-  /** `pool.key` of any server of the pool. */
+  /** `pool.key` of any server of the pool; `pool.join` of a pool with TLS and roles. */
   readonly keyFile: string
+  /** `pool.join`, where that is not the key file: after a recovery the keys of the pool are others. */
+  readonly authorityFile?: string
+  /** Where its nats-server is to be reached: of a pool with TLS and roles, and no other. */
+  readonly address?: Address
+  readonly now: number
+  readonly randomBytes: (count: number) => Uint8Array
 }
 
 /**
@@ -135,13 +206,32 @@ export interface JoinOptions {
  *
  * @throws LicdError LICD_BAD_CONFIG (name), LICD_BAD_KEY, LICD_ALREADY_INITIALISED, LICD_STORAGE
  */
-export async function joinPool({ folder, server, keyFile }: JoinOptions): Promise<ServerFile> {
+export async function joinPool(options: JoinOptions): Promise<ServerFile> {
+  const { folder, server, keyFile, address, now, randomBytes } = options
   if (!isServerName(server)) throw new LicdError('LICD_BAD_CONFIG', badServerName(server))
-  const key = await readPoolKey(keyFile)
+  const { authority: own, ...key } = await readPoolKey(keyFile)
+  const file = options.authorityFile
+  const authority = file === undefined ? own : await readAuthorityOf(file, key)
+  if (authority !== undefined && address === undefined) {
+    const what = `The pool has TLS: say where ${server} is reached, ${server}=HOST.`
+    throw new LicdError('LICD_BAD_CONFIG', what)
+  }
+  const found = address === undefined ? undefined : needAuthority(authority, file ?? keyFile)
   await refuseUsed(folder)
   const of = { server, servers: [], key }
-  await makeFolder(folder, of, () => Promise.resolve())
+  await makeFolder(folder, of, async () => {
+    if (address === undefined || found === undefined) return
+    const where = { pool: key.pool, server, address }
+    await writeNatsFolder(folder, found, where, { now, randomBytes })
+  })
   return serverFile(of)
+}
+
+/** The authority in a `pool.join` of this pool, or of its past. Throws LICD_BAD_KEY, LICD_WRONG_POOL. */
+async function readAuthorityOf(file: string, { fingerprint }: PoolIdentity): Promise<Authority> {
+  const { authority, fingerprint: other } = await readPoolKey(file)
+  if (other !== fingerprint) throw new LicdError('LICD_WRONG_POOL', `${file} is another pool's.`)
+  return needAuthority(authority, file)
 }
 
 function badServerName(server: string): string {

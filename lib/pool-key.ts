@@ -1,14 +1,17 @@
 /**
- * The pool's secret: `pool.key`, in each server's folder, and what an operator hands to the host of a new one.
+ * The pool's secret: `pool.key`, in each server's folder, and what an operator hands to the host of a new one. For a
+ * pool with TLS and roles that is `pool.join`, the same with what makes certificates and credentials.
  *
  * It holds the MAC key of tokens, the pool's key pair, and what says which pool it is: with it, and nothing else, a
  * new server can be made. So whoever has it can make seats out of nothing: it is for the owner's eyes alone.
  */
 import { generateKeyPairSync } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { authorityContent, readAuthority, type Authority } from './access/authority.ts'
 import { LicdError } from './error.ts'
 import { readJson } from './folder.ts'
 import { isName } from './protocol/subject.ts'
+import { refuseLoose } from './secret-file.ts'
 import { ed25519Thumbprint, isFields } from './server/ctl-request.ts'
 
 export const keyFormat = 1
@@ -39,6 +42,8 @@ export interface PoolIdentity {
 export interface PoolKeyFile extends PoolIdentity {
   readonly macKey: Uint8Array
   readonly jwk: Readonly<Record<string, unknown>>
+  /** In `pool.join` alone: what makes servers and credentials of a pool with TLS and roles. */
+  readonly authority?: Authority
 }
 
 export function generatePoolKey(): PoolKey {
@@ -48,11 +53,12 @@ export function generatePoolKey(): PoolKey {
   return { jwk: { kty: 'OKP', crv: 'Ed25519', x, d }, fingerprint: ed25519Thumbprint(x) }
 }
 
-/** What `pool.key` holds. */
-export function keyFileContent({ macKey, jwk, ...identity }: PoolKeyFile): object {
+/** What `pool.key` holds; with the authority it is `pool.join`. */
+export function keyFileContent({ macKey, jwk, authority, ...identity }: PoolKeyFile): object {
   const { pool, fingerprint, clusterId, epoch } = identity
   const text = Buffer.from(macKey).toString('base64url')
-  return { format: keyFormat, pool, fingerprint, clusterId, epoch, macKey: text, jwk }
+  const more = authority === undefined ? {} : { authority: authorityContent(authority) }
+  return { format: keyFormat, pool, fingerprint, clusterId, epoch, macKey: text, jwk, ...more }
 }
 
 /** What `pool.pub.json` holds, for vendors. */
@@ -66,9 +72,8 @@ export async function readPoolKey(path: string): Promise<PoolKeyFile> {
   const bad = (why: string): LicdError => new LicdError('LICD_BAD_KEY', `${path}: ${why}.`)
   const file = await readJson(path)
   if (file === undefined) throw bad('it is missing')
-  const { mode } = await stat(path)
   // Whoever can read it can make seats out of nothing.
-  if ((mode & 0o077) !== 0) throw bad('others may read it; chmod 600 it')
+  refuseLoose(path, await stat(path))
   const { macKey: text, jwk, pool, fingerprint, clusterId, epoch } = file
   if (file.format !== keyFormat || typeof text !== 'string' || !isFields(jwk)) {
     throw bad(`it is not of format ${keyFormat}`)
@@ -80,5 +85,9 @@ export async function readPoolKey(path: string): Promise<PoolKeyFile> {
   if (typeof jwk.x !== 'string' || ed25519Thumbprint(jwk.x) !== fingerprint) {
     throw bad('its key pair is damaged')
   }
-  return { pool, fingerprint: ed25519Thumbprint(jwk.x), clusterId, epoch, macKey, jwk }
+  const key = { pool, fingerprint: ed25519Thumbprint(jwk.x), clusterId, epoch, macKey, jwk }
+  if (file.authority === undefined) return key
+  const authority = readAuthority(file.authority)
+  if (authority === undefined) throw bad('its authority is damaged')
+  return { ...key, authority }
 }

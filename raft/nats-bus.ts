@@ -95,9 +95,9 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
       turnToNext(connection)
       return wrap(connection, settings.inboxPrefix ?? '_INBOX', log)
     } catch (cause) {
-      const error = connectError(cause, settings.servers)
+      const error = connectError(cause, namesOf(settings))
       if (error.code !== 'RAFT_BUS_UNREACHABLE' || performance.now() >= deadline) throw error
-      if (!waiting) log.warn('nats-wait', { servers: settings.servers, cause: String(cause) })
+      if (!waiting) log.warn('nats-wait', { servers: namesOf(settings), cause: String(cause) })
       waiting = true
     }
     await pause(retryMs, options.signal)
@@ -153,9 +153,14 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-function connectError(cause: unknown, servers: ConnectionOptions['servers']): RaftError {
+/** The addresses without what some write before the `@`. */
+function namesOf({ servers }: ConnectionOptions): string {
+  return String(servers).replaceAll(/\/\/[^\s/@]*@/g, '//')
+}
+
+function connectError(cause: unknown, servers: string): RaftError {
   const code = codeOf(cause)
-  const at = `NATS at ${String(servers)}: ${cause instanceof Error ? cause.message : String(cause)}.`
+  const at = `NATS at ${servers}: ${cause instanceof Error ? cause.message : String(cause)}.`
   if (code !== undefined && codesOfRefusal.has(code)) {
     return new RaftError('RAFT_BUS_REFUSED', at, { cause })
   }

@@ -8,7 +8,7 @@ import { hostname, userInfo } from 'node:os'
 import type { Bus, Clock, Random } from '../../raft/ports.ts'
 import { systemClock, systemRandom } from '../../raft/system.ts'
 import { LicdError } from '../error.ts'
-import { openNats, type NatsSource } from '../nats-context.ts'
+import { openNats, poolOfContext, type NatsSource } from '../nats-context.ts'
 import { isLabel } from '../protocol/seat-check.ts'
 import { seatBounds } from '../protocol/seat.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
@@ -17,7 +17,7 @@ import { Prover } from './prove.ts'
 import { Seat, SeatLink, errorOf } from './seat.ts'
 
 export interface ConnectOptions extends NatsSource {
-  /** The pool's name. Default: `LICD_POOL`, else `default`. */
+  /** The pool's name. Default: `LICD_POOL`, else that of the context file, else `default`. */
   readonly pool?: string
   /**
    * License servers to live at as long as one of them serves, the best first: the nearest, say. Default:
@@ -145,8 +145,8 @@ export class Client extends EventEmitter<ClientEvents> {
 /**
  * Connects to a pool of license servers over NATS.
  *
- * Where NATS is: `options.nats`, else `LICD_NATS` or `NATS_URL`, else the selected context of the `nats` program,
- * else `nats://127.0.0.1:4222`. The license servers find themselves: there is no list of them to configure.
+ * Where NATS is and how to get in: `options.nats`, else `LICD_NATS` or `NATS_URL`, else the context file
+ * (`options.context`, `LICD_CONTEXT`), else the selected context of the `nats` program, else `nats://127.0.0.1:4222`. The license servers find themselves: there is no list of them to configure.
  *
  * @example
  * ```ts
@@ -157,7 +157,7 @@ export class Client extends EventEmitter<ClientEvents> {
  * ```
  *
  * @throws LicdError LICD_NATS_UNREACHABLE, LICD_NATS_REFUSED (credentials), LICD_BAD_CONFIG (an option, the
- *   pool's name or a context file is wrong), LICD_ABORTED (`signal`)
+ *   pool's name or a context file is wrong), LICD_BAD_KEY (others may read a secret file), LICD_ABORTED (`signal`)
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { name, waitMs = 5_000, signal } = options
@@ -165,7 +165,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   if (!prefer.every(isServerName)) {
     throw new LicdError('LICD_BAD_CONFIG', '`prefer` names what can be no server.')
   }
-  const pool = options.pool ?? (process.env.LICD_POOL || 'default')
+  const ofContext = await poolOfContext(options, 'client')
+  const pool = options.pool ?? (process.env.LICD_POOL || ofContext || 'default')
   const bus = await openNats(options, {
     ...(name === undefined ? {} : { name }),
     ...(signal === undefined ? {} : { signal }),

@@ -1,0 +1,88 @@
+/**
+ * Which NATS a server uses, and whether it runs one beside it: what the command line says, then the environment, then
+ * what `licd init` put into the data folder, then this host's.
+ */
+import type { NatsOptions } from '../raft/nats-bus.ts'
+import type { Logger } from '../raft/ports.ts'
+import { isLoopback } from '../lib/access/address.ts'
+import { natsOptions, type NatsSource } from '../lib/nats-context.ts'
+import { onLoopback, ownConfig, ownNatsError, startOwnNats } from '../lib/own-nats.ts'
+import type { Program } from './program.ts'
+import { natsSource } from './session.ts'
+import { usage } from './command.ts'
+
+export interface FoundNats {
+  readonly options: NatsOptions
+  /** What an operator should know of it. */
+  readonly remark: string | undefined
+  /** Ends the nats-server that was started, if one was. */
+  stop(): Promise<void>
+}
+
+export interface NatsArgs {
+  readonly data: string
+  readonly nats: string | undefined
+  readonly context: string | undefined
+  /** Undefined: where the folder has a configuration for one and nothing else says where NATS is. */
+  readonly runNats: boolean | undefined
+}
+
+/**
+ * @throws LicdError LICD_USAGE, LICD_BAD_CONFIG, LICD_BAD_KEY, LICD_NATS_MISSING and LICD_NATS_UNREACHABLE (of the one that
+ *   it was to start)
+ */
+export async function findNats(
+  args: NatsArgs,
+  { program, log }: { readonly program: Program; readonly log: Logger },
+): Promise<FoundNats> {
+  const { environment } = program
+  const own = ownConfig(args.data)
+  const told = isTold(args, { environment, hasOwn: own !== undefined })
+  const runs = args.runNats ?? (own !== undefined && !told)
+  if (runs && told) throw usage('--run-nats and another NATS contradict each other: give one.')
+  const plain: NatsSource = runs
+    ? { nats: `nats://127.0.0.1:${onLoopback.port}` }
+    : natsSource(args)
+  const source = own === undefined || told ? plain : { context: own.context }
+  const options = await natsOptions(source, environment)
+  const remark = remarkOn(options)
+  if (!runs) return { options, remark, stop: () => Promise.resolve() }
+  try {
+    const server = own?.server ?? onLoopback
+    const nats = await startOwnNats({ server: { ...server, environment }, log })
+    return { options, remark, stop: () => nats.stop() }
+  } catch (cause) {
+    throw ownNatsError(cause)
+  }
+}
+
+/** A context in the environment is its user's way in, and not this server's, which has one of its own. */
+function isTold(
+  { nats, context }: NatsArgs,
+  { environment, hasOwn }: { environment: Program['environment']; hasOwn: boolean },
+): boolean {
+  const { LICD_NATS, NATS_URL, LICD_CONTEXT } = environment
+  const told = [nats, context, LICD_NATS, NATS_URL, ...(hasOwn ? [] : [LICD_CONTEXT])]
+  return told.some(text => text !== undefined && text !== '')
+}
+
+/** What an operator should know of a connection without credentials: who else may do all that a server may. */
+function remarkOn(options: NatsOptions): string | undefined {
+  const { servers, user, token, credentials, nkey, tls } = options
+  const list = typeof servers === 'string' ? [servers] : servers
+  const hosts = list.map(server => server.replace(/^[a-z]+:\/\//i, '').replace(/:\d+$/, ''))
+  const isHere = hosts.every(host => isLoopback(host.replaceAll(/[[\]]/g, '')))
+  const isKnown = [user, token, credentials, nkey, tls?.certFile].some(
+    secret => secret !== undefined,
+  )
+  if (isHere && !isKnown) {
+    return 'no credentials: for this host alone (licd init with hosts makes a pool with TLS and roles)'
+  }
+  if (isKnown && (tls !== undefined || isHere)) return undefined
+  const lacks = isKnown
+    ? 'no TLS'
+    : tls === undefined
+      ? 'no TLS and no credentials'
+      : 'no credentials'
+  return `${lacks} at ${hosts.join(', ')}: whoever reaches that NATS may listen and take seats (licd init with hosts makes TLS and roles)`
+}
