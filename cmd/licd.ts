@@ -5,6 +5,7 @@
  * Commands load what they need when they run, so that `--help` is quick.
  */
 import { LicdError } from '../lib/error.ts'
+import { withoutSecrets } from '../lib/without-secrets.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { createParser, readArguments } from './parser.ts'
 import { createProgram, harmless } from './program.ts'
@@ -13,9 +14,23 @@ import { configFileOf, Settings } from './settings.ts'
 async function main(args: readonly string[]): Promise<number> {
   const { env } = process
   const program = createProgram(env, new Settings(env, configFileOf(args, env)))
+  if (hasSecret(args)) {
+    program.note(
+      'others on this host can read a password in --nats: LICD_NATS or --context hides it',
+    )
+  }
   let exitCode = 0
   await createParser(program, code => void (exitCode = code)).parseAsync(readArguments(args))
   return exitCode
+}
+
+/** True for `--nats nats://user:password@host`; what follows `--` is the command's own. */
+function hasSecret(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end < 0 ? undefined : end).some((arg, at, own) => {
+    const value = arg.startsWith('--nats=') ? arg.slice(7) : own[at - 1] === '--nats' ? arg : ''
+    return withoutSecrets(value) !== value
+  })
 }
 
 /** Tells what went wrong, and returns the exit code that says it. */

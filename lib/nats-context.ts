@@ -15,6 +15,7 @@ import { readContextFile, type Context } from './access/context-file.ts'
 import type { Role } from './access/roles.ts'
 import { LicdError } from './error.ts'
 import { readSecret, secretBytesMax } from './secret-file.ts'
+import { withoutSecrets } from './without-secrets.ts'
 
 /** What a caller may say about NATS; everything may be left out. */
 export interface NatsSource {
@@ -143,11 +144,6 @@ export function natsError(cause: unknown): unknown {
     default:
       return new LicdError('LICD_BAD_CONFIG', detail, { cause })
   }
-}
-
-/** `nats://user:password@host` without what stands before the `@`. */
-export function withoutSecrets(text: string): string {
-  return text.replaceAll(/\/\/[^\s/@]*@/g, '//')
 }
 
 /** The selected context, or the named one; undefined where none is selected or its file is not there. */

@@ -31,8 +31,10 @@ export class Child {
 
   constructor(server: string, options: ChildOptions) {
     this.server = server
-    const args = [options.program, 'serve', '--data', options.data, '--nats', options.nats]
+    const args = [options.program, 'serve', '--data', options.data]
     const child = spawn(process.execPath, args, {
+      // Not as an argument: the address may hold a password, and anyone on this host can list arguments.
+      env: { ...process.env, LICD_NATS: options.nats },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })

@@ -7,6 +7,7 @@ import type { PoolStatus } from '../protocol/ctl.ts'
 import { Demand } from './demand.ts'
 import { Screen, type Terminal } from './screen.ts'
 import { devFeature, devPool, devServers, Session, type SessionOptions } from './session.ts'
+import { withoutSecrets } from '../without-secrets.ts'
 import { describe, draw } from './view.ts'
 
 export interface DevOptions extends Omit<SessionOptions, 'log'> {
@@ -74,7 +75,7 @@ class Show {
     this.#session = session
     this.#demand = demand
     this.#options = options
-    this.#hint = `In a second terminal: ${options.command} ctl status --nats ${session.broker.url}`
+    this.#hint = `In a second terminal: ${options.command} ctl status --nats ${withoutSecrets(session.broker.url)}`
   }
 
   /** One line of what happened: on the screen, or printed. */

@@ -14,6 +14,7 @@ import { startBroker } from '../broker/broker.ts'
 import { signCode } from '../code/sign.ts'
 import { makeVendorKey, type VendorSigner } from '../code/vendor-key.ts'
 import { CtlClient } from '../ctl/ctl-client.ts'
+import { withoutSecrets } from '../without-secrets.ts'
 import { findNatsServer, startNatsServer } from '../nats-server.ts'
 import { initPool } from '../pool-files.ts'
 import { Child } from './children.ts'
@@ -171,7 +172,11 @@ async function init(folder: string, vendor: VendorSigner): Promise<string> {
 /** NATS as told, else a nats-server of this machine, else the built-in broker. */
 async function openBroker(options: SessionOptions): Promise<Broker> {
   if (options.nats !== undefined) {
-    return { url: options.nats, name: `NATS at ${options.nats}`, stop: () => Promise.resolve() }
+    return {
+      url: options.nats,
+      name: `NATS at ${withoutSecrets(options.nats)}`,
+      stop: () => Promise.resolve(),
+    }
   }
   const program = options.embedded === true ? undefined : findNatsServer()
   if (program === undefined) {

@@ -17,7 +17,7 @@ interface Status {
 
 t.test('all that a pool does passes its doors', async t => {
   await using pool = await SecurePool.start()
-  t.match(await pool.ctl('feature', 'add', 'cad', '6', '--local'), { outcome: 'done' })
+  t.match(await pool.ctl('feature', 'add', 'cad', '6', '--local'), { revision: 1 })
   const ran = await pool.as(
     'client',
     'run',
@@ -36,7 +36,7 @@ t.test('all that a pool does passes its doors', async t => {
   t.ok(seats.valid)
   const waits = client.acquire('cad', { count: 2, timeout: 60_000 })
   waits.catch(() => undefined)
-  const watch = pool.as('operator', 'ctl', 'watch', '--seconds', '3')
+  const watch = pool.as('operator', 'ctl', 'watch', '--json', '--count', '1')
   t.match(await pool.as('operator', 'ctl', 'why', 'cad'), { code: 0, stdout: /alpha/ })
   t.match(await pool.as('operator', 'ctl', 'seats'), { code: 0, stdout: /cad/ })
   t.match(await pool.as('operator', 'ctl', 'snapshot', 'save', pool.at('s.snap')), { code: 0 })
@@ -87,14 +87,16 @@ async function refused(context: string, attempts: readonly Attempt[]): Promise<A
   const subscribes = new Set<string>()
   void (async () => {
     for await (const { permissionContext } of connection.status()) {
-      const { operation, subject = '' } = permissionContext ?? {}
-      if (operation === 'publish') publishes.add(subject)
-      if (operation === 'subscription') subscribes.add(subject)
+      if (permissionContext?.operation === 'publish') publishes.add(permissionContext.subject)
     }
   })()
-  for (const { publish, subscribe } of attempts) {
-    if (publish !== undefined) connection.publish(publish)
-    if (subscribe !== undefined) connection.subscribe(subscribe, { callback: () => undefined })
+  for (const { publish } of attempts) if (publish !== undefined) connection.publish(publish)
+  await connection.flush()
+  for (const { subscribe } of attempts) {
+    if (subscribe === undefined) continue
+    connection.subscribe(subscribe, {
+      callback: error => void (error !== null && subscribes.add(subscribe)),
+    })
   }
   // Refusals stand before the answer to this.
   await connection.flush()
