@@ -11,9 +11,18 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { openLevelStorage, recover, remainsOf, seed, type Remains } from '../raft/index.ts'
 import type { RaftError, Storage } from '../raft/index.ts'
+import type { Address } from './access/address.ts'
+import { writeNatsFolder, type Authority } from './access/authority.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
-import { refuseUsed, replaceSynced, storageCall, syncFolder } from './folder.ts'
+import {
+  refusePresent,
+  refuseUsed,
+  replaceSynced,
+  storageCall,
+  syncFolder,
+  writeSynced,
+} from './folder.ts'
 import { bounds, type Command } from './ledger/command.ts'
 import { makeFolder, readServerFile, serverFile, type ServerFile } from './pool-files.ts'
 import {
@@ -34,7 +43,7 @@ interface Chance {
 export interface RestoreOptions extends Chance {
   /** Read and checked. */
   readonly snapshot: Snapshot
-  /** `pool.key` of any server that the pool had. */
+  /** `pool.key` of any server that the pool had; `pool.join` of a pool with TLS and roles. */
   readonly keyFile: string
   /** Gets one data folder per server: `<folder>/<server>`. */
   readonly folder: string
@@ -68,17 +77,21 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
   const { snapshot, keyFile, folder } = options
   const servers = checkedServers(options.servers ?? votersIn(snapshot))
   const { header, chunks } = snapshot
-  const old = await readPoolKey(keyFile)
+  const { authority, ...old } = await readPoolKey(keyFile)
   if (old.fingerprint !== header.fingerprint) {
     throw new LicdError('LICD_WRONG_POOL', `${keyFile} is not the key of the pool in the snapshot.`)
   }
   const folders = Object.fromEntries(servers.map(server => [server, join(folder, server)]))
   for (const path of Object.values(folders)) await refuseUsed(path)
+  if (authority !== undefined) await refusePresent(join(folder, 'pool.join'))
   const key = renewed(options, { ...old, epoch: Math.max(old.epoch, header.epoch) })
   const recovery = recoverCommand(options, servers, 'restore')
+  const { pool } = old
+  const places = authority && new Map(servers.map(name => [name, addressOf(authority, name)]))
+  const issue = { now: Math.trunc(options.wall()), randomBytes: options.randomBytes }
   for (const [server, path] of Object.entries(folders)) {
-    await makeFolder(path, { server, servers, key }, () =>
-      onStorage(join(path, 'raft'), (storage, done) =>
+    await makeFolder(path, { server, servers, key }, async () => {
+      await onStorage(join(path, 'raft'), (storage, done) =>
         seed(
           storage,
           {
@@ -90,11 +103,27 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
           },
           done,
         ),
-      ),
-    )
+      )
+      const address = places?.get(server)
+      if (authority === undefined || address === undefined) return
+      await writeNatsFolder(path, authority, { pool, server, address }, issue)
+    })
   }
-  await storageCall(folder, () => syncFolder(folder))
+  await storageCall(folder, async () => {
+    // The doors stay the same, and so do contexts; the keys are new.
+    if (authority !== undefined) {
+      await writeSynced(join(folder, 'pool.join'), 0o600, keyFileContent({ ...key, authority }))
+    }
+    await syncFolder(folder)
+  })
   return { identity: identityOf(key), folders }
+}
+
+function addressOf(authority: Authority, server: string): Address {
+  const address = authority.servers.get(server)
+  if (address !== undefined) return address
+  const what = `pool.join does not say where ${server} is reached: restore others, and join it to them.`
+  throw new LicdError('LICD_BAD_CONFIG', what)
 }
 
 export interface Recovery {

@@ -62,7 +62,7 @@ const restoreCommand = defineCommand({
     key: {
       type: 'string',
       demandOption: true,
-      describe: 'pool.key of any server that the pool had',
+      describe: 'pool.key of any server that the pool had; pool.join of a pool with TLS',
     },
     out: { type: 'string', demandOption: true, describe: 'Folder that gets OUT/<server> for each' },
     servers: {

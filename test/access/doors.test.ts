@@ -41,6 +41,28 @@ t.test('all that a pool does passes its doors', async t => {
   t.match(await pool.as('operator', 'ctl', 'seats'), { code: 0, stdout: /cad/ })
   t.match(await pool.as('operator', 'ctl', 'snapshot', 'save', pool.at('s.snap')), { code: 0 })
 
+  // Restored, the pool has the same doors and other keys, and no server holds what opens them.
+  const restore = [
+    'ctl',
+    'snapshot',
+    'restore',
+    pool.at('s.snap'),
+    '--out',
+    pool.at('anew'),
+    '--old-pool-is-gone',
+  ]
+  const restored = await licd([...restore, '--key', pool.at('pool.join')])
+  t.match(restored, { code: 0 }, restored.stderr)
+  const keyOf = (...path: string[]) =>
+    JSON.parse(readFileSync(pool.at(...path), 'utf8')) as Record<string, unknown>
+  t.same(keyOf('anew', 'pool.join').authority, keyOf('pool.join').authority)
+  t.not(keyOf('anew', 'pool.join').macKey, keyOf('pool.join').macKey)
+  for (const key of [keyOf('anew', 'alpha', 'pool.key'), keyOf('alpha', 'pool.key')]) {
+    t.notOk('authority' in key)
+  }
+  const context = await readContextFile(pool.at('anew', 'alpha', 'nats', 'server.context'))
+  t.match(context, { pool: 'default', role: 'server', name: 'alpha' })
+
   // A fourth: one command there, one at the operator's. No file of another server changes.
   const before = readFileSync(pool.at('alpha', 'nats', 'nats.conf'), 'utf8')
   const place = `delta=${await freeAddress()}`
@@ -52,11 +74,12 @@ t.test('all that a pool does passes its doors', async t => {
 
   // Its server and nats-server die: its seats go elsewhere.
   const home = client.server ?? ''
-  const ended = await pool.end(home, 'SIGKILL')
-  t.equal(ended.signal, 'SIGKILL')
-  const moved = new Promise(resolve =>
-    client.on('server', name => name !== undefined && resolve(name)),
-  )
+  const moved = new Promise<void>(resolve => {
+    client.on('server', name => {
+      if (name !== undefined && name !== home) resolve()
+    })
+  })
+  t.equal((await pool.end(home, 'SIGKILL')).signal, 'SIGKILL')
   await moved
   t.ok(seats.valid, 'the seats are kept')
   await seats.release()

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
@@ -190,6 +191,7 @@ t.test('where NATS is: option, environment, context, default', async t => {
     seed: 'SUSEED\n',
     'me.creds': 'CREDS',
   })
+  for (const secret of ['seed', 'me.creds']) chmodSync(join(home, secret), 0o600)
   const HOME = home
   t.strictSame(await natsOptions({}, {}), { servers: ['nats://127.0.0.1:4222'] })
   t.strictSame(await natsOptions({}, { HOME }), {
@@ -214,6 +216,7 @@ t.test('where NATS is: option, environment, context, default', async t => {
   t.strictSame(await natsOptions({ nats: 'tls://tok@h' }, {}), {
     servers: ['tls://h'],
     token: 'tok',
+    tls: {},
   })
   const creds = await natsOptions({ nats: 'h', credentials: join(home, 'me.creds') }, {})
   t.equal(creds.credentials, 'CREDS')
