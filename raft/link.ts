@@ -105,6 +105,8 @@ export class Link {
 
   #receive({ subject, data, noResponders }: BusMessage): void {
     if (data.length === 0 || noResponders) return
+    // Raft's classes are one letter each; longer words beside them are another protocol's.
+    if (subject.lastIndexOf('.') !== subject.length - 2) return
     if (subject.endsWith('.d')) {
       const digest = decodeDigest(data, this.#wire.cluster)
       if (digest === undefined) this.#dropped.shape++
