@@ -4,9 +4,8 @@
  * Nothing here writes or ends the process: errors are thrown, help is what yargs hands out, so that tests can read
  * it without starting a process for each command.
  */
-import { readFileSync } from 'node:fs'
 import yargs, { type Argv } from 'yargs'
-import { packageFolder } from '../lib/nats-server.ts'
+import { packageVersion } from '../lib/version.ts'
 import { usage, type MakeCommand } from './command.ts'
 import { credentialsCommand } from './credentials.ts'
 import { ctlCommand } from './ctl.ts'
@@ -58,7 +57,7 @@ export function createParser(program: Program, exit: (code: number) => void): Ar
     .example('licd run --feature cad -- cad a.dwg', 'hold a seat meanwhile')
     .example('licd completion >> ~/.bashrc', 'complete by the tab key')
     .epilogue(exitCodeHelp)
-    .version(readVersion())
+    .version(packageVersion())
     .help()
     .alias('h', 'help')
     // Errors come back to the caller instead of ending the process somewhere inside.
@@ -74,10 +73,4 @@ export function createParser(program: Program, exit: (code: number) => void): Ar
 export function readArguments(args: readonly string[]): string[] {
   const end = args.indexOf('--')
   return args.map((arg, at) => (arg === '-' && (end < 0 || at < end) ? standardInput : arg))
-}
-
-function readVersion(): string {
-  const value: unknown = JSON.parse(readFileSync(`${packageFolder()}/package.json`, 'utf8'))
-  const isPackage = typeof value === 'object' && value !== null && 'version' in value
-  return isPackage ? String(value.version) : 'unknown'
 }

@@ -1,6 +1,7 @@
 /** `licd serve`: one license server. */
 import { defineCommand } from './command.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
+import type { StartOptions } from '../lib/server/run.ts'
 import { harmless, type Program } from './program.ts'
 import type { FoundNats } from './serve-nats.ts'
 import { contextOption, natsOption } from './session.ts'
@@ -26,6 +27,16 @@ export const serveCommand = defineCommand({
     },
     pool: { type: 'string', describe: 'Refuse to run unless the folder is of this pool' },
     server: { type: 'string', describe: 'Refuse to run unless the folder is of this server' },
+    http: {
+      type: 'string',
+      describe:
+        'Where its page, API and figures are: HOST:PORT, :PORT for all interfaces, or off; ' +
+        'unset: 127.0.0.1:4290, or any free port there. No sign-in: let in only whom you trust',
+    },
+    'http-url': {
+      type: 'string',
+      describe: 'What others call that address, if otherwise: https://licd-1.example.com',
+    },
     'log-level': {
       type: 'string',
       choices: logLevels,
@@ -36,6 +47,7 @@ export const serveCommand = defineCommand({
   examples: [
     ['serve --data /var/lib/licd', 'with its own nats-server, where the pool was made with hosts'],
     ['serve --data /var/lib/licd --nats nats://n1:4222,nats://n2:4222', 'NATS elsewhere'],
+    ['serve --data /var/lib/licd --http :4290', 'its page for all who reach this host'],
     ['serve --config /etc/licd.json', 'with {"data": "/var/lib/licd", "nats": "nats://n1:4222"}'],
   ],
   epilogue:
@@ -55,6 +67,8 @@ interface ServeArgs {
   readonly pool: string | undefined
   readonly server: string | undefined
   readonly logLevel: string
+  readonly http: string | undefined
+  readonly httpUrl: string | undefined
 }
 
 async function serve(args: ServeArgs, program: Program): Promise<number> {
@@ -76,6 +90,7 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
       ...(pool === undefined ? {} : { pool }),
       ...(server === undefined ? {} : { server }),
       nats: nats.options,
+      http: await httpOf(args),
       log,
       signal: stop.signal,
       onFatal: error => {
@@ -113,6 +128,14 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
     await nats?.stop()
     signals.release()
   }
+}
+
+async function httpOf({ http, httpUrl }: ServeArgs): Promise<StartOptions['http']> {
+  const { defaultHttp, parseHttpAddress, parseHttpUrl } = await import('../lib/http/address.ts')
+  const address = parseHttpAddress(http ?? defaultHttp)
+  if (address === undefined) return undefined
+  const knownAs = httpUrl === undefined ? {} : { knownAs: parseHttpUrl(httpUrl) }
+  return { address, isDefault: http === undefined, ...knownAs }
 }
 
 function serverLabels({ pool, server }: ServeArgs): Record<string, string> {

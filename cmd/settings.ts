@@ -20,6 +20,8 @@ const known: Readonly<Record<string, Kind>> = {
   server: 'string',
   timeout: 'number',
   data: 'string',
+  http: 'string',
+  'http-url': 'string',
   'log-level': 'string',
   user: 'string',
   host: 'string',

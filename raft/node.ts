@@ -70,6 +70,8 @@ export interface NodeOptions {
   readonly proposalTimeoutMs?: number
   /** Servers compare their states at every index that this divides (see `StateMachine.digest`). Default 256. */
   readonly compareEveryEntries?: number
+  /** Called after each batch that became durable, with the time it took in ms: for figures. */
+  readonly onSynced?: (ms: number) => void
   /**
    * Called after every step of the core, before its effects are carried out: for simulators and diagnosis. Must not
    * change anything; what it throws stops the node.

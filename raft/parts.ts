@@ -51,7 +51,8 @@ export function assemble(options: NodeOptions, state: PersistedState, reports: R
   const seed = Math.floor(random.next() * 2 ** 32)
   const raft = new Raft({ id, settings, persisted: state, seed })
   const applied = state.snapshot?.lastIncludedIndex ?? 0
-  const writer = new Writer({ storage, clock, onPersisted: reports.onPersisted, onError })
+  const { onPersisted } = reports
+  const writer = new Writer({ storage, clock, onPersisted, onError, onSynced: options.onSynced })
   const digests = new Digests({
     ...{ id, onWrong: reports.onWrong, onDiffers: reports.onDiffers },
     configuration: () => raft.configuration,

@@ -21,6 +21,8 @@ export interface WriterOptions {
   readonly onPersisted: (seq: number) => void
   /** The first error; nothing is written any more. */
   readonly onError: (error: RaftError) => void
+  /** How long each batch took to be durable, in ms. */
+  readonly onSynced?: ((ms: number) => void) | undefined
 }
 
 /** Parts in the order in which a `Batch` carries them out. */
@@ -110,8 +112,9 @@ export class Writer {
   }
 
   #written(items: readonly Item[], error: RaftError | undefined): void {
+    const { onPersisted, onError, onSynced, clock } = this.#options
+    if (error === undefined && this.#since !== undefined) onSynced?.(clock.now() - this.#since)
     this.#since = undefined
-    const { onPersisted, onError } = this.#options
     if (error !== undefined) {
       this.#stopped = true
       this.#queue = []

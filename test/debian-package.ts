@@ -1,12 +1,11 @@
 /**
- * Gets a file out of a Debian package, for programs and libraries that tests need and a machine may not have.
- *
- * On Debian and its kin the package is downloaded by apt, which checks its signature, and unpacked into a folder
- * of ours: nothing is installed, nothing outside the project changes, no root is needed. Elsewhere it throws.
+ * Programs and libraries that tests use and this machine lacks, from Debian: downloaded by apt, which checks the
+ * signature, and unpacked into a folder of the project's. Nothing is installed, nothing outside the project changes, no
+ * root is needed. Where there is no apt it throws.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 /** Longest that one call of apt may take, in milliseconds: an unreachable mirror must not hang the tests. */
 const aptMs = 180_000
@@ -23,16 +22,35 @@ export interface Wanted {
 
 /** Throws what apt says, or `check`. */
 export function getFromPackage({ package: name, find, check, target }: Wanted): void {
-  mkdirSync(dirname(target), { recursive: true })
-  const folder = mkdtempSync(join(dirname(target), 'get-'))
+  unpack(name, dirname(target), unpacked => {
+    const file = find(unpacked)
+    check(file)
+    renameSync(file, target)
+  })
+}
+
+/** Moves `programs`, paths in the package, into the folder `to`; each must run here. Throws when it cannot be had. */
+export function fetchPrograms(name: string, programs: readonly string[], to: string): void {
+  unpack(name, to, unpacked => {
+    for (const path of programs) {
+      const program = join(unpacked, path)
+      // A program for another system or with a library missing is found out here, not in a test.
+      run(program, ['--version'], to)
+      renameSync(program, join(to, basename(path)))
+    }
+  })
+}
+
+/** `take` moves what is wanted out of the folder; the rest goes. */
+function unpack(name: string, beside: string, take: (unpacked: string) => void): void {
+  mkdirSync(beside, { recursive: true })
+  const folder = mkdtempSync(join(beside, 'get-'))
   try {
     download(name, folder)
     const packed = readdirSync(folder).find(file => file.endsWith('.deb'))
     if (packed === undefined) throw new Error('apt-get brought no package')
     run('dpkg-deb', ['-x', packed, 'unpacked'], folder)
-    const file = find(join(folder, 'unpacked'))
-    check(file)
-    renameSync(file, target)
+    take(join(folder, 'unpacked'))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -52,7 +70,8 @@ function download(name: string, folder: string): void {
   }
 }
 
-function run(program: string, args: readonly string[], folder: string): void {
+/** Runs a program to its end; throws, with what it wrote to standard error, when it fails. */
+export function run(program: string, args: readonly string[], folder: string): void {
   execFileSync(program, args, {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,12 +1,11 @@
 /**
  * Gets a real nats-server for the tests where this machine has none: `node dist/test/get-nats-server.js`.
  *
- * On Debian and its kin from the package (`debian-package.ts`). Elsewhere it says what to install and ends with code 1.
+ * See `debian-package.ts`. Where there is no apt it says what to install and ends with code 1.
  */
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
+import { dirname } from 'node:path'
 import { cachedNatsServer, findNatsServer } from '../lib/nats-server.ts'
-import { complaintOf, getFromPackage } from './debian-package.ts'
+import { complaintOf, fetchPrograms } from './debian-package.ts'
 
 const advice = [
   'No nats-server was found, and the tests run against a real one. Do one of these:',
@@ -24,12 +23,7 @@ function main(): number {
   }
   const target = cachedNatsServer()
   try {
-    getFromPackage({
-      package: 'nats-server',
-      find: unpacked => join(unpacked, 'usr', 'sbin', 'nats-server'),
-      check: program => void execFileSync(program, ['--version'], { timeout: 10_000 }),
-      target,
-    })
+    fetchPrograms('nats-server', ['usr/sbin/nats-server'], dirname(target))
     console.log(`nats-server: ${target} (fetched with apt-get)`)
     return 0
   } catch (error) {

@@ -18,6 +18,8 @@ export interface PoolOptions {
   readonly seatTicks?: number
   /** More arguments for `licd init`. */
   readonly init?: readonly string[]
+  /** More arguments for `licd serve`; `--http off` when absent. */
+  readonly serve?: readonly string[]
 }
 
 /** What `licd serve` says when it may grant. */
@@ -31,8 +33,14 @@ export class ProcessPool implements AsyncDisposable {
   /** Called after a server wrote something: its log tells of what no event tells. */
   onOutput: () => void = () => {}
   readonly #processes = new Map<string, Running>()
+  readonly #serve: readonly string[]
 
-  private constructor(servers: readonly string[], folder: string, nats: TestNatsServer) {
+  private constructor(
+    { servers, serve }: { readonly servers: readonly string[]; readonly serve: readonly string[] },
+    folder: string,
+    nats: TestNatsServer,
+  ) {
+    this.#serve = serve
     this.servers = servers
     this.folder = folder
     this.nats = nats
@@ -42,7 +50,11 @@ export class ProcessPool implements AsyncDisposable {
     const servers = options.servers ?? ['alpha', 'beta', 'gamma']
     const folder = mkdtempSync(join(tmpdir(), 'licd-test-'))
     const nats = await startNatsServer()
-    const pool = new ProcessPool(servers, folder, nats)
+    const pool = new ProcessPool(
+      { servers, serve: options.serve ?? ['--http', 'off'] },
+      folder,
+      nats,
+    )
     const settings = [
       ...['--tick-ms', String(options.tickMs ?? 100)],
       ...['--lease-ticks', String(options.leaseTicks ?? 30)],
@@ -75,7 +87,8 @@ export class ProcessPool implements AsyncDisposable {
     data = join(this.folder, server),
   ): Promise<void> {
     const options = { onOutput: () => this.onOutput() }
-    const running = startLicd(['serve', '--data', data, '--nats', this.nats.url], options)
+    const args = ['serve', '--data', data, '--nats', this.nats.url, ...this.#serve]
+    const running = startLicd(args, options)
     this.#processes.set(server, running)
     await running.until(pattern)
   }

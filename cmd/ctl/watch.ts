@@ -1,11 +1,11 @@
 /** `licd ctl watch`: the pool's events as they come. */
 import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
-import type { CodeEvent, SyncChange, SyncEvent } from '../../lib/protocol/ctl.ts'
+import { describeCode } from '../../lib/ctl/words.ts'
+import type { SyncChange, SyncEvent } from '../../lib/protocol/ctl.ts'
 import { systemClock } from '../../raft/system.ts'
 import { defineCommand, readSeconds, readWhole } from '../command.ts'
 import { harmlessLine } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
-import { formatDate } from '../table.ts'
 
 export const watchCommand = defineCommand({
   command: 'watch',
@@ -99,20 +99,12 @@ function linesOf(event: PoolEvent): string[] {
     case 'gone':
       return [`${event.event.server} is gone: nobody listens there`]
     case 'code':
-      return [codeLine(event.event)]
+      return [describeCode(event.event)]
     case 'server':
       return [`${event.event.server} ${serverEvents[event.event.event] ?? event.event.event}`]
     case 'sync':
       return syncLines(event.event)
   }
-}
-
-function codeLine({ event, codeId, feature, days, endsAt, renewedBy }: CodeEvent): string {
-  if (event === 'code-started') return `code ${codeId} of ${feature} starts`
-  if (event === 'code-ended') return `code ${codeId} of ${feature} has ended`
-  const within = days === 1 ? 'a day' : `${days ?? '?'} days`
-  const follows = renewedBy === undefined ? 'nothing renews it' : `${renewedBy} takes its place`
-  return `code ${codeId} of ${feature} ends within ${within}, on ${formatDate(endsAt)}: ${follows}`
 }
 
 const serverEvents: Readonly<Record<string, string>> = {

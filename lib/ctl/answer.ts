@@ -112,6 +112,7 @@ const status: Fields = {
   'levelMax?': 'figure',
   hash: 'text',
   'health?': health,
+  'http?': 'text',
   servers: [server],
   features: [feature],
 }
@@ -214,7 +215,7 @@ const auditRecord: Fields = {
 const answers: Readonly<Record<CtlOperation, Fields>> = {
   status: { status },
   why,
-  seats: { seats: [seat], 'next?': 'text' },
+  seats: { seats: [seat], 'next?': 'text', 'total?': 'figure' },
   'code-list': {
     codes: [{ ...content, state: 'text', 'renewedBy?': ['text'] }],
     'calendar?': 'figure',

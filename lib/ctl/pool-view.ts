@@ -27,11 +27,16 @@ export interface PoolView {
   readonly healthOf: Readonly<Record<string, Health>>
   /** Per server that answered: the newest rules that it knows. */
   readonly levelOf: Readonly<Record<string, number>>
+  /** Per server that answered and has one: where its page is. */
+  readonly httpOf: Readonly<Record<string, string>>
 }
 
-/** Asks for the state of the pool. Throws as `CtlClient.ask`. */
-export async function viewPool(client: CtlClient): Promise<PoolView> {
-  const first = await client.ask('status', {})
+/** Asks for the state of the pool; a server that looks has its `own` word. Throws as `CtlClient.ask`. */
+export async function viewPool(
+  client: CtlClient,
+  own?: { readonly server: string; readonly status: PoolStatus },
+): Promise<PoolView> {
+  const first = own ?? (await client.ask('status', {}))
   const byServer = new Map<string, PoolStatus>([[first.server, first.status]])
   const others = first.status.servers.filter(({ name }) => name !== first.server)
   await scatter(client, 'status', {}, others, ({ server, status }) => byServer.set(server, status))
@@ -48,6 +53,9 @@ export async function viewPool(client: CtlClient): Promise<PoolView> {
       [...byServer].flatMap(([name, { health }]) => (health === undefined ? [] : [[name, health]])),
     ),
     levelOf: Object.fromEntries([...byServer].map(([name, { levelMax = 1 }]) => [name, levelMax])),
+    httpOf: Object.fromEntries(
+      [...byServer].flatMap(([name, { http }]) => (http === undefined ? [] : [[name, http]])),
+    ),
   }
 }
 

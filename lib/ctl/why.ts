@@ -52,20 +52,23 @@ export interface WhyView {
   readonly denials: readonly ServerDenial[]
 }
 
-/** Asks all servers. Throws as `CtlClient.ask`. */
+/** Asks all servers; one that looks has its `own` word. Throws as `CtlClient.ask`. */
 export async function viewWhy(
   client: CtlClient,
   request: { readonly feature: string; readonly user?: string },
+  own?: { readonly server: string; readonly status: PoolStatus; readonly why: Answer },
 ): Promise<WhyView> {
-  const { status, server: first } = await client.ask('status', {})
+  const { status, server: first } = own ?? (await client.ask('status', {}))
   const answers = new Map<string, Answer>()
-  await scatter(client, 'why', request, status.servers, ({ server, ...answer }) =>
+  if (own !== undefined) answers.set(first, own.why)
+  const others = status.servers.filter(({ name }) => name !== own?.server)
+  await scatter(client, 'why', request, others, ({ server, ...answer }) =>
     answers.set(server, answer),
   )
-  const own = answers.get(first)
-  if (own === undefined) throw new LicdError('LICD_TIMEOUT', `Server ${first} answers no more.`)
+  const its = answers.get(first)
+  if (its === undefined) throw new LicdError('LICD_TIMEOUT', `Server ${first} answers no more.`)
   const answeredBy = client.server ?? freshest(first, answers)
-  const best = answers.get(answeredBy) ?? own
+  const best = answers.get(answeredBy) ?? its
   const { leader, tickAgeMs, tickMs, feature } = best
   return {
     pool: status.pool,

@@ -3,12 +3,13 @@
  */
 import { watchPool } from '../ctl/pool-events.ts'
 import { viewPool } from '../ctl/pool-view.ts'
+import { describe } from '../ctl/words.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { Demand } from './demand.ts'
 import { Screen, type Terminal } from './screen.ts'
 import { devFeature, devPool, devServers, Session, type SessionOptions } from './session.ts'
 import { withoutSecrets } from '../without-secrets.ts'
-import { describe, draw } from './view.ts'
+import { draw } from './view.ts'
 
 export interface DevOptions extends Omit<SessionOptions, 'log'> {
   /** Absent where there is no terminal: plain lines then. */

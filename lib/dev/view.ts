@@ -5,7 +5,7 @@
  * sees here is what the pool says of itself, not what this program knows of its children.
  */
 import { styleText } from 'node:util'
-import type { FeatureStatus, PoolStatus, SyncChange, SyncEvent } from '../protocol/ctl.ts'
+import type { FeatureStatus, PoolStatus } from '../protocol/ctl.ts'
 
 export interface DevView {
   readonly status: PoolStatus | undefined
@@ -91,76 +91,4 @@ function drawFeature(
 
 function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`
-}
-
-/**
- * A sync event in words, one line per thing that a person would want to see: changes of the same kind, made
- * together, are told together.
- */
-export function describe(event: SyncEvent): string[] {
-  if (!event.leader) return []
-  const told = new Map<string, { words: (count: number) => string; count: number }>()
-  for (const change of event.changes) {
-    for (const { key, count, words } of tellings(change)) {
-      const same = told.get(key)
-      if (same === undefined) told.set(key, { words, count })
-      else same.count += count
-    }
-  }
-  return [...told.values()].map(({ words, count }) => words(count))
-}
-
-interface Telling {
-  /** Equal for what can be told in one line. */
-  readonly key: string
-  readonly count: number
-  readonly words: (count: number) => string
-}
-
-function tellings({ type, feature = '', by, to = '?', taken = [] }: SyncChange): Telling[] {
-  const given = taken.filter(({ count }) => count > 0)
-  const who = by.startsWith('server:') ? by.slice('server:'.length) : by
-  const plain = (text: string): Telling[] => [{ key: text, count: 1, words: () => text }]
-  switch (type) {
-    case 'borrow':
-      if (given.length === 0) return plain(`${to} finds no ${feature} to borrow and waits`)
-      return given.map(({ source, server, count }) => ({
-        key: `${type} ${feature} ${to} ${source} ${server ?? ''}`,
-        count,
-        words: n => `${to} borrows ${n} ${feature} from ${sourceName(source, server, n)}`,
-      }))
-    case 'lend':
-    case 'return':
-      return given.map(({ count }) => ({
-        key: `${type} ${feature} ${who} ${to}`,
-        count,
-        words: n =>
-          type === 'lend'
-            ? `${who} lends ${n} ${feature} to ${to}, where clients wait`
-            : `${who} gives ${n} idle ${feature} back to the free pool`,
-      }))
-    case 'hello':
-    case 'demand':
-    case 'leave':
-      return []
-    case 'tick':
-      return plain('the free pool fills shares up to their targets, or down servers pay what waits')
-    default:
-      return plain(`${who}: ${type} ${feature}`)
-  }
-}
-
-function sourceName(source: string, server: string | undefined, count: number): string {
-  switch (source) {
-    case 'free':
-      return 'the free pool'
-    case 'down':
-      return `${server ?? '?'}, which is down`
-    case 'offer':
-      return `the leader, ${server ?? '?'}`
-    case 'move':
-      return `${server ?? '?'}, along with ${count === 1 ? "a client's seat" : "clients' seats"}`
-    default:
-      return server ?? source
-  }
 }

@@ -30,7 +30,13 @@ export interface CtlRequests {
   /** What the answering server may grant of a feature, and what it denied lately, of all or of one user. */
   why: { readonly feature: string; readonly user?: string }
   /** Seats held at the answering server, a page of them, by seat id. */
-  seats: { readonly feature?: string; readonly after?: string; readonly limit?: number }
+  seats: {
+    readonly feature?: string
+    /** Text in user, host, feature or seat id, whatever the case. Servers of before 0.2 do not know it. */
+    readonly search?: string
+    readonly after?: string
+    readonly limit?: number
+  }
   'code-list': Record<string, never>
   'vendor-list': Record<string, never>
   /** Of the audit log: what follows record `after`, or the last ones; at most `limit`. */
@@ -208,6 +214,8 @@ export interface PoolStatus {
   readonly hash: string
   /** Absent before the server has read its disk. */
   readonly health?: Health
+  /** Where the answering server has its page and figures (see docs/http.md); absent where it has none. */
+  readonly http?: string
   readonly servers: readonly ServerStatus[]
   readonly features: readonly FeatureStatus[]
 }
@@ -246,7 +254,8 @@ export interface CtlAnswers {
     readonly standing?: Standing
     readonly denials: readonly Denial[]
   }
-  seats: { readonly seats: readonly SeatStatus[]; readonly next?: string }
+  /** `total`: how many fit, on this page or not; absent in the answers of servers before 0.2. */
+  seats: { readonly seats: readonly SeatStatus[]; readonly next?: string; readonly total?: number }
   'code-list': {
     readonly codes: readonly CodeStatus[]
     /** The pool's, milliseconds since 1970; absent from servers of before. */

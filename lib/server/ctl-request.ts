@@ -13,8 +13,9 @@ import {
   type Settings,
   type VendorKey,
 } from '../ledger/command.ts'
-import type { Change } from '../protocol/ctl.ts'
+import { ctlBounds, type Change } from '../protocol/ctl.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
+import type { SeatQuery } from './parts.ts'
 
 export interface Refusal {
   readonly code: Code
@@ -29,6 +30,8 @@ export type Read<T> = { readonly ok: true; readonly value: T } | ({ readonly ok:
 export const timeoutMaxMs = 60_000
 export const codeTextMax = 8 * 1024
 export const byMax = 128
+/** Characters of a text that seats are searched for. */
+const searchMax = 128
 
 export function refuse(code: Code, detail: string): { readonly ok: false } & Refusal {
   return { ok: false, code, detail }
@@ -158,6 +161,24 @@ export function readMember(
   }
   if (role !== 'voter' && role !== 'learner') return malformed('role', 'voter or learner')
   return take({ type: 'add-server', server, role })
+}
+
+/** A page of seats: the whole one unless `limit` says less. */
+export function readSeatQuery({ feature, search, after, limit }: Fields): Read<SeatQuery> {
+  if (feature !== undefined && typeof feature !== 'string') return malformed('feature', 'a text')
+  if (after !== undefined && typeof after !== 'string') return malformed('after', 'a seat id')
+  if (search !== undefined && (typeof search !== 'string' || search.length > searchMax)) {
+    return malformed('search', `a text of at most ${searchMax} characters`)
+  }
+  if (limit !== undefined && !isWhole(limit, 1, ctlBounds.pageMax)) {
+    return refuse('LICD_BAD_REQUEST', `Field limit: from 1 to ${ctlBounds.pageMax}.`)
+  }
+  return take({
+    ...(feature === undefined ? {} : { feature }),
+    ...(search === undefined ? {} : { search }),
+    ...(after === undefined ? {} : { after }),
+    limit: limit ?? ctlBounds.pageMax,
+  })
 }
 
 function readFeature({ feature }: Fields): Read<string> {

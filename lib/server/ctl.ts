@@ -25,10 +25,10 @@ import {
   isChangeOperation,
   isCommandId,
   isMemberOperation,
-  isWhole,
   readBody,
   readChange,
   readMember,
+  readSeatQuery,
   readTimeout,
   refuse,
   type Fields,
@@ -290,22 +290,10 @@ export class Ctl {
     })
   }
 
-  #seats({ feature, after, limit }: Fields, done: Done): void {
-    if (feature !== undefined && typeof feature !== 'string') {
-      return done(refuse('LICD_BAD_REQUEST', 'Field feature must be a text.'))
-    }
-    if (after !== undefined && typeof after !== 'string') {
-      return done(refuse('LICD_BAD_REQUEST', 'Field after must be a seat id.'))
-    }
-    if (limit !== undefined && !isWhole(limit, 1, ctlBounds.pageMax)) {
-      return done(refuse('LICD_BAD_REQUEST', `Field limit: from 1 to ${ctlBounds.pageMax}.`))
-    }
-    const page = this.#options.seats({
-      ...(feature === undefined ? {} : { feature }),
-      ...(after === undefined ? {} : { after }),
-      limit: limit ?? ctlBounds.pageMax,
-    })
-    return done(answerWith('seats', page))
+  #seats(fields: Fields, done: Done): void {
+    const query = readSeatQuery(fields)
+    if (!query.ok) return done(query)
+    return done(answerWith('seats', this.#options.seats(query.value)))
   }
 
   /** Must not be a guess: without a leader to say how far the log goes there is no answer. */

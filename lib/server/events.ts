@@ -12,7 +12,7 @@ import type { Notice } from '../ledger/outcome.ts'
 import type { CodeEvent, ServerEvent, SyncChange, SyncEvent } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { featureStatus } from './status.ts'
-import type { AppliedCommand } from './parts.ts'
+import type { AppliedCommand, Observer } from './parts.ts'
 
 /** Features and changes told in one event; beyond it `more` is true. */
 const eventMax = 50
@@ -28,6 +28,7 @@ export interface EventsOptions {
   readonly incarnation: () => number
   readonly inUse: (feature: string) => number
   readonly log: Logger
+  readonly observer?: Observer | undefined
 }
 
 export class Events {
@@ -61,9 +62,9 @@ export class Events {
     for (const { type, ...told } of notices.slice(0, eventMax)) {
       if (type === 'code-ends') log.warn(type, told)
       else log.info(type, told)
-      if (!isLeader()) continue
-      const message: CodeEvent = { server, event: type, ...told }
-      bus.publish(subjects.codeEvent(server), pack(message))
+      const event: CodeEvent = { server, event: type, ...told }
+      this.#options.observer?.told({ type: 'code', event })
+      if (isLeader()) bus.publish(subjects.codeEvent(server), pack(event))
     }
   }
 
@@ -77,6 +78,7 @@ export class Events {
   server(event: ServerEvent['event']): void {
     const { bus, subjects, server, incarnation } = this.#options
     const message: ServerEvent = { server, incarnation: incarnation(), event }
+    this.#options.observer?.told({ type: 'server', event: message })
     bus.publish(subjects.serverEvent(server), pack(message))
   }
 
@@ -91,6 +93,7 @@ export class Events {
     const last = this.#goneAt.get(peer)
     if (last !== undefined && now - last < goneEveryMs) return
     this.#goneAt.set(peer, now)
+    this.#options.observer?.told({ type: 'gone', event: { server: peer } })
     bus.publish(subjects.goneEvent(peer), pack({ server: peer }))
   }
 
@@ -121,6 +124,7 @@ export class Events {
     this.#features = new Set()
     this.#changes = []
     this.#more = false
+    this.#options.observer?.told({ type: 'sync', event })
     const data = pack(event)
     // With very many servers 50 features can be too many for the broker: then only what happened is told.
     if (data.length <= bus.maxPayload) bus.publish(subjects.syncEvent(server), data)

@@ -7,11 +7,23 @@
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { SigningKey } from '../code/jws.ts'
+import type { PoolEvent } from '../ctl/pool-events.ts'
+import type { Code } from '../error.ts'
 import type { CommandBody, Offer, Result, Usage } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
-import type { Subjects } from '../protocol/subject.ts'
+import type { SeatOperation, Subjects } from '../protocol/subject.ts'
 import type { DarkCount, Denial, Standing } from '../protocol/why.ts'
+
+/** Told of what happens in a server, for figures and for people who look on. Must not throw, nor wait. */
+export interface Observer {
+  /** A batch of the log became durable: how long the disk took, in ms. */
+  synced(ms: number): void
+  /** A command proposed here was committed and applied here: how long that took, in ms. */
+  committed(ms: number): void
+  /** What this server tells the pool of its own accord. */
+  told(event: PoolEvent): void
+}
 
 /** How a submitted command ended at this server: applied here (or refused when applied), or not. */
 export type Outcome =
@@ -70,14 +82,50 @@ export interface AppliedCommand {
   readonly changed: readonly string[]
 }
 
+/** What became of a feature's requests here, since the process started. */
+export interface Tally {
+  /** Seats granted. */
+  granted: number
+  /** Requests and renewals denied, by code. */
+  readonly denied: Map<Code, number>
+}
+
+/** What was asked of a seat service, and what led to nothing, since the process started. */
+export interface SeatServiceCounts {
+  /** Could not be read. */
+  malformed: number
+  /** Asked for an answer that could go nowhere. */
+  replyless: number
+  /** Messages by operation, whatever came of them. */
+  readonly messages: Record<SeatOperation, number>
+}
+
 /** What a seat service says of itself to people. */
 export interface SeatReport {
+  readonly counts: SeatServiceCounts
+  /** Feature -> its tally; denials of features that the pool does not have stand under the empty name. */
+  readonly tallies: ReadonlyMap<string, Tally>
   /** Dark seats of this server's own, by feature. */
   dark(): ReadonlyMap<string, readonly DarkCount[]>
   /** What it may grant of a feature at this moment; `user`: whose seats are counted too. */
   standing(feature: string, user?: string): Standing
   /** What it denied lately, of all or of one user, the latest first. */
   denials(feature: string, user?: string): readonly Denial[]
+}
+
+/** `after` is a seat's id; `search` is looked for in user, host, feature and seat id, whatever the case. */
+export interface SeatQuery {
+  readonly feature?: string
+  readonly search?: string
+  readonly after?: string
+  readonly limit: number
+}
+
+/** In the order of ids. `total`: how many there are, this page or not. */
+export interface SeatPage {
+  readonly seats: SeatStatus[]
+  readonly next?: string
+  readonly total: number
 }
 
 export interface SeatService {
@@ -109,10 +157,7 @@ export interface SeatService {
   usage(max: number): Usage[]
   /** Live figures for `status`. */
   inUse(feature: string): number
-  seats(options: { feature?: string; after?: string; limit: number }): {
-    seats: SeatStatus[]
-    next?: string
-  }
+  seats(options: SeatQuery): SeatPage
   /** For those who ask why. */
   readonly report: SeatReport
   /** Clean stop (R7): give unused allocations back, stop granting, then `done` with the book to be written, or undefined when there is none. */

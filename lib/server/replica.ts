@@ -13,6 +13,7 @@ import {
   type ConfigurationChange,
   type NodeStatus,
   type Peer,
+  type ProposeOutcome,
   type RaftError,
   type RaftNode,
   type RaftSettings,
@@ -26,7 +27,7 @@ import type { Health } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { Intake, type IntakeOptions } from './intake.ts'
 import { LedgerMachine } from './ledger-machine.ts'
-import type { AppliedCommand } from './parts.ts'
+import type { AppliedCommand, Observer } from './parts.ts'
 import { decodeKeepalive, encodeKeepalive } from './peer-codec.ts'
 import { Submitter } from './submitter.ts'
 import { Ticker } from './ticker.ts'
@@ -65,6 +66,7 @@ export interface ReplicaOptions {
   readonly snapshotEveryEntries?: number
   readonly log: Logger
   readonly judge: Judge
+  readonly observer?: Observer | undefined
   readonly hooks: ReplicaHooks
 }
 
@@ -105,9 +107,7 @@ export class Replica {
       offer: hooks.offer,
       settleOffer: hooks.settleOffer,
       propose: (data, done) => {
-        this.#node?.propose(data, ({ outcome }) =>
-          done(outcome === 'refused' ? 'refused' : 'other'),
-        )
+        this.#propose(data, outcome => done(outcome === 'refused' ? 'refused' : 'other'))
       },
     })
   }
@@ -161,6 +161,7 @@ export class Replica {
   /** Joins the pool. Throws RaftError RAFT_BAD_SETTING. */
   start(): void {
     const { server, subjects, bus, clock, random, storage, raft, log, hooks } = this.#options
+    const { observer } = this.#options
     const every = this.#options.snapshotEveryEntries
     const node = startNode({
       id: server,
@@ -174,6 +175,7 @@ export class Replica {
       machine: this.#machine,
       log,
       ...(every === undefined ? {} : { snapshotEveryEntries: every }),
+      ...(observer === undefined ? {} : { onSynced: ms => observer.synced(ms) }),
     })
     this.#node = node
     this.#subscriptions = [
@@ -265,7 +267,16 @@ export class Replica {
     const body = { type: 'tick' as const, tick, listings }
     const by = `server:${this.#options.server}`
     const data = commandCodec.encode({ id: '', deadline: 0, by, body })
-    this.#node?.propose(data, ({ outcome }) => done(outcome === 'committed'))
+    this.#propose(data, outcome => done(outcome === 'committed'))
+  }
+
+  #propose(data: Uint8Array, done: (outcome: ProposeOutcome['outcome']) => void): void {
+    const { clock, observer } = this.#options
+    const since = clock.now()
+    this.#node?.propose(data, ({ outcome }) => {
+      if (outcome === 'committed') observer?.committed(clock.now() - since)
+      done(outcome)
+    })
   }
 
   #statusChanged(status: NodeStatus): void {

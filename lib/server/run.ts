@@ -17,11 +17,13 @@ import {
 import { judge } from '../code/judge.ts'
 import type { LicdError } from '../error.ts'
 import { createLogger } from '../log.ts'
+import type { Eyes, EyesOptions } from '../http/eyes.ts'
 import { openDataFolder, type DataFolder } from '../pool-files.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { createSeatService } from '../service/service.ts'
 import type { Standing } from './admission.ts'
 import { asLicdError } from './fatal.ts'
+import { Micro } from './micro.ts'
 import { LicenseServer } from './server.ts'
 
 export interface StartOptions {
@@ -32,6 +34,8 @@ export interface StartOptions {
   /** Addresses and credentials. Without `waitMs` it waits for NATS without end. */
   readonly nats: NatsOptions
   readonly log?: Logger
+  /** Figures, health and the page, where they are wanted. */
+  readonly http?: Pick<EyesOptions, 'address' | 'isDefault' | 'knownAs'> | undefined
   /** Overrides of Raft's settings; the same on all servers. */
   readonly raft?: Partial<RaftSettings>
   /** Gives up waiting for NATS. */
@@ -48,6 +52,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly fingerprint: string
   /** Resolves when it may grant (it has its first lease); rejects when it stops before. */
   readonly serving: Promise<void>
+  /** Where its page is; `undefined` where it has none. */
+  readonly http: string | undefined
   status(): PoolStatus
   /** Clean stop (R7). Twice does no harm. */
   stop(): Promise<void>
@@ -68,13 +74,26 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ...(server === undefined ? {} : { server }),
   })
   const log = options.log ?? createLogger({ base: { pool: folder.pool, server: folder.server } })
+  const eyes = await openEyes(options, folder, log)
   try {
     const bus = await connect(options, folder, log)
-    return run(options, { folder, bus, log })
+    return run(options, { folder, bus, log, eyes })
   } catch (cause) {
+    await eyes?.close()
     await new Promise<void>(resolve => folder.storage.close(resolve))
     throw asLicdError(cause)
   }
+}
+
+/** Before NATS is there: whoever asks then hears that the server starts. Loaded where it is wanted alone. */
+async function openEyes(
+  { http }: StartOptions,
+  { pool, server }: DataFolder,
+  log: Logger,
+): Promise<Eyes | undefined> {
+  if (http === undefined) return undefined
+  const { Eyes } = await import('../http/eyes.ts')
+  return await Eyes.open({ ...http, pool, server, log })
 }
 
 async function connect(
@@ -102,7 +121,12 @@ async function connect(
 
 function run(
   options: StartOptions,
-  { folder, bus, log }: { folder: DataFolder; bus: NatsBus; log: Logger },
+  {
+    folder,
+    bus,
+    log,
+    eyes,
+  }: { folder: DataFolder; bus: NatsBus; log: Logger; eyes?: Eyes | undefined },
 ): RunningServer {
   let settle: { serve: () => void; fail: (error: LicdError) => void } | undefined
   const serving = new Promise<void>((serve, fail) => (settle = { serve, fail }))
@@ -110,7 +134,11 @@ function run(
   serving.catch(() => {})
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> =>
-    (stopping ??= new Promise<void>(resolve => licenseServer.stop(resolve)).then(() => bus.close()))
+    (stopping ??= new Promise<void>(resolve => licenseServer.stop(resolve)).then(async () => {
+      micro.close()
+      await eyes?.close()
+      await bus.close()
+    }))
   const licenseServer = new LicenseServer({
     identity: folder,
     bus,
@@ -123,6 +151,7 @@ function run(
     judge,
     createService: createSeatService,
     log,
+    ...(eyes === undefined ? {} : { observer: eyes, http: eyes.url }),
     onServing: () => settle?.serve(),
     onStanding: standing => options.onStanding?.(standing, folder),
     onFatal(error) {
@@ -130,12 +159,15 @@ function run(
       void stop().then(() => options.onFatal?.(error))
     },
   })
+  const micro = new Micro(licenseServer)
+  eyes?.watch(licenseServer)
   licenseServer.start()
   return {
     server: folder.server,
     pool: folder.pool,
     fingerprint: folder.fingerprint,
     serving,
+    http: eyes?.url,
     status: () => licenseServer.status(),
     stop,
     [Symbol.asyncDispose]: stop,

@@ -9,7 +9,7 @@
  * cleanly on `stop`, at once on a fatal error, and never starts twice.
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
-import type { NodeStatus, RaftSettings, Storage } from '../../raft/index.ts'
+import type { NodeStatus, Peer, RaftSettings, Storage } from '../../raft/index.ts'
 import type { SigningKey } from '../code/jws.ts'
 import { LicdError } from '../error.ts'
 import type { CommandBody } from '../ledger/command.ts'
@@ -26,7 +26,7 @@ import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
 import type { Incarnation } from './hello.ts'
 import { Operators } from './operators.ts'
-import type { Host, Outcome, SeatService } from './parts.ts'
+import type { Host, Observer, Outcome, SeatService } from './parts.ts'
 import { Replica } from './replica.ts'
 import { poolStatus, viewerOf, type Viewer } from './status.ts'
 import { Tenure } from './tenure.ts'
@@ -68,6 +68,9 @@ export interface LicenseServerOptions {
   readonly onServing?: (incarnation: number) => void
   /** A new server waits until an operator adds it. */
   readonly onStanding?: (standing: Standing) => void
+  readonly observer?: Observer
+  /** Where its page and figures are, for the other servers to tell of: `http://host:port`. */
+  readonly http?: string
 }
 
 /** Giving back may take a commit or two; a pool without a leader must not keep a server from stopping. */
@@ -121,6 +124,7 @@ export class LicenseServer implements Host {
       incarnation: () => this.incarnation,
       inUse: feature => this.service.inUse(feature),
       log,
+      observer: options.observer,
     })
     this.#operators = this.#makeOperators()
     this.#watch = new DuplicateWatch({
@@ -174,17 +178,23 @@ export class LicenseServer implements Host {
     return this.#replica.status
   }
 
+  /** Leader: what it knows of the others. */
+  get peers(): readonly Peer[] {
+    return this.#replica.peers
+  }
+
   /** How far the ledger is applied here, and its hash: equal on all servers at equal index (I5). */
   get applied(): { readonly index: number; readonly hash: string } {
     return { index: this.#replica.index, hash: this.#replica.hash() }
   }
 
   status(): PoolStatus {
-    return poolStatus(this.#viewer())
+    return poolStatus(this.viewer())
   }
 
-  #viewer(): Viewer {
-    return viewerOf(this, this.#replica, this.#startedAt)
+  /** This server as it sees the pool. */
+  viewer(): Viewer {
+    return viewerOf(this, this.#replica, this.#startedAt, this.#options.http)
   }
 
   start(): void {
@@ -300,7 +310,7 @@ export class LicenseServer implements Host {
   }
 
   #makeReplica(): Replica {
-    const { identity, bus, clock, random, storage, raft, log, judge } = this.#options
+    const { identity, bus, clock, random, storage, raft, log, judge, observer } = this.#options
     const every = this.#options.snapshotEveryEntries
     return new Replica({
       server: this.server,
@@ -312,8 +322,7 @@ export class LicenseServer implements Host {
       storage,
       raft,
       ...(every === undefined ? {} : { snapshotEveryEntries: every }),
-      log,
-      judge,
+      ...{ log, judge, observer },
       hooks: {
         adopt: applied => {
           this.#tenure.adopt(applied)
@@ -394,7 +403,7 @@ export class LicenseServer implements Host {
       service: () => this.service,
       incarnation: () => this.incarnation,
       isCurrent: () => this.#isCurrent(),
-      viewer: () => this.#viewer(),
+      viewer: () => this.viewer(),
       isRunning: () => this.#state === 'running',
       judge,
       beginAnew: () => this.#tenure.beginAnew(),

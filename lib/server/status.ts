@@ -32,6 +32,7 @@ export interface Viewer {
   readonly inUse: (feature: string) => number
   /** Its own dark seats by feature. */
   readonly dark: ReadonlyMap<string, readonly DarkCount[]>
+  readonly http: string | undefined
 }
 
 /** A running server as its own viewer. */
@@ -42,6 +43,7 @@ export function viewerOf(
   },
   replica: { readonly index: number; hash(): string; readonly health: Health | undefined },
   startedAt: number,
+  http: string | undefined,
 ): Viewer {
   const { ledger, leader, service, raft, leaseUntil } = server
   const now = server.clock.now()
@@ -58,6 +60,7 @@ export function viewerOf(
     health: replica.health,
     inUse: feature => service.inUse(feature),
     dark: service.report.dark(),
+    http,
   }
 }
 
@@ -82,6 +85,7 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     levelMax,
     hash: viewer.hash,
     ...(viewer.health === undefined ? {} : { health: viewer.health }),
+    ...(viewer.http === undefined ? {} : { http: viewer.http }),
     servers: sortedKeys(state.servers).flatMap(name => {
       const record = state.servers.get(name)
       return record === undefined ? [] : [serverStatus(viewer, record)]

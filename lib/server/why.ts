@@ -5,14 +5,23 @@
  */
 import type { CtlAnswers } from '../protocol/ctl.ts'
 import { isFeatureName } from '../protocol/subject.ts'
-import { refuse, type Fields } from './ctl-request.ts'
+import { refuse, type Fields, type Read } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 import type { SeatReport } from './parts.ts'
 import { featureStatus, type Viewer } from './status.ts'
 
 const userMax = 128
 
-export function whyAnswer(viewer: Viewer, report: SeatReport, { feature, user }: Fields): Answer {
+export function whyAnswer(viewer: Viewer, report: SeatReport, fields: Fields): Answer {
+  const why = whyOf(viewer, report, fields)
+  return why.ok ? answerWith('why', why.value) : why
+}
+
+export function whyOf(
+  viewer: Viewer,
+  report: SeatReport,
+  { feature, user }: Fields,
+): Read<CtlAnswers['why']> {
   if (typeof feature !== 'string' || !isFeatureName(feature)) {
     return refuse('LICD_BAD_REQUEST', 'Field feature must be the name of a feature.')
   }
@@ -34,5 +43,5 @@ export function whyAnswer(viewer: Viewer, report: SeatReport, { feature, user }:
       : { feature: featureStatus(viewer, found), standing: report.standing(feature, user) }),
     denials: report.denials(feature, user),
   }
-  return answerWith('why', answer)
+  return { ok: true, value: answer }
 }

@@ -182,6 +182,8 @@ export class Desk {
     const what = 'seatId' in item ? 'renew' : 'acquire'
     const count = 'seatId' in item ? 1 : item.count
     const denied = { what, feature, count, user, host, code, detail } as const
+    // A name that the pool does not have may be any text at all: those are counted as one.
+    this.usage.refused(this.feature(feature) === undefined ? '' : feature, code)
     this.denials.note(denied, this.now, () => this.#explain({ ...denied, position }))
   }
 

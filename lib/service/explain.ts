@@ -10,7 +10,7 @@ import type { Stock } from '../book/seat.ts'
 import type { Feature } from '../ledger/state.ts'
 import type { DarkCount, Denial, Standing, Tried } from '../protocol/why.ts'
 import { seconds } from '../seconds.ts'
-import type { SeatReport } from '../server/parts.ts'
+import type { SeatReport, SeatServiceCounts } from '../server/parts.ts'
 import type { Balance, Lines } from './balance.ts'
 import { darkSeats } from './dark.ts'
 import type { Asked } from './denials.ts'
@@ -23,16 +23,22 @@ const namedMax = 3
 const countedMs = 100
 
 export class Explain implements SeatReport {
+  readonly counts: SeatServiceCounts
   readonly #desk: Desk
   readonly #balance: Balance
   readonly #lines: Lines
   #dark = new Map<string, DarkCount[]>()
   #darkAt = -Infinity
 
-  constructor(desk: Desk, balance: Balance, lines: Lines) {
+  constructor(desk: Desk, balance: Balance, lines: Lines, counts: SeatServiceCounts) {
+    this.counts = counts
     this.#desk = desk
     this.#balance = balance
     this.#lines = lines
+  }
+
+  get tallies(): SeatReport['tallies'] {
+    return this.#desk.usage.tallies
   }
 
   tried(asked: Asked): Tried[] {

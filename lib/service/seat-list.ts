@@ -6,17 +6,19 @@
  */
 import { createHash } from 'node:crypto'
 import type { SeatBook } from '../book/book.ts'
-import type { SeatStatus } from '../protocol/ctl.ts'
+import type { Seat } from '../book/seat.ts'
+import type { SeatPage, SeatQuery } from '../server/parts.ts'
 
-export function listSeats(
-  book: SeatBook,
-  options: { readonly feature?: string; readonly after?: string; readonly limit: number },
-  now: number,
-): { seats: SeatStatus[]; next?: string } {
-  const { feature, after = '', limit } = options
+export function listSeats(book: SeatBook, options: SeatQuery, now: number): SeatPage {
+  const { feature, search = '', after = '', limit } = options
+  const wanted = search.toLowerCase()
   const ids: string[] = []
-  for (const { seatId, stock } of book.seats()) {
-    if (seatId > after && (feature === undefined || feature === stock.feature)) ids.push(seatId)
+  let total = 0
+  for (const seat of book.seats()) {
+    if (feature !== undefined && feature !== seat.stock.feature) continue
+    if (wanted !== '' && !hasText(seat, wanted)) continue
+    total++
+    if (seat.seatId > after) ids.push(seat.seatId)
   }
   ids.sort()
   const seats = ids.slice(0, Math.max(0, limit)).flatMap(seatId => {
@@ -35,7 +37,17 @@ export function listSeats(
     }
   })
   const last = seats.at(-1)
-  return ids.length > seats.length && last !== undefined ? { seats, next: last.seatId } : { seats }
+  const more = ids.length > seats.length && last !== undefined ? { next: last.seatId } : {}
+  return { seats, ...more, total }
+}
+
+function hasText({ seatId, stock, holder }: Seat, wanted: string): boolean {
+  return (
+    holder?.user.toLowerCase().includes(wanted) === true ||
+    holder?.host.toLowerCase().includes(wanted) === true ||
+    stock.feature.toLowerCase().includes(wanted) ||
+    seatId.toLowerCase().includes(wanted)
+  )
 }
 
 /** 16 hexadecimal digits that tell clients apart, the same at all servers; the id cannot be found from them. */

@@ -7,11 +7,18 @@
 import type { BusMessage, Subscription, Timer } from '../../raft/ports.ts'
 import { makeSigningKey } from '../code/jws.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
-import type { SeatStatus } from '../protocol/ctl.ts'
 import type { Decoded } from '../protocol/seat-codec.ts'
 import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
 import { anyServer, type SeatOperation } from '../protocol/subject.ts'
-import type { AppliedCommand, Host, SeatReport, SeatService } from '../server/parts.ts'
+import type {
+  AppliedCommand,
+  Host,
+  SeatPage,
+  SeatQuery,
+  SeatReport,
+  SeatService,
+  SeatServiceCounts,
+} from '../server/parts.ts'
 import { Acquire } from './acquire.ts'
 import { decodeQuestion, encodeHolding } from './ask.ts'
 import { Balance, type Lines } from './balance.ts'
@@ -30,14 +37,6 @@ import { publishResults, readAcquire, readRelease, readRenew, replyOf, type Repl
 /** How often waiting requests are looked through for those whose time is over. */
 const sweepMs = 100
 
-/** Messages that led to nothing, since the process started. */
-export interface SeatServiceCounts {
-  /** Could not be read. */
-  malformed: number
-  /** Asked for an answer that could go nowhere. */
-  replyless: number
-}
-
 export function createSeatService(
   host: Host,
 ): SeatService & { readonly counts: SeatServiceCounts } {
@@ -45,7 +44,11 @@ export function createSeatService(
 }
 
 class Service implements SeatService {
-  readonly counts: SeatServiceCounts = { malformed: 0, replyless: 0 }
+  readonly counts: SeatServiceCounts = {
+    malformed: 0,
+    replyless: 0,
+    messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
+  }
   readonly #host: Host
   readonly #desk: Desk
   readonly #waiting = new Waiting()
@@ -87,7 +90,7 @@ class Service implements SeatService {
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
     this.#prove = new Prove(this.#desk, makeSigningKey)
-    this.#explain = new Explain(this.#desk, this.#balance, lines)
+    this.#explain = new Explain(this.#desk, this.#balance, lines, this.counts)
   }
 
   start({ relearn, book: handedOver }: { relearn: boolean; book?: Uint8Array }): void {
@@ -181,10 +184,7 @@ class Service implements SeatService {
     return this.#desk.book.inUse(feature)
   }
 
-  seats(options: { feature?: string; after?: string; limit: number }): {
-    seats: SeatStatus[]
-    next?: string
-  } {
+  seats(options: SeatQuery): SeatPage {
     this.#desk.advance(this.#desk.now)
     return listSeats(this.#desk.book, options, this.#desk.now)
   }
@@ -268,8 +268,13 @@ class Service implements SeatService {
 
   #listen(): void {
     const { bus, subjects, server } = this.#host
-    const listen = (operation: SeatOperation, handle: (message: BusMessage) => void): void => {
+    const { messages } = this.counts
+    const listen = (operation: SeatOperation, take: (message: BusMessage) => void): void => {
       const queue = subjects.queue
+      const handle = (message: BusMessage): void => {
+        messages[operation]++
+        take(message)
+      }
       this.#subscriptions.push(
         bus.subscribe(subjects.seat(server, operation), handle),
         bus.subscribe(subjects.seat(anyServer, operation), handle, { queue }),
@@ -280,7 +285,10 @@ class Service implements SeatService {
     listen('renew', message => this.#renewed(message))
     listen('release', message => this.#released(message))
     this.#subscriptions.push(
-      bus.subscribe(subjects.seat(server, 'prove'), message => this.#prove.request(message)),
+      bus.subscribe(subjects.seat(server, 'prove'), message => {
+        messages.prove++
+        this.#prove.request(message)
+      }),
     )
     const { inbox } = this.#failover
     this.#subscriptions.push(

@@ -3,20 +3,33 @@
  *
  * Counters only; nothing is decided by them.
  */
+import type { Code } from '../error.ts'
 import type { Usage } from '../ledger/command.ts'
+import type { Tally } from '../server/parts.ts'
 
 interface Counts {
   granted: number
   denied: number
   /** In use as last reported; a feature whose figures did not change is not reported again. */
   reported: number
+  readonly tally: Tally
 }
 
 export class UsageCounters {
   readonly #counts = new Map<string, Counts>()
+  /** Since the process started. Features are the pool's; the empty name stands for all that it does not have. */
+  readonly tallies = new Map<string, Tally>()
 
   granted(feature: string, count: number): void {
-    this.#of(feature).granted += count
+    const counts = this.#of(feature)
+    counts.granted += count
+    counts.tally.granted += count
+  }
+
+  /** A request or renewal was denied, whether or not the pool's history counts it. */
+  refused(feature: string, code: Code): void {
+    const { denied } = this.#tallyOf(feature)
+    denied.set(code, (denied.get(code) ?? 0) + 1)
   }
 
   denied(feature: string): void {
@@ -45,9 +58,18 @@ export class UsageCounters {
   #of(feature: string): Counts {
     let counts = this.#counts.get(feature)
     if (counts === undefined) {
-      counts = { granted: 0, denied: 0, reported: 0 }
+      counts = { granted: 0, denied: 0, reported: 0, tally: this.#tallyOf(feature) }
       this.#counts.set(feature, counts)
     }
     return counts
+  }
+
+  #tallyOf(feature: string): Tally {
+    let tally = this.tallies.get(feature)
+    if (tally === undefined) {
+      tally = { granted: 0, denied: new Map() }
+      this.tallies.set(feature, tally)
+    }
+    return tally
   }
 }

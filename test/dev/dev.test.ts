@@ -1,7 +1,8 @@
 /** `licd dev`: what it draws, what it tells, and that it leaves nothing behind. */
 import t from 'tap'
 import { existsSync } from 'node:fs'
-import { describe, draw, type DevView } from '../../lib/dev/view.ts'
+import { describe } from '../../lib/ctl/words.ts'
+import { draw, type DevView } from '../../lib/dev/view.ts'
 import type { PoolStatus, SyncEvent } from '../../lib/protocol/ctl.ts'
 import { startLicd } from '../cmd/licd-process.ts'
 

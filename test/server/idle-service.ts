@@ -48,8 +48,13 @@ export function idleService(host: Host): IdleService {
     },
     usage: () => [],
     inUse: () => 0,
-    seats: () => ({ seats: [] }),
+    seats: () => ({ seats: [], total: 0 }),
     report: {
+      counts: {
+        ...{ malformed: 0, replyless: 0 },
+        messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
+      },
+      tallies: new Map(),
       dark: () => new Map(),
       denials: () => [],
       standing: () => ({

@@ -1,0 +1,57 @@
+/**
+ * A page of the seats of all servers, in the order of their ids: each server has its own, and is asked for as many as
+ * the page holds.
+ */
+import type { PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { CtlClient } from './ctl-client.ts'
+import { scatter, type ServerSeat } from './pool-view.ts'
+
+export interface SeatSearch {
+  readonly feature?: string
+  /** Text in user, host, feature or seat id, whatever the case. */
+  readonly search?: string
+  /** The last seat of the page before. */
+  readonly after?: string
+  readonly limit: number
+}
+
+export interface FoundSeats {
+  readonly seats: readonly ServerSeat[]
+  readonly next?: string
+  /** How many there are, on this page or not. */
+  readonly total: number
+  /** Servers that are not down but did not answer: their seats are missing here. */
+  readonly unanswered: readonly string[]
+}
+
+interface Page {
+  readonly seats: readonly SeatStatus[]
+  readonly next?: string
+  readonly total?: number
+}
+
+/** `own`: the server that looks has its own seats, and does not ask itself. */
+export async function searchSeats(
+  client: CtlClient,
+  query: SeatSearch,
+  own: { readonly server: string; readonly status: PoolStatus; readonly page: Page },
+): Promise<FoundSeats> {
+  const pages = new Map<string, Page>([[own.server, own.page]])
+  const asked = own.status.servers.filter(
+    ({ name, state }) => name !== own.server && state !== 'down',
+  )
+  await scatter(client, 'seats', query, asked, ({ server, ...page }) => pages.set(server, page))
+  const found = [...pages]
+    .flatMap(([server, { seats }]) => seats.map(seat => ({ server, ...seat })))
+    .sort((a, b) => (a.seatId < b.seatId ? -1 : 1))
+  const seats = found.slice(0, query.limit)
+  const last = seats.at(-1)
+  const isMore =
+    found.length > seats.length || [...pages.values()].some(({ next }) => next !== undefined)
+  return {
+    seats,
+    ...(isMore && last !== undefined ? { next: last.seatId } : {}),
+    total: [...pages.values()].reduce((sum, page) => sum + (page.total ?? page.seats.length), 0),
+    unanswered: asked.filter(({ name }) => !pages.has(name)).map(({ name }) => name),
+  }
+}

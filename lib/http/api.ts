@@ -1,0 +1,88 @@
+/**
+ * The API of a server for reading: the page's every fact comes from here (docs/http.md).
+ *
+ * Client ids are left out everywhere: they are secrets of their bearers.
+ */
+import { searchSeats } from '../ctl/seat-search.ts'
+import { verdictOf } from '../ctl/verdict.ts'
+import { viewWhy } from '../ctl/why.ts'
+import { LicdError } from '../error.ts'
+import { readSeatQuery } from '../server/ctl-request.ts'
+import { poolStatus } from '../server/status.ts'
+import { whyOf } from '../server/why.ts'
+import { failure, json, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
+import type { Live } from './live.ts'
+import type { Watched } from './watched.ts'
+
+const pageMax = 200
+
+export interface Api {
+  readonly watched: Watched
+  readonly live: Live
+}
+
+/** `undefined` where there is no such address. */
+export async function answerApi(
+  api: Api,
+  request: HttpRequest,
+): Promise<HttpAnswer | Stream | undefined> {
+  switch (request.path) {
+    case '/api/pool':
+      return json({ ...(await api.live.report()), ...newsAfter(api, request) })
+    case '/api/events':
+      return api.live.watch() ?? failure(503, 'LICD_TOO_BUSY', 'As many look on here as may.')
+    case '/api/seats':
+      return json(await findSeats(api, request))
+    case '/api/why':
+      return json(await askWhy(api, request))
+    default:
+      return undefined
+  }
+}
+
+function newsAfter({ live }: Api, { query }: HttpRequest): object {
+  const after = Number(query.get('after') ?? 0)
+  return live.news(Number.isSafeInteger(after) ? after : 0)
+}
+
+async function findSeats({ watched, live }: Api, { query }: HttpRequest): Promise<object> {
+  const limit = query.get('limit')
+  const read = readSeatQuery({
+    ...textsOf(query, ['feature', 'search', 'after']),
+    limit: limit === null ? pageMax : Number(limit),
+  })
+  if (!read.ok) throw new LicdError(read.code, read.detail)
+  const own = {
+    server: watched.server,
+    status: poolStatus(watched.viewer()),
+    page: watched.service.seats(read.value),
+  }
+  const { seats, ...found } = await searchSeats(live.client, read.value, own)
+  return { seats: seats.map(({ clientId: _secret, ...seat }) => seat), ...found }
+}
+
+async function askWhy({ watched, live }: Api, { query }: HttpRequest): Promise<object> {
+  const fields = textsOf(query, ['feature', 'user'])
+  const { feature, user } = fields
+  const viewer = watched.viewer()
+  const why = whyOf(viewer, watched.service.report, fields)
+  if (!why.ok) throw new LicdError(why.code, why.detail)
+  const view = await viewWhy(
+    live.client,
+    { feature: feature ?? '', ...(user === undefined ? {} : { user }) },
+    { server: watched.server, status: poolStatus(viewer), why: why.value },
+  )
+  return { ...view, verdict: verdictOf(view) }
+}
+
+function textsOf<Name extends string>(
+  query: URLSearchParams,
+  names: readonly Name[],
+): Partial<Record<Name, string>> {
+  const texts: Partial<Record<Name, string>> = {}
+  for (const name of names) {
+    const text = query.get(name)
+    if (text !== null && text !== '') texts[name] = text
+  }
+  return texts
+}
