@@ -5,7 +5,7 @@
  * own server is back.
  */
 
-/** Told twice a second: silence for so long means that the server, or the way to it, is gone. */
+/** Told three times a second: silence for so long means that the server, or the way to it, is gone. */
 const silentMs = 4000
 const connectMs = 2500
 const homeEveryMs = 5000

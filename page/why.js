@@ -40,11 +40,12 @@ export function whyPanel(feature, ask) {
       if (text !== shown) put(answer, ...draw(why))
       shown = text
     } catch (error) {
-      shown = ''
-      put(
-        answer,
-        h('p', { class: 'quiet' }, error instanceof Error ? error.message : String(error)),
-      )
+      // The server is lost, or slow: what it said last is worth more than that.
+      if (shown === '')
+        put(
+          answer,
+          h('p', { class: 'quiet' }, error instanceof Error ? error.message : String(error)),
+        )
     }
     if (isOpen) timer = window.setTimeout(() => void look(), againMs)
   }

@@ -19,7 +19,7 @@ export interface PoolOptions {
   /** More arguments for `licd init`. */
   readonly init?: readonly string[]
   /** More arguments for `licd serve`; `--http off` when absent. */
-  readonly serve?: readonly string[]
+  readonly serve?: (server: string) => readonly string[]
 }
 
 /** What `licd serve` says when it may grant. */
@@ -33,10 +33,16 @@ export class ProcessPool implements AsyncDisposable {
   /** Called after a server wrote something: its log tells of what no event tells. */
   onOutput: () => void = () => {}
   readonly #processes = new Map<string, Running>()
-  readonly #serve: readonly string[]
+  readonly #serve: (server: string) => readonly string[]
 
   private constructor(
-    { servers, serve }: { readonly servers: readonly string[]; readonly serve: readonly string[] },
+    {
+      servers,
+      serve,
+    }: {
+      readonly servers: readonly string[]
+      readonly serve: (server: string) => readonly string[]
+    },
     folder: string,
     nats: TestNatsServer,
   ) {
@@ -51,7 +57,7 @@ export class ProcessPool implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'licd-test-'))
     const nats = await startNatsServer()
     const pool = new ProcessPool(
-      { servers, serve: options.serve ?? ['--http', 'off'] },
+      { servers, serve: options.serve ?? (() => ['--http', 'off']) },
       folder,
       nats,
     )
@@ -87,7 +93,7 @@ export class ProcessPool implements AsyncDisposable {
     data = join(this.folder, server),
   ): Promise<void> {
     const options = { onOutput: () => this.onOutput() }
-    const args = ['serve', '--data', data, '--nats', this.nats.url, ...this.#serve]
+    const args = ['serve', '--data', data, '--nats', this.nats.url, ...this.#serve(server)]
     const running = startLicd(args, options)
     this.#processes.set(server, running)
     await running.until(pattern)

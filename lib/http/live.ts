@@ -15,8 +15,8 @@ import { NewsRing } from './news.ts'
 import { reportOf, type FeatureReport, type PoolReport } from './report.ts'
 import type { Watched } from './watched.ts'
 
-/** How often those who look are told; never more than a tenth of the time is spent on it. */
-const turnMs = 500
+/** How often those who look are told; at most a quarter of the time is spent waiting for answers. */
+const turnMs = 300
 /** After an event here they are told at once, or nearly. */
 const soonMs = 50
 const freshMs = 250
@@ -151,7 +151,7 @@ export class Live {
       log.error('http-live', { error })
     }
     const tookMs = clock.now() - began
-    if (this.#watchers.size > 0) this.#schedule(Math.max(turnMs, 10 * tookMs - tookMs))
+    if (this.#watchers.size > 0) this.#schedule(Math.max(turnMs, 3 * tookMs))
   }
 
   async #gather(): Promise<PoolReport> {

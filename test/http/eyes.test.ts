@@ -55,7 +55,7 @@ async function* eventsOf(url: string): AsyncGenerator<[string, unknown]> {
 t.test('a pool with its eyes open', async t => {
   await using pool = await WatchedPool.start({
     ...{ tickMs: 200, leaseTicks: 40, seatTicks: 20 },
-    serve: ['--http', '127.0.0.1:0'],
+    serve: () => ['--http', '127.0.0.1:0'],
   })
   await pool.processes.ctl(['feature', 'add', 'cad', '9', '--local'])
   await pool.until('shares are spread', ({ features }) => features[0]?.free === 0)

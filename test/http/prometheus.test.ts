@@ -64,7 +64,7 @@ const server = prometheus()
 t.test('the dashboard', { skip: 'missing' in server ? server.missing : false }, async t => {
   await using pool = await WatchedPool.start({
     ...{ tickMs: 200, leaseTicks: 50, seatTicks: 25 },
-    serve: ['--http', '127.0.0.1:0'],
+    serve: () => ['--http', '127.0.0.1:0'],
   })
   await pool.processes.ctl(['feature', 'add', 'cad', '9', '--local'])
   await pool.until('shares are spread', ({ features }) => features[0]?.free === 0)
