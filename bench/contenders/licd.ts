@@ -41,7 +41,9 @@ export const licd: Contender = {
 
 /** Three servers with these features, so large that nobody uses them up. */
 export async function startLicd(features: readonly string[]): Promise<Running> {
-  const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20 })
+  // With figures and page, as users run it.
+  const serve = () => ['--http', '127.0.0.1:0']
+  const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20, serve })
   try {
     await addFeatures(pool.nats.url, features, allocations)
   } catch (error) {

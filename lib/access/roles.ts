@@ -34,7 +34,7 @@ export function permissionsOf(pool: string, role: Role, name: string): Permissio
           `${root}.ctl.*.*`,
           '_INBOX.>',
         ],
-        subscribe: [`${root}.raft.>`, `${root}.seat.>`, `${root}.ctl.>`, inbox],
+        subscribe: [`${root}.raft.>`, `${root}.seat.>`, `${root}.ctl.>`, '$SRV.>', inbox],
       }
     case 'operator':
       return { publish: [`${root}.ctl.>`], subscribe: [`${root}.event.>`, inbox] }

@@ -32,7 +32,7 @@ export interface CtlRequests {
   /** Seats held at the answering server, a page of them, by seat id. */
   seats: {
     readonly feature?: string
-    /** Text in user, host, feature or seat id, whatever the case. Servers of before 0.2 do not know it. */
+    /** Text in user, host, feature or seat id, whatever the case. Servers of an earlier version do not know it. */
     readonly search?: string
     readonly after?: string
     readonly limit?: number
@@ -254,7 +254,7 @@ export interface CtlAnswers {
     readonly standing?: Standing
     readonly denials: readonly Denial[]
   }
-  /** `total`: how many fit, on this page or not; absent in the answers of servers before 0.2. */
+  /** `total`: how many fit, on this page or not; absent in the answers of earlier servers. */
   seats: { readonly seats: readonly SeatStatus[]; readonly next?: string; readonly total?: number }
   'code-list': {
     readonly codes: readonly CodeStatus[]
