@@ -70,6 +70,7 @@ export class Eyes implements Observer {
 
   async close(): Promise<void> {
     this.#live?.close()
+    this.#metrics.close()
     await this.#listener.close()
   }
 

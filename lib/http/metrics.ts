@@ -4,10 +4,11 @@
  * What a server knows of itself has the prefix `licd_`; what all servers know alike, `licd_pool_`: of those take the
  * maximum over servers, never the sum. Features beyond `featuresMax` are summed as `(other)`.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../server/parts.ts'
 import { FeatureCap } from './feature-cap.ts'
 import { readPoolFigures } from './pool-figures.ts'
+import { ProcessFigures } from './process-figures.ts'
 import { readServerFigures } from './server-figures.ts'
 import type { Sheet } from './sheet.ts'
 import type { Watched } from './watched.ts'
@@ -17,15 +18,9 @@ export const featuresMax = 100
 const buckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 ]
-/** Named like counters though they are none. */
-const misnamed = [
-  'nodejs_active_handles_total',
-  'nodejs_active_requests_total',
-  'nodejs_active_resources_total',
-]
-
 export class Metrics implements Pick<Observer, 'synced' | 'committed'> {
   readonly #registry = new Registry()
+  readonly #process = new ProcessFigures()
   readonly #cap = new FeatureCap(featuresMax)
   readonly #synced: Histogram
   readonly #committed: Histogram
@@ -38,8 +33,6 @@ export class Metrics implements Pick<Observer, 'synced' | 'committed'> {
     this.#version = version
     const registers = [this.#registry]
     this.#registry.setDefaultLabels(labels)
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 20 })
-    for (const name of misnamed) this.#registry.removeSingleMetric(name)
     this.#synced = new Histogram({
       ...{ registers, buckets },
       name: 'licd_raft_sync_seconds',
@@ -70,10 +63,15 @@ export class Metrics implements Pick<Observer, 'synced' | 'committed'> {
     return await this.#underWay
   }
 
+  close(): void {
+    this.#process.close()
+  }
+
   async #read(watched: Watched): Promise<string> {
     for (const gauge of this.#gauges.values()) gauge.reset()
     for (const counter of this.#counters.values()) counter.reset()
     this.#cap.choose(watched.ledger.state.features)
+    this.#process.read(this.#sheet)
     readServerFigures(this.#sheet, watched, this.#version)
     await readPoolFigures(this.#sheet, watched)
     return await this.#registry.metrics()
