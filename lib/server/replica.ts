@@ -253,7 +253,9 @@ export class Replica {
   }
 
   #send(command: Command): boolean {
-    const { bus, subjects } = this.#options
+    const { bus, subjects, log } = this.#options
+    const { id, body } = command
+    if (this.#leader !== undefined) log.debug('command', { id, type: body.type, to: this.#leader })
     if (this.#isLeader) return this.#intake.take(command)
     if (this.#leader === undefined) return false
     return bus.publish(subjects.peer(this.#leader, 'propose'), commandCodec.encode(command))
@@ -312,7 +314,11 @@ export class Replica {
   #applied(index: number, { id, body, by }: Command, applied: Applied): void {
     const { result, duplicate, changed } = applied
     const told: AppliedCommand = { index, id, body, result, duplicate, changed }
-    const { hooks } = this.#options
+    const { hooks, log } = this.#options
+    if (body.type !== 'tick') {
+      const outcome = result.ok ? (duplicate ? 'again' : 'ok') : result.code
+      log.debug('applied', { id, type: body.type, index, by, outcome })
+    }
     hooks.adopt(told)
     if (this.ledger.state.results.has(id)) {
       this.#submitter.applied(id, result, duplicate)

@@ -119,7 +119,8 @@ export class Acquire {
       const grant = desk.state === 'open' ? desk.term(name, now) : undefined
       if (grant === undefined) return
       this.#waiting.remove(waiter)
-      const { user, host } = item
+      const { user, host, requestId } = item
+      desk.host.log.debug('request-served', { requestId, feature: name, count: item.count })
       if (idsOf(item).some(seatId => desk.book.find(seatId) !== undefined)) {
         // A seat of that id was moved here meanwhile: the next repeat of the request is told of it.
         continue
@@ -293,6 +294,7 @@ export class Acquire {
     }
     const deadline = now + (isBrief ? briefMs : waitMs)
     const waiter = this.#waiting.add({ item, clientId, deadline, isBrief, seenAt: now, reply })
+    desk.host.log.debug('request-waits', { requestId, feature, count: item.count })
     if (!isBrief) {
       desk.answer(reply, { kind: 'waiting', requestId, position: waiter.position })
     }

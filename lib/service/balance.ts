@@ -28,6 +28,8 @@ export interface Lines {
   asked(feature: string): { readonly all: number; readonly lasting: number }
   /** Seats that the first in line needs; 0 when none waits. */
   first(feature: string): number
+  /** Id of that request, for the log. */
+  firstId(feature: string): string | undefined
   features(): readonly string[]
   /** Nothing was found in any source. */
   nothingFound(feature: string): void
@@ -219,7 +221,9 @@ export class Balance {
     feature: string,
     counts: Pick<Borrow, 'needed' | 'wanted' | 'queue'>,
   ): void {
-    const { server, incarnation } = this.#desk.host
+    const { server, incarnation, random, log } = this.#desk.host
+    const id = random.id()
+    log.debug('borrow', { id, feature, ...counts, for: this.#lines.firstId(feature) })
     plan.borrowing = true
     this.#submit(
       { type: 'borrow', feature, to: server, incarnation, cause: 'request', ...counts },
@@ -229,6 +233,7 @@ export class Balance {
         this.#judge(plan, feature, outcome)
         this.#desk.touch(feature)
       },
+      id,
     )
   }
 
@@ -263,8 +268,9 @@ export class Balance {
     })
   }
 
-  #submit(body: CommandBody, done: (outcome: Outcome) => void): void {
+  #submit(body: CommandBody, done: (outcome: Outcome) => void, id?: string): void {
     const { host } = this.#desk
-    host.submit(body, { deadlineTicks: deadlineFor(host) }, done)
+    const options = { deadlineTicks: deadlineFor(host), ...(id === undefined ? {} : { id }) }
+    host.submit(body, options, done)
   }
 }

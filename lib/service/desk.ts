@@ -172,7 +172,9 @@ export class Desk {
     detail = '',
     more: { readonly server?: string; readonly retryAfterMs?: number } = {},
   ): void {
-    this.refuse(reply, 'seatId' in item ? item.seatId : item.requestId, code, detail, more)
+    const id = 'seatId' in item ? item.seatId : item.requestId
+    this.host.log.debug('request-denied', { requestId: id, feature: item.feature, code })
+    this.refuse(reply, id, code, detail, more)
     this.note(item, code, detail || codes[code])
   }
 

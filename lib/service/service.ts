@@ -81,6 +81,7 @@ class Service implements SeatService {
         if (this.#failover.short(feature) > 0) return 1
         return this.#waiting.first(feature)?.item.count ?? 0
       },
+      firstId: feature => this.#waiting.first(feature)?.item.requestId,
       features: () => [...this.#waiting.features(), ...this.#failover.features()],
       nothingFound: feature => this.#acquire.refuseBrief(feature),
     }
