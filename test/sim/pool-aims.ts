@@ -194,6 +194,28 @@ export class PoolAims {
   /** The leader has lowered its limit for another's borrow. */
   offered(leader: string): void {
     this.#strike('aim-offer', 0.25, random => this.#hit(leader, random))
+    this.#strike('aim-office', 0.5, random => this.#deposed(leader, random))
+  }
+
+  /** Its entry reaches the others; it does not hear of them, nor of the leader after it, and its clients ask for more. */
+  #deposed(leader: string, random: SeededRandom): void {
+    const { faults, pool, clients, options } = this.#world
+    const ms = (options.raft.electionTimeoutMs ?? 1_000) * (3 + 4 * random.next())
+    pool.time.after(6 * random.next(), () => {
+      const others = pool.names.filter(name => name !== leader)
+      if (random.chance(0.3)) this.#cutOff(leader, ms)
+      else if (!faults.isOver)
+        faults.cut(
+          others.map(name => [name, leader] as const),
+          ms,
+        )
+    })
+    for (let n = 1; n < 4; n++) {
+      pool.time.after((n * ms) / 4, () => {
+        if (faults.isOver) return
+        for (const client of clients) if (random.chance(0.5)) client.wishNow()
+      })
+    }
   }
 
   promised(id: string, _stock: Stock, _count: number): void {

@@ -7,6 +7,7 @@
 import { clientBefalls } from './pool-client-faults.ts'
 import { both, type Pair } from './pool-network.ts'
 import type { PoolFault } from './pool-options.ts'
+import { sceneBefalls } from './pool-scene-faults.ts'
 import type { SimulatedClient } from './pool-client.ts'
 import type { PoolWorld } from './pool-world.ts'
 import { SeededRandom } from './seeded-random.ts'
@@ -23,6 +24,8 @@ export class PoolFaults {
   readonly #wiped = new Set<string>()
   /** Servers that an end will start again. */
   readonly #down = new Set<string>()
+  /** Until then (true time) a server is left alone: another one would take the others their majority. */
+  aloneUntil = 0
   #isOver = false
 
   constructor(world: PoolWorld) {
@@ -349,6 +352,7 @@ const befalls: Partial<Readonly<Record<PoolFault, Befall>>> = {
     faults.until(faults.lastingMs(random) / 2, () => bus.setLink(true))
   },
   ...clientBefalls,
+  ...sceneBefalls,
   codes: faults => faults.world.operators.codes(),
   criteria: faults => faults.world.operators.criteria(),
   allocations: faults => faults.world.operators.allocations(),

@@ -9,6 +9,7 @@ import { fork } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { coverageTable } from './pool-coverage.ts'
 import { poolReplayLine, type PoolRequest } from './pool-options.ts'
+import { sceneNames } from './pool-scenes.ts'
 import { addPool, emptyPools, poolReport, sumPools, type PoolTotals } from './pool-totals.ts'
 import { PoolFailure, runPool } from './pool-world.ts'
 import { shrinkPool } from './pool-shrink.ts'
@@ -16,6 +17,7 @@ import { shrinkPool } from './pool-shrink.ts'
 const usage = `npm run sim:pool -- [options]
 
   --seed S       run one seed; with --servers N, --clients N, --ms M, --without a,b and --only a#1,b#2
+  --scene NAME   every run plays in this scene (see pool-scenes.ts)
   --runs N       run N seeds (default 100)
   --minutes M    run seeds for M minutes
   --from S       the first seed (default 1)
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     clients: { type: 'string' },
     ms: { type: 'string' },
+    scene: { type: 'string' },
     without: { type: 'string' },
     only: { type: 'string' },
     wanted: { type: 'string', default: '1000' },
@@ -41,6 +44,8 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 })
+
+const scene = sceneOf(values.scene)
 
 interface Report {
   readonly totals: PoolTotals
@@ -60,7 +65,7 @@ function runSeeds(part: number, jobs: number, tell: (report: Report) => void): v
   for (let seed = first + part; seed < first + runs && failed === undefined; seed += jobs) {
     if (performance.now() - startedAt > endMs) break
     try {
-      addPool(totals, runPool({ seed }))
+      addPool(totals, runPool({ seed, ...scene }))
     } catch (error) {
       if (!(error instanceof PoolFailure)) throw error
       failed = seed
@@ -103,7 +108,7 @@ function conclude(reports: readonly Report[]): void {
   const totals = sumPools(reports.map(report => report.totals))
   console.log(`\n${coverageTable(totals.branches, Number(values.wanted))}\n\n${poolReport(totals)}`)
   const failed = reports.find(report => report.failed !== undefined)?.failed
-  if (failed !== undefined) runOne({ seed: failed })
+  if (failed !== undefined) runOne({ seed: failed, ...scene })
 }
 
 function runOne(request: PoolRequest): void {
@@ -132,12 +137,20 @@ function requestOf(seed: number): PoolRequest {
   const { servers, clients, ms, without, only } = values
   return {
     seed,
+    ...scene,
     ...(servers === undefined ? {} : { servers: Number(servers) }),
     ...(clients === undefined ? {} : { clients: Number(clients) }),
     ...(ms === undefined ? {} : { faultsMs: Number(ms) }),
     ...(without === undefined ? {} : { without: without.split(',') }),
     ...(only === undefined ? {} : { only: only.split(',') }),
   }
+}
+
+function sceneOf(name: string | undefined): Pick<PoolRequest, 'scene'> {
+  if (name === undefined) return {}
+  const scene = sceneNames.find(one => one === name)
+  if (scene === undefined) throw new Error(`--scene: one of ${sceneNames.join(', ')}`)
+  return { scene }
 }
 
 const jobs = Number(values.jobs)

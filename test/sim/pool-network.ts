@@ -31,6 +31,8 @@ export class PoolNetwork {
   readonly #cuts = new Map<string, number>()
   /** Pair -> true time until which nothing arrives, and then everything. */
   readonly #clogs = new Map<string, number>()
+  /** Server -> ms that what it tells leaders to do takes at most. */
+  readonly #late = new Map<string, number>()
   #frozenUntil = 0
   /** Old messages, the oldest replaced first. */
   readonly #said: Said[] = []
@@ -43,7 +45,7 @@ export class PoolNetwork {
     this.#world = world
     this.#random = random
     const { broker } = world.pool
-    broker.fault = (from, to) => this.#faultOf(from, to)
+    broker.fault = (from, to, message) => this.#lateness(from, message) ?? this.#faultOf(from, to)
     broker.tap = (from, message) => this.#remember(from, message)
   }
 
@@ -74,6 +76,12 @@ export class PoolNetwork {
     for (const pair of pairs) this.#clogs.set(pair.join('>'), this.#world.now + ms)
   }
 
+  /** Until the returned function is called, commands of `server` reach the leader after about `ms`. */
+  late(server: string, ms: number): () => void {
+    this.#late.set(server, ms)
+    return () => this.#late.delete(server)
+  }
+
   /** The broker hangs: nothing arrives for so long. */
   freeze(ms: number): void {
     this.#frozenUntil = Math.max(this.#frozenUntil, this.#world.now + ms)
@@ -102,6 +110,7 @@ export class PoolNetwork {
     this.noise = undefined
     this.#cuts.clear()
     this.#clogs.clear()
+    this.#late.clear()
     this.#frozenUntil = 0
   }
 
@@ -120,6 +129,14 @@ export class PoolNetwork {
     else if (this.#heardCount % 3 === 0) {
       this.#said[Math.floor(this.#heardCount / 3) % rememberedMax] = { from, message }
     }
+  }
+
+  #lateness(from: string, { subject }: BusMessage): LinkFault | undefined {
+    if (this.#late.size === 0 || !subject.endsWith('.propose')) return undefined
+    const ms = this.#late.get(from)
+    return ms === undefined
+      ? undefined
+      : { delayMs: ms * (0.5 + 0.6 * this.#random.next()), reorder: true }
   }
 
   #faultOf(from: string, to: string): LinkFault | undefined {

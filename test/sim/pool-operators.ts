@@ -7,7 +7,8 @@
  */
 import assert from 'node:assert/strict'
 import { pack, unpack } from 'msgpackr'
-import type { CodeContent, Command, Result, Settings, VendorKey } from '../../lib/ledger/command.ts'
+import { bounds, type CodeContent, type Command } from '../../lib/ledger/command.ts'
+import type { Result, Settings, VendorKey } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Judge } from '../../lib/ledger/outcome.ts'
 import { checkLinearizable, type Model, type Operation } from './linear.ts'
@@ -60,7 +61,7 @@ export class PoolOperators {
   /** Id -> how it ended by the ledger. */
   readonly #fates = new Map<string, Fate>()
   readonly #effects = new Map<string, number>()
-  readonly #told = new Set<string>()
+  readonly #acknowledged = new Map<string, number>()
   readonly #history = new Map<string, Operation<Input, Output>[]>()
   readonly #newcomers = ['zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu']
   readonly #left = new Set<string>()
@@ -165,7 +166,7 @@ export class PoolOperators {
     }
     const all = feature?.allocations ?? 0
     const targets: Record<string, number> = {}
-    const shape = random.pick(['random', 'one', 'little'])
+    const shape = this.#world.options.lopsided ? 'one' : random.pick(['random', 'one', 'little'])
     let left = shape === 'little' ? Math.min(all, servers.length) : all
     for (const server of servers) {
       targets[server] = random.between(0, shape === 'little' ? Math.min(1, left) : left)
@@ -173,7 +174,7 @@ export class PoolOperators {
     }
     if (shape === 'one') for (const name of servers) targets[name] = 0
     if (shape === 'one') targets[random.pick(servers)] = all
-    const isEven = random.chance(0.4)
+    const isEven = random.chance(this.#world.options.lopsided ? 0.1 : 0.4)
     return this.#change('criteria-set', { feature: name, targets: isEven ? 'even' : targets })
   }
 
@@ -238,7 +239,8 @@ export class PoolOperators {
   #member(operation: string, fields: object): void {
     this.#changingMembers = true
     this.#world.tell(`${operation} ${JSON.stringify(fields)}`)
-    this.#clock.after(2_500, () => (this.#changingMembers = false))
+    const { scene } = this.#world.options
+    this.#clock.after(scene === 'members' ? 700 : 2_500, () => (this.#changingMembers = false))
     this.#change(operation, fields)
   }
 
@@ -286,7 +288,7 @@ export class PoolOperators {
     if (answer.ok) {
       this.acknowledged++
       assert(isMembers || this.#fates.get(id) === 'applied', `I4, I6: ${id} was acknowledged only`)
-      if (!isMembers) this.#told.add(id)
+      if (!isMembers) this.#acknowledged.set(id, this.#world.state?.tick ?? 0)
       this.#record(id, 'change', 'applied', calledAt)
     } else if (lastWords.has(answer.code ?? '') && !isMembers) {
       assert(this.#fates.get(id) !== 'applied', `I4: ${id} was refused, and applied`)
@@ -366,7 +368,8 @@ export class PoolOperators {
     for (const { server, ledger } of pool.running) {
       const role = this.#world.state?.servers.get(server)?.role ?? 'removed'
       if (role === 'removed') continue
-      for (const id of this.#told) {
+      for (const [id, tick] of this.#acknowledged) {
+        if (ledger.state.tick > tick + bounds.resultTicks) continue // R8: it may be forgotten.
         assert(ledger.state.results.get(id)?.result.ok, `I6: ${server} knows nothing of ${id}`)
       }
     }

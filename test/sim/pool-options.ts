@@ -4,6 +4,7 @@
  */
 import type { Settings } from '../../lib/ledger/command.ts'
 import { defaultSettings, type RaftSettings } from '../../raft/index.ts'
+import { drawScene, scenes, type Scene, type SceneName } from './pool-scenes.ts'
 import { SeededRandom } from './seeded-random.ts'
 
 const serverFaults = [
@@ -60,7 +61,11 @@ const aims = [
   'aim-turn',
 ] as const
 
-export const poolFaults = [
+/** Of scenes alone. */
+type SceneFault = 'alone' | 'asleep' | 'belated' | 'deaf' | 'homecoming' | 'late'
+const sceneAims = ['aim-office'] as const
+
+const drawnFaults = [
   ...serverFaults,
   ...networkFaults,
   ...clientFaults,
@@ -68,7 +73,7 @@ export const poolFaults = [
   ...aims,
 ] as const
 
-export type PoolFault = (typeof poolFaults)[number]
+export type PoolFault = (typeof drawnFaults)[number] | SceneFault | PoolAim
 
 export interface PoolRequest {
   readonly seed: number
@@ -76,6 +81,8 @@ export interface PoolRequest {
   readonly faultsMs?: number
   readonly clients?: number
   readonly servers?: number
+  /** The scene that it plays in, whatever the seed says. */
+  readonly scene?: SceneName
   readonly without?: readonly string[]
   /** None happen but these, as `kind#n`. */
   readonly only?: readonly string[]
@@ -112,6 +119,11 @@ export interface PoolOptions {
   readonly steady: boolean
   /** Ticks are short beside what the network and the disks take at times. */
   readonly hurried: boolean
+  readonly scene?: SceneName
+  /** What a synced write takes, ms, least and most; absent: as in other simulations. */
+  readonly syncMs?: readonly [number, number]
+  /** Operators want everything at one server. */
+  readonly lopsided?: boolean
 }
 
 const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']
@@ -161,6 +173,35 @@ function drawPace(random: SeededRandom): Pace {
 }
 
 export function drawPool(request: PoolRequest): PoolOptions {
+  const scene = request.scene ?? drawScene(new SeededRandom(`scene ${request.seed}`))
+  const usual = drawUsual(request)
+  return scene === undefined ? usual : playIn(scene, request, usual)
+}
+
+/** As usual, but for what the scene says. */
+function playIn(name: SceneName, request: PoolRequest, usual: PoolOptions): PoolOptions {
+  const random = new SeededRandom(`${name} ${request.seed}`)
+  const scene: Scene = scenes[name](random)
+  const { servers, electionTimeoutMs, trailingEntries, allocations, kinds, ...rest } = scene
+  const { without = [] } = request
+  const heartbeatMs = electionTimeoutMs / 4
+  return {
+    ...usual,
+    steady: false,
+    hurried: false,
+    swingMs: 0,
+    ...rest,
+    scene: name,
+    servers: names.slice(0, request.servers ?? servers),
+    raft: { ...defaultSettings, electionTimeoutMs, heartbeatMs, trailingEntries },
+    features: drawFeatures(random, allocations).slice(0, 2),
+    clients: request.clients ?? rest.clients ?? usual.clients,
+    faultsMs: request.faultsMs ?? rest.faultsMs,
+    kinds: new Map(kinds.filter(([kind]) => !without.includes(kind))),
+  }
+}
+
+function drawUsual(request: PoolRequest): PoolOptions {
   const { seed } = request
   const random = new SeededRandom(`pool ${seed}`)
   const size = random.pick([2, 3, 3, 3, 3, 4, 4, 5])
@@ -191,11 +232,11 @@ export function drawPool(request: PoolRequest): PoolOptions {
   }
 }
 
-function drawFeatures(random: SeededRandom): FeaturePlan[] {
+function drawFeatures(random: SeededRandom, allocations = [3, 8, 12, 25] as readonly number[]) {
   const all = ['cad', 'sim', 'cam@2026', 'fem'].slice(0, random.pick([1, 2, 2, 3, 4]))
-  return all.map((name, at) => ({
+  return all.map((name, at): FeaturePlan => ({
     name,
-    allocations: random.pick([3, 8, 12, 25]),
+    allocations: random.pick(allocations),
     coded: at > 0 && random.chance(0.7),
   }))
 }
@@ -222,7 +263,7 @@ function drawKinds(
   const share = random.pick([0.08, 0.2, 0.4])
   const totalMs = random.pick([600, 1_200, 2_500])
   const theme = hurried ? hurry : random.chance(0.6) ? random.pick(themes) : []
-  const on = poolFaults.filter(kind => random.chance(share) || theme.includes(kind))
+  const on = drawnFaults.filter(kind => random.chance(share) || theme.includes(kind))
   const drawn = on.map(kind => {
     const part = (isOperation(kind) ? 0.4 : 1) * (theme.includes(kind) ? 0.5 : 1)
     return [kind, totalMs * on.length * part * (0.4 + random.next())] as const
@@ -234,10 +275,10 @@ function isOperation(kind: PoolFault): boolean {
   return operations.some(one => one === kind)
 }
 
-export type PoolAim = (typeof aims)[number]
+export type PoolAim = (typeof aims)[number] | (typeof sceneAims)[number]
 
 export function isAim(kind: PoolFault): kind is PoolAim {
-  return aims.some(one => one === kind)
+  return [...aims, ...sceneAims].some(one => one === kind)
 }
 
 function happensIn({ only }: PoolRequest): (name: string) => boolean {
@@ -250,6 +291,7 @@ export function poolReplayLine(request: PoolRequest): string {
   const parts = [`npm run sim:pool -- --seed ${request.seed}`]
   if (request.servers !== undefined) parts.push(`--servers ${request.servers}`)
   if (request.clients !== undefined) parts.push(`--clients ${request.clients}`)
+  if (request.scene !== undefined) parts.push(`--scene ${request.scene}`)
   if (request.faultsMs !== undefined) parts.push(`--ms ${request.faultsMs}`)
   if (request.without?.length) parts.push(`--without ${request.without.join(',')}`)
   if (request.only !== undefined) parts.push(`--only ${request.only.join(',')}`)

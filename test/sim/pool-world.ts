@@ -67,6 +67,7 @@ export class PoolWorld implements ClientWatcher {
       vendors: [vendor],
       raft: options.raft,
       snapshotEveryEntries: options.snapshotEveryEntries,
+      ...(options.syncMs === undefined ? {} : { syncMs: options.syncMs }),
       judge: readCodes,
       createService: host => this.#insight.watch(host),
       clockOf: (_server, own) => ({

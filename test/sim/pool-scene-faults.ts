@@ -1,0 +1,131 @@
+/**
+ * What befalls a simulated pool in its scenes: servers alone until their lease is over, asleep meanwhile, heard too late
+ * or not at all, back for a moment, with commands that come when their deadline is near.
+ */
+import type { Befall, PoolFaults } from './pool-faults.ts'
+import { both } from './pool-network.ts'
+import type { SimulatedClient } from './pool-client.ts'
+import type { SeededRandom } from './seeded-random.ts'
+
+export const sceneBefalls = {
+  alone(faults, random) {
+    const victim = follower(faults, random)
+    if (victim !== undefined) leaveAlone(faults, random, victim)
+  },
+  asleep(faults, random) {
+    // Its host sleeps for a part of that time, and wakes with the lease that its clock still shows.
+    const victim = follower(faults, random)
+    if (victim === undefined) return
+    leaveAlone(faults, random, victim)
+    const { leaseMs } = pace(faults)
+    faults.until(leaseMs * (0.1 + 0.5 * random.next()), () => {
+      if (!faults.isOver) faults.pause(victim, true, leaseMs * (0.2 + 0.5 * random.next()))
+    })
+  },
+  belated(faults, random) {
+    // What it is told comes late, and then nothing more for longer than its lease.
+    const victim = follower(faults, random)
+    if (victim === undefined) return
+    const { world } = faults
+    const { tickMs } = pace(faults)
+    const lateMs = (world.options.raft.electionTimeoutMs ?? 1_000) * (0.4 + 0.5 * random.next())
+    const others = world.pool.names.filter(name => name !== victim)
+    world.network.clog(
+      others.map(name => [name, victim] as const),
+      lateMs,
+    )
+    faults.until(Math.min(lateMs / 2, tickMs * (2 + 2 * random.next())), () => {
+      if (!faults.isOver) leaveAlone(faults, random, victim)
+    })
+  },
+  deaf(faults, random) {
+    const victim = faults.victim(random)
+    if (victim === undefined) return
+    const others = faults.world.pool.names.filter(name => name !== victim)
+    faults.cut(
+      others.map(name => [name, victim] as const),
+      pace(faults).tickMs * (3 + 7 * random.next()),
+    )
+  },
+  homecoming(faults, random) {
+    // Cut off for longer than a seat lasts, and stopped cleanly as soon as it has heard what was.
+    const victim = follower(faults, random)
+    if (victim === undefined) return
+    const { tickMs, seatMs, leaseMs } = pace(faults)
+    const { names } = faults.world.pool
+    const others = names.filter(name => name !== victim)
+    const ms = Math.min(seatMs * (1.3 + 1.5 * random.next()), leaseMs * 0.8)
+    faults.cut(both(others, [victim]), ms)
+    faults.aloneUntil = faults.world.now + ms + 4 * tickMs
+    keepApart(faults, random, victim, ms + 4 * tickMs)
+    faults.until(ms + tickMs * (0.2 + 1.5 * random.next()), () => {
+      if (!faults.isOver) faults.stop(victim, random.next() * tickMs)
+    })
+  },
+  late(faults, random) {
+    // What it tells the leader to do comes when its deadline is near, if not past.
+    const victim = faults.victim(random)
+    if (victim === undefined) return
+    const { tickMs, leaseTicks } = faults.world.state?.settings ?? faults.world.options.settings
+    const deadlineMs = tickMs * Math.min(10, leaseTicks - 1)
+    faults.until(
+      deadlineMs * (1 + 2 * random.next()),
+      faults.world.network.late(victim, deadlineMs),
+    )
+  },
+} satisfies Readonly<Record<string, Befall>>
+
+function pace({ world }: PoolFaults) {
+  const { tickMs, leaseTicks, seatTicks } = world.state?.settings ?? world.options.settings
+  return { tickMs, leaseMs: tickMs * leaseTicks, seatMs: tickMs * seatTicks }
+}
+
+/** A server that does not lead, so that the pool clock goes on without it; none while another one is alone. */
+function follower({ world, aloneUntil }: PoolFaults, random: SeededRandom): string | undefined {
+  if (world.now < aloneUntil) return undefined
+  const { running, leader } = world.pool
+  const others = running.filter(server => server !== leader)
+  return others.length === 0 ? undefined : random.pick(others).server
+}
+
+/** Some clients reach that server alone, and all others any but that one. Returns the others. */
+function keepApart(
+  faults: PoolFaults,
+  random: SeededRandom,
+  server: string,
+  ms: number,
+): SimulatedClient[] {
+  const { clients, pool } = faults.world
+  const others = pool.names.filter(name => name !== server)
+  const locals = clients.filter(() => random.chance(0.4))
+  const rest = clients.filter(client => !locals.includes(client))
+  const namesOf = (some: readonly SimulatedClient[]): string[] => some.map(({ name }) => name)
+  faults.cut([...both(namesOf(locals), others), ...both(namesOf(rest), [server])], ms)
+  for (const client of locals) client.wishNow()
+  return rest
+}
+
+/** Cut off with some clients until after its lease; when that ends, everybody else wants what it owns. */
+function leaveAlone(faults: PoolFaults, random: SeededRandom, server: string): void {
+  const { world } = faults
+  const { leaseMs, tickMs } = pace(faults)
+  const ms = leaseMs * (1.15 + 0.25 * random.next())
+  faults.aloneUntil = world.now + ms + 10 * tickMs
+  faults.cut(
+    both(
+      world.pool.names.filter(name => name !== server),
+      [server],
+    ),
+    ms,
+  )
+  const rest = keepApart(faults, random, server, ms)
+  const endsAt = world.now + ms
+  const press = (): void => {
+    if (faults.isOver || world.now > endsAt) return
+    const { tick, servers } = world.state ?? {}
+    const left = (servers?.get(server)?.downAt ?? 0) - (tick ?? 0)
+    if (left > 0 && left <= 4) for (const client of rest) client.wishNow()
+    world.pool.time.after(2 * tickMs, press)
+  }
+  press()
+}

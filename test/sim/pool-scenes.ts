@@ -1,0 +1,231 @@
+/**
+ * Scenes: half of the seeds play in one of them. Each puts settings, loads and faults together so that what the rules
+ * say of one rare situation is asked again and again; the other half draws everything alone (`pool-options.ts`).
+ *
+ * A scene says what the world is like and what befalls it, never what is to come of it.
+ */
+import type { PoolFault, PoolOptions } from './pool-options.ts'
+import type { SeededRandom } from './seeded-random.ts'
+
+export const sceneNames = [
+  'edge',
+  'office',
+  'hurried',
+  'brief',
+  'deaf',
+  'members',
+  'alone',
+] as const
+
+export type SceneName = (typeof sceneNames)[number]
+
+export interface Scene extends Partial<
+  Pick<
+    PoolOptions,
+    | 'clients'
+    | 'wishesPerSecond'
+    | 'holdMs'
+    | 'countMax'
+    | 'snapshotEveryEntries'
+    | 'swingMs'
+    | 'steady'
+    | 'syncMs'
+    | 'lopsided'
+  >
+> {
+  readonly servers: number
+  readonly settings: PoolOptions['settings']
+  readonly electionTimeoutMs: number
+  readonly trailingEntries: number
+  readonly allocations: readonly number[]
+  readonly faultsMs: number
+  /** Mean pause between two faults of a kind, in ms. */
+  readonly kinds: readonly (readonly [PoolFault, number])[]
+}
+
+/** Which scene a seed plays in; undefined: none. */
+export function drawScene(random: SeededRandom): SceneName | undefined {
+  return random.chance(0.5) ? random.pick(sceneNames) : undefined
+}
+
+const few = [3, 5, 8]
+
+export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>> = {
+  /** Many ticks a lease and clocks as bad as they may be; servers alone beyond their lease, wanted elsewhere at its end. */
+  edge: random => {
+    const leaseTicks = random.between(220, 260)
+    return {
+      servers: 3,
+      settings: { tickMs: 20, leaseTicks, seatTicks: random.between(150, leaseTicks) },
+      electionTimeoutMs: 1_000,
+      trailingEntries: 50,
+      snapshotEveryEntries: random.pick([200, 10_000]),
+      allocations: few,
+      steady: true,
+      ...load(random, [12, 20], [6_000, 20_000]),
+      faultsMs: 20_000,
+      kinds: [
+        ['alone', 1_000],
+        ['belated', 1_000],
+        ['asleep', 1_000],
+      ],
+    }
+  },
+  /** Elections take less than a tick, and leaders change often, with offers under way. */
+  office: random => {
+    const leaseTicks = random.between(4, 7)
+    return {
+      servers: random.pick([3, 3, 5]),
+      settings: { tickMs: 1_500, leaseTicks, seatTicks: random.between(3, leaseTicks) },
+      electionTimeoutMs: 300,
+      trailingEntries: 5,
+      snapshotEveryEntries: random.pick([15, 10_000]),
+      allocations: [8, 12, 25],
+      lopsided: random.chance(0.5),
+      ...load(random, [20, 30], [1_000, 6_000]),
+      faultsMs: 20_000,
+      kinds: [
+        ['transfer', 700],
+        ['aim-office', 1_000],
+        ['aim-offer', 2_000],
+        ['outage', 9_000],
+        ['criteria', 3_000],
+        ['crash', 5_000],
+      ],
+    }
+  },
+  /** Deadlines are short, disks slow, and commands late. */
+  hurried: random => {
+    const leaseTicks = random.between(4, 6)
+    const tickMs = random.pick([150, 250])
+    return {
+      servers: 3,
+      settings: { tickMs, leaseTicks, seatTicks: leaseTicks },
+      electionTimeoutMs: 1_000,
+      trailingEntries: random.pick([0, 5]),
+      snapshotEveryEntries: random.pick([15, 60]),
+      allocations: few,
+      syncMs: [0.4 * tickMs, random.pick([0.6, 1.1]) * tickMs],
+      ...load(random, [20, 30], [1_000, 6_000]),
+      faultsMs: 12_000,
+      kinds: [
+        ['late', 1_200],
+        ['part', 4_000],
+        ['crash', 3_000],
+        ['criteria', 2_500],
+        ['noise', 5_000],
+        ['settings', 6_000],
+      ],
+    }
+  },
+  /** Leases are short: servers go down, are lent from, and come back, all the time. */
+  brief: random => {
+    const leaseTicks = random.between(4, 7)
+    return {
+      servers: random.pick([3, 3, 4, 5]),
+      settings: { tickMs: random.pick([200, 300]), leaseTicks, seatTicks: leaseTicks },
+      electionTimeoutMs: 400,
+      trailingEntries: random.pick([0, 5]),
+      snapshotEveryEntries: random.pick([8, 15, 30]),
+      allocations: [5, 8, 12],
+      lopsided: random.chance(0.4),
+      swingMs: random.pick([0, 4_000]),
+      ...load(random, [15, 30], [1_000, 4_000, 10_000]),
+      faultsMs: 16_000,
+      kinds: [
+        ['outage', 1_800],
+        ['late', 2_000],
+        ['sleep', 3_000],
+        ['aim-lent', 300],
+        ['aim-move', 800],
+        random.pick([
+          ['part', 2_000],
+          ['bounce', 1_500],
+          ['codes', 600],
+          ['stop', 2_000],
+        ] as const),
+      ],
+    }
+  },
+  /** Servers hear nothing for a while and then a snapshot; what they say comes late. */
+  deaf: random => {
+    const leaseTicks = random.between(8, 14)
+    return {
+      servers: random.pick([3, 3, 4]),
+      settings: { tickMs: random.pick([200, 300]), leaseTicks, seatTicks: leaseTicks },
+      electionTimeoutMs: 1_000,
+      trailingEntries: 0,
+      snapshotEveryEntries: random.pick([5, 8]),
+      allocations: [5, 8, 12],
+      swingMs: random.pick([0, 3_000]),
+      ...load(random, [20, 30], [1_000, 4_000]),
+      faultsMs: 16_000,
+      kinds: [
+        ['deaf', 900],
+        ['late', 1_500],
+        ['aim-give', 1_500],
+        ['criteria', 1_500],
+        random.pick([
+          ['crash', 3_000],
+          ['aim-move', 800],
+          ['pause', 3_000],
+        ] as const),
+      ],
+    }
+  },
+  /** Servers come, are promoted and demoted, and go. */
+  members: random => {
+    const leaseTicks = random.between(5, 8)
+    return {
+      servers: random.pick([3, 3, 4]),
+      settings: { tickMs: 300, leaseTicks, seatTicks: leaseTicks },
+      electionTimeoutMs: 600,
+      trailingEntries: random.pick([0, 5]),
+      snapshotEveryEntries: random.pick([15, 60]),
+      allocations: [5, 8, 12],
+      ...load(random, [10, 20], [1_000, 4_000]),
+      faultsMs: 20_000,
+      kinds: [
+        ['members', 500],
+        ['settings', 4_000],
+        random.pick([
+          ['crash', 4_000],
+          ['codes', 600],
+          ['outage', 4_000],
+        ] as const),
+      ],
+    }
+  },
+  /** A server alone outlives its seats many times, and stops as soon as it is back. */
+  alone: random => {
+    return {
+      servers: 3,
+      settings: { tickMs: 400, leaseTicks: random.between(30, 40), seatTicks: 7 },
+      electionTimeoutMs: 1_000,
+      trailingEntries: 5,
+      snapshotEveryEntries: random.pick([15, 60]),
+      allocations: few,
+      ...load(random, [20, 30], [6_000, 20_000]),
+      faultsMs: 30_000,
+      kinds: [
+        ['homecoming', 1_500],
+        ['stop', 5_000],
+        ['aim-book', 1_000],
+        ['client-zone', 4_000],
+      ],
+    }
+  },
+}
+
+function load(
+  random: SeededRandom,
+  clients: readonly number[],
+  holdsMs: readonly number[],
+): Pick<Scene, 'clients' | 'wishesPerSecond' | 'holdMs' | 'countMax'> {
+  return {
+    clients: random.pick(clients),
+    wishesPerSecond: random.pick([8, 16]),
+    holdMs: [100, random.pick(holdsMs)],
+    countMax: random.pick([1, 1, 2]),
+  }
+}
