@@ -23,11 +23,7 @@ const limitMs = 240_000
 const near = 40
 
 const steady = new Set([
-  'transcripts',
-  'scenarios',
-  'explorer',
-  'schedules',
-  'ledger model',
+  ...['transcripts', 'scenarios', 'explorer', 'schedules', 'pool stories', 'ledger model'],
   'code model',
 ])
 const hints = Object.fromEntries(
