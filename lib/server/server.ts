@@ -9,16 +9,14 @@
  * cleanly on `stop`, at once on a fatal error, and never starts twice.
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
-import type { NodeStatus, Peer, RaftSettings, Storage } from '../../raft/index.ts'
+import type { NodeStatus, Peer } from '../../raft/index.ts'
 import type { SigningKey } from '../code/jws.ts'
 import { LicdError } from '../error.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Judge } from '../ledger/outcome.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
-import type { Standing } from './admission.ts'
-import type { BookStore, HandedOver } from './book-file.ts'
+import type { HandedOver } from './book-file.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
 import { EpochWatch } from './epoch-watch.ts'
@@ -26,52 +24,11 @@ import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
 import type { Incarnation } from './hello.ts'
 import { Operators } from './operators.ts'
-import type { Host, Observer, Outcome, SeatService } from './parts.ts'
+import type { LicenseServerOptions } from './options.ts'
+import type { Host, Outcome, SeatService } from './parts.ts'
 import { Replica } from './replica.ts'
 import { poolStatus, viewerOf, type Viewer } from './status.ts'
 import { Tenure } from './tenure.ts'
-
-/** Who this server is, as its data folder says. */
-export interface ServerIdentity {
-  readonly pool: string
-  readonly server: string
-  /** Of the pool's key; the ledger must hold the same. */
-  readonly fingerprint: string
-  readonly clusterId: string
-  /** Grows when the pool is restored or recovered: servers of an earlier one must not serve beside it. */
-  readonly epoch?: number
-  /** The pool's MAC key for tokens, 32 bytes. */
-  readonly macKey: Uint8Array
-  /** The pool's key pair; absent where seats are not to be proven. */
-  readonly poolKey?: SigningKey
-}
-
-export interface LicenseServerOptions {
-  readonly identity: ServerIdentity
-  readonly bus: Bus
-  readonly clock: Clock
-  readonly random: Random
-  /** Opened. The server closes it. */
-  readonly storage: Storage
-  readonly raft: RaftSettings
-  readonly snapshotEveryEntries?: number
-  /** How long a look at the clocks for a suspension of the host counts. Default 0: looks at each question. */
-  readonly clockLookMs?: number
-  readonly books: BookStore
-  /** Of signatures: before a code is proposed, and as it is applied. */
-  readonly judge: Judge
-  readonly createService: (host: Host) => SeatService
-  readonly log: Logger
-  /** The server stops by itself, for good. Called at most once, before it has stopped. */
-  readonly onFatal: (error: LicdError) => void
-  /** It may grant: it has a lease, the first one or one after a time without. */
-  readonly onServing?: (incarnation: number) => void
-  /** A new server waits until an operator adds it. */
-  readonly onStanding?: (standing: Standing) => void
-  readonly observer?: Observer
-  /** Where its page and figures are, for the other servers to tell of: `http://host:port`. */
-  readonly http?: string
-}
 
 /** Giving back may take a commit or two; a pool without a leader must not keep a server from stopping. */
 const stopMs = 5_000

@@ -45,8 +45,7 @@ export function createSeatService(
 
 class Service implements SeatService {
   readonly counts: SeatServiceCounts = {
-    malformed: 0,
-    replyless: 0,
+    ...{ malformed: 0, replyless: 0 },
     messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
   }
   readonly #host: Host
@@ -112,8 +111,7 @@ class Service implements SeatService {
     // The share that it starts from is without them already: no snapshot may count them again.
     for (const move of state.moves.values()) if (move.from === server) this.#isUnseen(move)
     desk.advance(clock.now())
-    const seats = book.size
-    this.#host.log.info('seats-open', { incarnation, relearn: book.isRelearning, seats })
+    this.#host.log.info('seats-open', { incarnation, relearn: book.isRelearning, seats: book.size })
     this.#listen()
     for (const stock of book.stocks()) desk.touch(stock.feature)
   }
@@ -285,14 +283,12 @@ class Service implements SeatService {
     listen('acquire', message => this.#acquired(message))
     listen('renew', message => this.#renewed(message))
     listen('release', message => this.#released(message))
+    const { inbox } = this.#failover
     this.#subscriptions.push(
       bus.subscribe(subjects.seat(server, 'prove'), message => {
         messages.prove++
         this.#prove.request(message)
       }),
-    )
-    const { inbox } = this.#failover
-    this.#subscriptions.push(
       bus.subscribe(subjects.peer(server, 'ask'), message => this.#asked(message)),
       bus.subscribe(`${inbox}.*`, message => {
         this.#failover.heard(Number(message.subject.slice(inbox.length + 1)), message)

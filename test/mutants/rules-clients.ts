@@ -34,7 +34,7 @@ export const clientMutants: readonly Mutant[] = [
     name: 'seat-believed-for-ever',
     doc: 'A client does not look at the time before it believes.',
     ids: ['R4'],
-    file: holding,
+    file: 'lib/client/record.js',
     find: 'left = Math.min(left, seat.expiresAt - now);',
     put: 'left = Math.min(left, 60_000);',
   },

@@ -49,8 +49,8 @@ export const codeMutants: readonly Mutant[] = [
     doc: 'A code whose time is over goes on.',
     ids: ['R9', 'R10'],
     file: 'lib/ledger/code.js',
-    find: 'if ((record.content.expiresAt ?? Infinity) <= state.calendar)',
-    put: 'if (record.content.expiresAt === undefined)',
+    find: 'if ((record.content.expiresAt ?? Infinity) > state.calendar)',
+    put: 'if (record.content.expiresAt !== undefined)',
   },
   {
     name: 'code-starts-early',

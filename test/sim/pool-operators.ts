@@ -7,21 +7,13 @@
  */
 import assert from 'node:assert/strict'
 import { pack, unpack } from 'msgpackr'
-import { bounds, type CodeContent, type Command } from '../../lib/ledger/command.ts'
-import type { Result, Settings, VendorKey } from '../../lib/ledger/command.ts'
+import { bounds } from '../../lib/ledger/command.ts'
+import type { CodeContent, Command, Result, Settings } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
-import type { Judge } from '../../lib/ledger/outcome.ts'
 import { checkLinearizable, type Model, type Operation } from './linear.ts'
+import { vendor } from './pool-codes.ts'
 import type { PoolWorld } from './pool-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
-
-export const vendor: VendorKey = { kid: 'vendor-key', name: 'Vendor', publicKey: 'x' }
-
-/** Codes are their content, unsigned: signatures are tested elsewhere. */
-export const readCodes: Judge = {
-  code: text => ({ ok: true, content: JSON.parse(text) as CodeContent }),
-  certificate: () => ({ ok: false, code: 'LICD_BAD_KEY' }),
-}
 
 /** The ledger's last word on an id. Others may change: nobody led, or time was over. */
 const lastWords = new Set([

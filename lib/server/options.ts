@@ -1,0 +1,51 @@
+/** What a license server is made of: who it is, and what it runs on. */
+import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
+import type { RaftSettings, Storage } from '../../raft/index.ts'
+import type { SigningKey } from '../code/jws.ts'
+import type { LicdError } from '../error.ts'
+import type { Judge } from '../ledger/outcome.ts'
+import type { Standing } from './admission.ts'
+import type { BookStore } from './book-file.ts'
+import type { Host, Observer, SeatService } from './parts.ts'
+
+/** Who this server is, as its data folder says. */
+export interface ServerIdentity {
+  readonly pool: string
+  readonly server: string
+  /** Of the pool's key; the ledger must hold the same. */
+  readonly fingerprint: string
+  readonly clusterId: string
+  /** Grows when the pool is restored or recovered: servers of an earlier one must not serve beside it. */
+  readonly epoch?: number
+  /** The pool's MAC key for tokens, 32 bytes. */
+  readonly macKey: Uint8Array
+  /** The pool's key pair; absent where seats are not to be proven. */
+  readonly poolKey?: SigningKey
+}
+
+export interface LicenseServerOptions {
+  readonly identity: ServerIdentity
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  /** Opened. The server closes it. */
+  readonly storage: Storage
+  readonly raft: RaftSettings
+  readonly snapshotEveryEntries?: number
+  /** How long a look at the clocks for a suspension of the host counts. Default 0: looks at each question. */
+  readonly clockLookMs?: number
+  readonly books: BookStore
+  /** Of signatures: before a code is proposed, and as it is applied. */
+  readonly judge: Judge
+  readonly createService: (host: Host) => SeatService
+  readonly log: Logger
+  /** The server stops by itself, for good. Called at most once, before it has stopped. */
+  readonly onFatal: (error: LicdError) => void
+  /** It may grant: it has a lease, the first one or one after a time without. */
+  readonly onServing?: (incarnation: number) => void
+  /** A new server waits until an operator adds it. */
+  readonly onStanding?: (standing: Standing) => void
+  readonly observer?: Observer
+  /** Where its page and figures are, for the other servers to tell of: `http://host:port`. */
+  readonly http?: string
+}
