@@ -44,6 +44,7 @@ t.test('every command has a help of 80 columns with examples', async t => {
     seen.sort(),
     [
       '',
+      'credentials',
       'ctl',
       'ctl allocations',
       'ctl allocations add',
