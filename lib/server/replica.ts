@@ -261,15 +261,12 @@ export class Replica {
     return bus.publish(subjects.peer(this.#leader, 'propose'), commandCodec.encode(command))
   }
 
-  #proposeTick(
-    tick: number,
-    listings: readonly Listing[],
-    done: (committed: boolean) => void,
-  ): void {
+  #proposeTick(tick: number, listings: readonly Listing[], done: (entered: boolean) => void): void {
     const body = { type: 'tick' as const, tick, listings }
     const by = `server:${this.#options.server}`
     const data = commandCodec.encode({ id: '', deadline: 0, by, body })
-    this.#propose(data, outcome => done(outcome === 'committed'))
+    // Where the outcome is unknown it stands in the log, and may yet be committed.
+    this.#propose(data, outcome => done(outcome !== 'refused'))
   }
 
   #propose(data: Uint8Array, done: (outcome: ProposeOutcome['outcome']) => void): void {

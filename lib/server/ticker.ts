@@ -22,11 +22,11 @@ const unappliedMax = 2
 export interface TickerOptions {
   readonly clock: Clock
   readonly state: () => LedgerState
-  /** Proposes the tick here; `done(false)` when it will not be committed as it stands, or may not. */
+  /** Proposes the tick here; `done(false)` when it did not enter the log, or is certainly not committed as it stands. */
   readonly propose: (
     tick: number,
     listings: readonly Listing[],
-    done: (committed: boolean) => void,
+    done: (entered: boolean) => void,
   ) => void
 }
 
@@ -108,9 +108,9 @@ export class Ticker {
     this.#underWay.add(tick)
     this.#heard.clear()
     this.#wait()
-    propose(tick, listings, committed => {
+    propose(tick, listings, entered => {
       // A refused tick goes with its listings: the next keepalives are half a tick away.
-      if (!committed && office === this.#office) this.applied(tick)
+      if (!entered && office === this.#office) this.applied(tick)
     })
   }
 

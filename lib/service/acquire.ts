@@ -113,8 +113,15 @@ export class Acquire {
   serve(name: string, now: number): void {
     const desk = this.#desk
     const stock = desk.book.stock(name)
+    const allocations = desk.feature(name)?.allocations ?? 0
     for (const waiter of this.#waiting.line(name)) {
       const { item, clientId, reply } = waiter
+      if (item.count > allocations) {
+        // The pool owns less than when it came: it would be first for as long as it waits, and all others behind it.
+        this.#waiting.remove(waiter)
+        this.#tooMany(item, allocations, reply)
+        continue
+      }
       if (this.#grantable(stock) < item.count) return
       const grant = desk.state === 'open' ? desk.term(name, now) : undefined
       if (grant === undefined) return

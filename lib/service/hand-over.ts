@@ -3,7 +3,8 @@
  *
  * It saves the new one from relearning: nothing is dark. It is believed whole or not at all (checksum, version,
  * server, incarnation), and a seat that the log has moved away meanwhile is left out. Times travel as what was
- * left of them; what passed since is counted only as far as the pool clock proves it.
+ * left of them, and what passed since is not counted: a server that was cut off and is catching up writes its book behind
+ * the pool clock, so that ticks which it applies afterwards prove nothing of when they were proposed.
  */
 import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
@@ -17,8 +18,6 @@ const version = 1
 /** A larger book is not written: the next incarnation relearns. */
 const bytesMax = 512 * 1024 * 1024
 const crcBytes = 4
-/** A tick takes at least this part of `tickMs` on this server's clock (R2, R3). */
-const tickShortest = 0.98
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 
@@ -39,7 +38,6 @@ export interface HandOver {
   readonly server: string
   readonly incarnation: number
   readonly tick: number
-  readonly tickMs: number
   readonly relearnUntil: number
   readonly unknown: readonly (readonly [string, number])[]
   readonly spentMoves: readonly (readonly [string, number])[]
@@ -123,7 +121,6 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | undefined {
     server,
     incarnation,
     tick,
-    tickMs,
     relearnUntil,
     unknown,
     spentMoves,
@@ -134,8 +131,6 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | undefined {
 
 /** Fills an empty book, whose shares and tick are those of the ledger, with what was handed over. */
 export function takeOver(book: SeatBook, given: HandOver, state: LedgerState, now: number): void {
-  const tickMs = Math.min(given.tickMs, state.settings.tickMs)
-  const passedMs = Math.max(0, state.tick - given.tick - 1) * tickMs * tickShortest
   const seen = new Set(given.seenMoves)
   const isGone = (move: Move | undefined): boolean =>
     move !== undefined &&
@@ -143,7 +138,7 @@ export function takeOver(book: SeatBook, given: HandOver, state: LedgerState, no
     (move.tick > given.tick || (move.tick === given.tick && !seen.has(move.seatId)))
   for (const row of given.seats) {
     if (isGone(state.moves.get(row.seatId))) continue
-    const expiresAt = now + row.leftMs - passedMs
+    const expiresAt = now + row.leftMs
     book.restore({ ...row, expiresAt, since: now - row.heldMs })
   }
   for (const [seatId, until] of given.spentMoves) book.restoreSpentMove(seatId, until)

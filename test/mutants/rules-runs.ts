@@ -106,11 +106,11 @@ export const runMutants: readonly Mutant[] = [
   },
   {
     name: 'book-times-run-out-early',
-    doc: 'More time passed between two runs than the pool clock proves.',
+    doc: 'All ticks applied since a book was written count as time that passed since.',
     ids: ['R7'],
     file: handOver,
-    find: 'Math.max(0, state.tick - given.tick - 1) * tickMs * tickShortest',
-    put: '(state.tick - given.tick + 3) * tickMs',
+    find: 'const expiresAt = now + row.leftMs;',
+    put: 'const expiresAt = now + row.leftMs - Math.max(0, state.tick - given.tick - 1) * 0.98 * state.settings.tickMs;',
   },
   {
     name: 'stops-without-leaving',

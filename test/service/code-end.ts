@@ -120,3 +120,27 @@ scenario('R9 - a code that was removed before its end serves nobody beyond it', 
   t.equal(valid(all), 3, 'and what remains serves on')
   t.match(world.truth.state.features.get('cad'), { owed: 0, endsAt: undefined })
 })
+
+scenario('who waits for more than what remains is told so, and those behind are served', t => {
+  const world = twoCodes()
+  const at = (name: string): Holder => new Holder(world, name, { servers: ['a'] })
+  const holding = [...'abc'].flatMap(name =>
+    [1, 2].map(n => new Holder(world, `${name}${n}`, { servers: [name] })),
+  )
+  for (const one of holding) one.acquire('cad')
+  world.time.run(1_000)
+  const [many, one] = [at('many'), at('one')]
+  many.acquire('cad', { count: 5, waitMs: 300_000 })
+  world.time.run(200)
+  one.acquire('cad', { waitMs: 300_000 })
+  world.time.run(200)
+  t.equal(many.state, 'asking')
+  t.ok(
+    world.time.runUntil(() => world.truth.state.codes.get('ends')?.state === 'ended', 60_000),
+    '3 of 6 remain',
+  )
+  for (const holder of holding) holder.release()
+  world.time.run(5_000)
+  t.equal(many.refusal, 'LICD_BAD_COUNT')
+  t.equal(valid([one]), 1)
+})

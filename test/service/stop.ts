@@ -191,3 +191,39 @@ scenario('R5, R7 - what is dark or unknown in one run is so in the next', t => {
   t.ok(inUse(world, 'b') > 0)
   t.match(server.service.seats({ limit: 9 }).seats, [{ seatId: 's', state: 'expired' }])
 })
+
+scenario(
+  'R7 - a book that was written behind the pool clock: ticks of before count for nothing',
+  t => {
+    const settings = { tickMs: 1_000, leaseTicks: 60, seatTicks: 10 }
+    const world = pool(2, { a: 1, b: 1, c: 0 }, { settings })
+    world.elect('c')
+    const probe = new Probe(world)
+    let token = probe.seat('a', 's')
+    probe.seat('b', 'full')
+    const cut = world.server('a')
+    cut.isolated = true
+    for (let n = 0; n < 10; n++) {
+      world.time.run(2_500)
+      const [renewed] = probe.renew('a', { seatId: 's', token })
+      t.equal(renewed?.kind, 'renewed')
+      if (renewed?.kind === 'renewed') token = renewed.token
+    }
+    // It stops as soon as it hears of the others: before it has applied all that they did meanwhile.
+    cut.isolated = false
+    cut.stop()
+    cut.deliver()
+    t.ok(
+      world.time.runUntil(() => !cut.running, 3_000),
+      'it stops',
+    )
+    t.ok(cut.book)
+    t.ok(cut.host.ledger.state.tick < world.truth.state.tick, 'behind')
+    cut.restart()
+    world.time.run(500)
+    const results = probe.acquire('a', { requestId: 'n' }, 4_000)
+    t.notOk(kinds(results).includes('granted'), 'its client may believe in the seat for longer')
+    t.equal(inUse(world, 'a'), 1)
+    t.strictSame(kinds(probe.renew('a', { seatId: 's', token })), ['renewed'])
+  },
+)

@@ -148,8 +148,8 @@ function requestOf(seed: number): PoolRequest {
 
 function sceneOf(name: string | undefined): Pick<PoolRequest, 'scene'> {
   if (name === undefined) return {}
-  const scene = sceneNames.find(one => one === name)
-  if (scene === undefined) throw new Error(`--scene: one of ${sceneNames.join(', ')}`)
+  const scene = (['none', ...sceneNames] as const).find(one => one === name)
+  if (scene === undefined) throw new Error(`--scene: none, ${sceneNames.join(', ')}`)
   return { scene }
 }
 

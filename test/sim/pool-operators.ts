@@ -147,7 +147,7 @@ export class PoolOperators {
 
   criteria(): void {
     const random = this.#random
-    const { features } = this.#world.options
+    const { features, lopsided } = this.#world.options
     const { name } = random.pick(features)
     const feature = this.#world.state?.features.get(name)
     const servers = [...(this.#world.state?.servers.keys() ?? [])].sort()
@@ -158,7 +158,7 @@ export class PoolOperators {
     }
     const all = feature?.allocations ?? 0
     const targets: Record<string, number> = {}
-    const shape = this.#world.options.lopsided ? 'one' : random.pick(['random', 'one', 'little'])
+    const shape = random.pick([...(lopsided ? [] : ['random']), 'one', 'little'])
     let left = shape === 'little' ? Math.min(all, servers.length) : all
     for (const server of servers) {
       targets[server] = random.between(0, shape === 'little' ? Math.min(1, left) : left)
@@ -166,7 +166,7 @@ export class PoolOperators {
     }
     if (shape === 'one') for (const name of servers) targets[name] = 0
     if (shape === 'one') targets[random.pick(servers)] = all
-    const isEven = random.chance(this.#world.options.lopsided ? 0.1 : 0.4)
+    const isEven = random.chance(lopsided ? 0.1 : 0.4)
     return this.#change('criteria-set', { feature: name, targets: isEven ? 'even' : targets })
   }
 

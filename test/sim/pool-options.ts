@@ -81,8 +81,8 @@ export interface PoolRequest {
   readonly faultsMs?: number
   readonly clients?: number
   readonly servers?: number
-  /** The scene that it plays in, whatever the seed says. */
-  readonly scene?: SceneName
+  /** The scene that it plays in, or none, whatever the seed says. */
+  readonly scene?: SceneName | 'none'
   readonly without?: readonly string[]
   /** None happen but these, as `kind#n`. */
   readonly only?: readonly string[]
@@ -175,7 +175,7 @@ function drawPace(random: SeededRandom): Pace {
 export function drawPool(request: PoolRequest): PoolOptions {
   const scene = request.scene ?? drawScene(new SeededRandom(`scene ${request.seed}`))
   const usual = drawUsual(request)
-  return scene === undefined ? usual : playIn(scene, request, usual)
+  return scene === undefined || scene === 'none' ? usual : playIn(scene, request, usual)
 }
 
 /** As usual, but for what the scene says. */

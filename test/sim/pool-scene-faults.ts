@@ -41,11 +41,28 @@ export const sceneBefalls = {
   deaf(faults, random) {
     const victim = faults.victim(random)
     if (victim === undefined) return
-    const others = faults.world.pool.names.filter(name => name !== victim)
+    const { world } = faults
+    const { tickMs, deadlineMs } = pace(faults)
+    const ms = tickMs * (3 + 7 * random.next())
+    const others = world.pool.names.filter(name => name !== victim)
     faults.cut(
       others.map(name => [name, victim] as const),
-      pace(faults).tickMs * (3 + 7 * random.next()),
+      ms,
     )
+    // What it promised meanwhile may be applied after all that it is told then, and its clients want what it has.
+    if (random.chance(0.5)) faults.until(ms + deadlineMs, world.network.late(victim, deadlineMs))
+    const rounds = random.between(0, 3)
+    for (let n = 0; n < rounds; n++) {
+      world.pool.time.after(ms + 100 * random.next(), () => {
+        if (!faults.isOver) for (const client of world.clients) client.wishNow()
+      })
+    }
+    // Or it has just been told, and is told nothing more until its lease is over.
+    const isAlone = random.chance(0.2)
+    faults.until(ms + 20 + 300 * random.next(), () => {
+      const isFree = isAlone && !faults.isOver && world.now >= faults.aloneUntil
+      if (isFree && world.pool.leader?.server !== victim) leaveAlone(faults, random, victim)
+    })
   },
   homecoming(faults, random) {
     // Cut off for longer than a seat lasts, and stopped cleanly as soon as it has heard what was.
@@ -66,18 +83,21 @@ export const sceneBefalls = {
     // What it tells the leader to do comes when its deadline is near, if not past.
     const victim = faults.victim(random)
     if (victim === undefined) return
-    const { tickMs, leaseTicks } = faults.world.state?.settings ?? faults.world.options.settings
-    const deadlineMs = tickMs * Math.min(10, leaseTicks - 1)
-    faults.until(
-      deadlineMs * (1 + 2 * random.next()),
-      faults.world.network.late(victim, deadlineMs),
-    )
+    const { deadlineMs } = pace(faults)
+    const ms = deadlineMs * (1 + 2 * random.next())
+    faults.until(ms, faults.world.network.late(victim, deadlineMs))
+    if (!random.chance(0.3)) return
+    // And it is another run by then.
+    faults.until(ms * random.next(), () => {
+      if (!faults.isOver) faults.crash(victim, 300 * random.next())
+    })
   },
 } satisfies Readonly<Record<string, Befall>>
 
 function pace({ world }: PoolFaults) {
   const { tickMs, leaseTicks, seatTicks } = world.state?.settings ?? world.options.settings
-  return { tickMs, leaseMs: tickMs * leaseTicks, seatMs: tickMs * seatTicks }
+  const deadlineMs = tickMs * Math.min(10, leaseTicks - 1)
+  return { tickMs, leaseMs: tickMs * leaseTicks, seatMs: tickMs * seatTicks, deadlineMs }
 }
 
 /** A server that does not lead, so that the pool clock goes on without it; none while another one is alone. */

@@ -15,6 +15,7 @@ export const sceneNames = [
   'deaf',
   'members',
   'alone',
+  'movers',
 ] as const
 
 export type SceneName = (typeof sceneNames)[number]
@@ -45,8 +46,11 @@ export interface Scene extends Partial<
 
 /** Which scene a seed plays in; undefined: none. */
 export function drawScene(random: SeededRandom): SceneName | undefined {
-  return random.chance(0.5) ? random.pick(sceneNames) : undefined
+  return random.chance(0.5) ? random.pick(cast) : undefined
 }
+
+/** Each once, and those again whose situations are the rarest. */
+const cast: readonly SceneName[] = [...sceneNames, 'hurried', 'deaf', 'movers', 'movers']
 
 const few = [3, 5, 8]
 
@@ -109,7 +113,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       ...load(random, [20, 30], [1_000, 6_000]),
       faultsMs: 12_000,
       kinds: [
-        ['late', 1_200],
+        ['late', 500],
         ['part', 4_000],
         ['crash', 3_000],
         ['criteria', 2_500],
@@ -186,13 +190,37 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       ...load(random, [10, 20], [1_000, 4_000]),
       faultsMs: 20_000,
       kinds: [
-        ['members', 500],
+        ['members', 350],
         ['settings', 4_000],
         random.pick([
           ['crash', 4_000],
           ['codes', 600],
           ['outage', 4_000],
         ] as const),
+      ],
+    }
+  },
+  /** Clients lose sight of their servers and move, to servers that have nothing of their own. */
+  movers: random => {
+    const leaseTicks = random.between(5, 8)
+    return {
+      servers: random.pick([3, 4]),
+      settings: { tickMs: random.pick([200, 300]), leaseTicks, seatTicks: leaseTicks },
+      electionTimeoutMs: 500,
+      trailingEntries: random.pick([0, 5]),
+      snapshotEveryEntries: random.pick([8, 30]),
+      allocations: random.pick([few, [12, 25]]),
+      lopsided: true,
+      ...load(random, [15, 25], [6_000, 20_000]),
+      faultsMs: 16_000,
+      kinds: [
+        ['client-zone', 500],
+        ['bounce', 2_500],
+        ['late', 1_200],
+        ['aim-move', 300],
+        ['outage', 2_500],
+        ['criteria', 2_500],
+        ['codes', 1_000],
       ],
     }
   },

@@ -79,11 +79,32 @@ const found = [
   {
     why: 'a late renewal of the old server made a client release a seat that was moved (I3)',
     request: {
-      ...{ seed: 329, faultsMs: 7_317, servers: 4, without: ['settings', 'aim-turn'] },
+      ...{
+        seed: 329,
+        scene: 'none' as const,
+        faultsMs: 7_317,
+        servers: 4,
+        without: ['settings', 'aim-turn'],
+      },
       only: ['codes#1', 'clog#1', 'codes#2'],
     },
   },
-  { why: 'a leader whose disk hangs ticked on at its old pace (R2)', request: { seed: 95 } },
+  {
+    why: 'a leader whose disk hangs ticked on at its old pace (R2)',
+    request: { seed: 95, scene: 'none' as const },
+  },
+  {
+    why: 'who waited for more than the pool owned any more kept all others waiting (R12)',
+    request: { seed: 144, scene: 'none' as const },
+  },
+  {
+    why: 'a leader took ticks whose outcome was not known for lost, and proposed more (R2)',
+    request: { seed: 19, scene: 'deaf' as const },
+  },
+  {
+    why: 'ticks of before a book was written counted as time that passed since (R7, I3)',
+    request: { seed: 165, scene: 'alone' as const },
+  },
 ]
 for (const { why, request } of found) {
   t.test(why, t => {
