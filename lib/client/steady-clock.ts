@@ -9,10 +9,11 @@
  */
 import type { Clock } from '../../raft/ports.ts'
 
-/** Below this a difference is noise: uptime comes in steps of 10 ms. Well under the 2 % margin of a seat. */
+/**
+ * Below this a difference is noise: uptime comes in steps of 10 ms, and a wall clock is set by less. Well under the 2 % margin
+ * of a seat of 10 s and more. A wall that is set further ahead costs a renewal, where uptime cannot be told.
+ */
 const toleranceMs = 200
-/** The wall may be set; a smaller forward step than this is taken for that. */
-const wallToleranceMs = 2_000
 /** Uptime costs a system call: it is asked this often, and at once when the wall runs ahead. */
 const lookEveryMs = 50
 const wallNoticeMs = 25
@@ -53,8 +54,7 @@ export class SteadyClock {
     this.#lookedAt = now
     this.#wallAhead = wallAhead
     const ahead = this.#readAhead()
-    const tolerance = this.#clock.uptime() === undefined ? wallToleranceMs : toleranceMs
-    if (ahead - this.#ahead > tolerance) {
+    if (ahead - this.#ahead > toleranceMs) {
       this.#skippedMs += ahead - this.#ahead
       this.#epoch++
       this.#ahead = ahead

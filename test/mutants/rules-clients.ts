@@ -27,7 +27,7 @@ export const clientMutants: readonly Mutant[] = [
     doc: 'A client that was suspended believes in its seats before it renews them.',
     ids: ['R4'],
     file: 'lib/client/steady-clock.js',
-    find: 'if (ahead - this.#ahead > tolerance) {',
+    find: 'if (ahead - this.#ahead > toleranceMs) {',
     put: 'if (false) {',
   },
   {

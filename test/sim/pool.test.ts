@@ -105,6 +105,10 @@ const found = [
     why: 'ticks of before a book was written counted as time that passed since (R7, I3)',
     request: { seed: 165, scene: 'alone' as const },
   },
+  {
+    why: 'a client that cannot tell its uptime slept for 1.8 s and believed in a seat of 1.9 s (R4, I3)',
+    request: { seed: 231, scene: 'none' as const },
+  },
 ]
 for (const { why, request } of found) {
   t.test(why, t => {
