@@ -142,8 +142,9 @@ t.test('the memory of ids is bounded: then commands are refused, known ones answ
   const opened = pool.ledger.snapshotRows()
   const openedMs = Number(process.hrtime.bigint() - began) / 1e6
   t.comment(`opening a snapshot of ${String(results.size)} results: ${openedMs.toFixed(1)} ms`)
+  const { audit } = pool.ledger.state
   const count = [...opened].length
-  t.equal(count, 1 + 3 + 1 + results.size, 'pool, servers, vendor, results')
+  t.equal(count, 1 + 3 + 1 + audit.length + results.size, 'pool, servers, vendor, audit, results')
 })
 
 t.test('ticks: in turn only', async t => {
