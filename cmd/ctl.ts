@@ -13,6 +13,7 @@ import { settingsCommand } from './ctl/settings.ts'
 import { snapshotCommand } from './ctl/snapshot.ts'
 import { statusCommand } from './ctl/status.ts'
 import { transferLeaderCommand } from './ctl/transfer-leader.ts'
+import { usageCommand } from './ctl/usage.ts'
 import { upgradeCommand } from './ctl/upgrade.ts'
 import { ctlVendorCommand } from './ctl/vendor.ts'
 import { watchCommand } from './ctl/watch.ts'
@@ -26,6 +27,7 @@ export const ctlCommand = defineGroup(
     whyCommand,
     serversCommand,
     seatsCommand,
+    usageCommand,
     watchCommand,
     featureCommand,
     codeCommand,

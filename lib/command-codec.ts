@@ -12,6 +12,7 @@ import { Packr } from 'msgpackr'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { Command, CommandBody } from './ledger/command.ts'
+import { denialReasons } from './ledger/history.ts'
 
 /** The largest command in bytes, version byte included. */
 export const commandBytesMax = 512 * 1024
@@ -63,9 +64,22 @@ const proof = Type.Object(
   strict,
 )
 const offer = Type.Object({ server: name, incarnation: figure, count: figure }, strict)
-const usage = Type.Object({ feature: name, inUse: figure, granted: figure, denied: figure }, strict)
+const usageFields = { feature: name, inUse: figure, granted: figure, denied: figure }
+const reasons = Type.Array(figure, {
+  minItems: denialReasons.length,
+  maxItems: denialReasons.length,
+})
+const listingFields = { server: name, incarnation: figure, number: figure, wallMs: figure }
+const tickFields = { type: Type.Literal('tick'), tick: figure }
 const listing = Type.Object(
-  { server: name, incarnation: figure, number: figure, wallMs: figure, usage: Type.Array(usage) },
+  { ...listingFields, usage: Type.Array(Type.Object(usageFields, strict)) },
+  strict,
+)
+const listingLatest = Type.Object(
+  {
+    ...listingFields,
+    usage: Type.Array(Type.Object({ ...usageFields, reasons: optional(reasons) }, strict)),
+  },
   strict,
 )
 const perServer = Type.Record(Type.String(), figure)
@@ -85,11 +99,13 @@ const codeText = Type.String({ maxLength: 65_536 })
 const first = [
   Type.Object(genesis, strict),
   Type.Object({ type: Type.Literal('add-vendor'), vendor }, strict),
+  Type.Object({ ...tickFields, listings: Type.Array(listing) }, strict),
   Type.Object({ type: Type.Literal('add-code'), text: codeText, content }, strict),
 ]
 
 const latest = [
   Type.Object({ ...genesis, level: optional(figure) }, strict),
+  Type.Object({ ...tickFields, listings: Type.Array(listingLatest) }, strict),
   Type.Object(
     {
       type: Type.Literal('add-vendor'),
@@ -116,7 +132,6 @@ const latest = [
 const shared = [
   Type.Object({ type: Type.Literal('hello'), server: name, bootId: name }, strict),
   Type.Object({ type: Type.Literal('leave'), server: name, incarnation: figure }, strict),
-  Type.Object({ type: Type.Literal('tick'), tick: figure, listings: Type.Array(listing) }, strict),
   Type.Object({ type: Type.Literal('remove-code'), codeId: name }, strict),
   Type.Object({ type: Type.Literal('add-feature'), feature: name, allocations: figure }, strict),
   Type.Object({ type: Type.Literal('add-allocations'), feature: name, count: figure }, strict),
@@ -250,6 +265,12 @@ function levelOf(body: CommandBody): number {
       return body.level === undefined ? versions.first : latest
     case 'add-vendor':
       return body.sameAs === undefined && body.certificate === undefined ? versions.first : latest
+    case 'tick': {
+      const isLatest = body.listings.some(({ usage }) =>
+        usage.some(row => row.reasons !== undefined),
+      )
+      return isLatest ? latest : versions.first
+    }
     case 'add-code': {
       const { limits, serves, renews } = body.content
       const isFirst = limits === undefined && serves === undefined && renews === undefined

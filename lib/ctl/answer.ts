@@ -226,6 +226,11 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
     ],
   },
   audit: { records: [auditRecord], first: 'figure', last: 'figure' },
+  usage: {
+    calendar: 'figure',
+    blocks: [{ feature: 'text', start: 'figure', slots: ['figure'] }],
+    'next?': 'text',
+  },
   outcome: { outcome: 'text', 'result?': result },
   'feature-add': applied,
   'code-add': { ...applied, content },

@@ -8,6 +8,7 @@
 import type { CommandBody, Offer, Taken } from './command.ts'
 import { addShare, shareOf } from './feature.ts'
 import { canGive, moveSeat, whereProven } from './move.ts'
+import { inUseOf } from './history.ts'
 import { badCount, isCount, isCountOrZero, refuse } from './outcome.ts'
 import type { Context, Outcome } from './outcome.ts'
 import { findCaller, isRunning, onlyGives } from './server.ts'
@@ -163,7 +164,7 @@ function enqueue(context: Context, feature: Feature, borrow: Borrow, standing: S
 
 /** States how many requests wait at a server; 0 withdraws them. An entry that stands keeps its place. */
 export function setDemand(
-  { changes, index }: Context,
+  { state, changes, index }: Context,
   feature: Feature,
   demand: { readonly server: string; readonly incarnation: number; readonly count: number },
 ): void {
@@ -175,4 +176,5 @@ export function setDemand(
     if (at >= 0) feature.demand.splice(at, 1)
   } else if (entry === undefined) feature.demand.push({ server, incarnation, count, since: index })
   else entry.count = count
+  if (count > 0) state.history.note(changes, state, feature, inUseOf(feature))
 }

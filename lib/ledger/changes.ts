@@ -20,8 +20,10 @@ import {
   poolRow,
   resultRow,
   serverRow,
+  usageRow,
   vendorRow,
 } from './snapshot.ts'
+import { usageKey, type UsageBlock } from './history.ts'
 import type { Row } from './snapshot.ts'
 import type { AuditRecord, CodeRecord, Feature, LedgerState, Move } from './state.ts'
 
@@ -81,6 +83,9 @@ export class Changes {
         break
       case 'server':
         this.#take(`server ${row.name}`)
+        break
+      case 'usage':
+        this.#take(`usage ${usageKey(row)}`)
     }
   }
 
@@ -133,6 +138,11 @@ export class Changes {
     this.#before(`server ${name}`)
   }
 
+  /** A block of the usage history, by its key. */
+  usage(key: string): void {
+    this.#before(`usage ${key}`)
+  }
+
   #before(key: string): void {
     let row: Row | undefined
     for (const { kept } of this.#views.values()) {
@@ -158,6 +168,10 @@ export class Changes {
       const record = this.#state.codes.get(name)
       return record && codeRow(record)
     }
+    if (kind === 'usage') {
+      const block = this.#state.history.find(name)
+      return block && usageRow(block)
+    }
     const record = this.#state.servers.get(name)
     return record && serverRow(record)
   }
@@ -177,7 +191,7 @@ export class Changes {
   rows(results: Iterable<Row>, reader: SnapshotReader): IterableIterator<Row> {
     const view: View = { kept: new Map() }
     this.#views.set(reader, view)
-    const { servers, vendors, features, codes, moves, audit } = this.#state
+    const { servers, vendors, features, codes, moves, history, audit } = this.#state
     const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
     return this.#walk(reader, view, {
       opened,
@@ -185,6 +199,7 @@ export class Changes {
       features: [...features.values()],
       codes: [...codes.values()],
       moves: [...moves.values()],
+      usage: [...history.all()],
       audit: [...audit],
       results,
     })
@@ -214,6 +229,9 @@ export class Changes {
       yield view.kept.get(`code ${record.content.codeId}`) ?? codeRow(record)
     }
     for (const move of at.moves) yield moveRow(move)
+    for (const block of at.usage) {
+      yield view.kept.get(`usage ${usageKey(block)}`) ?? usageRow(block)
+    }
     for (const record of at.audit) yield auditRow(record)
     yield* at.results
   }
@@ -226,6 +244,7 @@ interface Opened {
   readonly features: readonly Feature[]
   readonly codes: readonly CodeRecord[]
   readonly moves: readonly Move[]
+  readonly usage: readonly UsageBlock[]
   readonly audit: readonly AuditRecord[]
   readonly results: Iterable<Row>
 }

@@ -127,6 +127,8 @@ export interface Usage {
   readonly inUse: number
   readonly granted: number
   readonly denied: number
+  /** The same by reason, in the order of `denialReasons`; absent from servers that did not tell them apart. */
+  readonly reasons?: readonly number[]
 }
 
 export type CommandBody =

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { levelMax } from './command.ts'
 import type { CodeContent, CodeLimits, Result, Settings } from './command.ts'
+import { History, type UsageBlock } from './history.ts'
 import type {
   AuditRecord,
   CodeRecord,
@@ -80,8 +81,10 @@ export interface ResultRow {
   readonly forgetAt: number
 }
 
+export type UsageRow = { readonly kind: 'usage' } & Readonly<UsageBlock>
+
 export type Row =
-  PoolRow | ServerRow | VendorRow | FeatureRow | CodeRow | MoveRow | ResultRow | AuditRow
+  PoolRow | ServerRow | VendorRow | FeatureRow | CodeRow | MoveRow | UsageRow | ResultRow | AuditRow
 
 /** A whole ledger as frozen plain data. */
 export interface LedgerSnapshot {
@@ -207,6 +210,10 @@ export function moveRow(move: Move): MoveRow {
   }
 }
 
+export function usageRow({ unit, feature, start, slots }: UsageBlock): UsageRow {
+  return { kind: 'usage', unit, feature, start, slots: [...slots] }
+}
+
 export function resultRow(id: string, result: Result, forgetAt: number): ResultRow {
   return { kind: 'result', id, result, forgetAt }
 }
@@ -261,6 +268,7 @@ export function emptyState(): LedgerState {
     results: new Map(),
     audited: 0,
     audit: [],
+    history: new History(),
   }
 }
 
@@ -298,6 +306,11 @@ export function putRow(state: LedgerState, row: Row): void {
     case 'move': {
       const { kind: _kind, ...move } = row
       state.moves.set(row.seatId, Object.freeze({ ...move }))
+      break
+    }
+    case 'usage': {
+      const { unit, feature, start, slots } = row
+      state.history.restore({ unit, feature, start, slots })
       break
     }
     case 'audit': {

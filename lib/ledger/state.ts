@@ -6,6 +6,7 @@
  * Maps are read in the order of their sorted keys wherever the order can be seen from outside.
  */
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from './command.ts'
+import type { History } from './history.ts'
 
 /** What operators want of a server: to vote, to follow without a vote, or to be gone. All own shares (R3). */
 export type ServerRole = 'voter' | 'learner' | 'removed'
@@ -179,4 +180,5 @@ export interface LedgerState {
   audited: number
   /** The last of them, the oldest first. */
   readonly audit: AuditRecord[]
+  readonly history: History
 }

@@ -8,6 +8,7 @@
 import { bounds } from './command.ts'
 import type { CommandBody, Listing, Usage } from './command.ts'
 import { turnCodes } from './code.ts'
+import { inUseOf } from './history.ts'
 import { forgetRemoved } from './membership.ts'
 import { forgetMoves } from './move.ts'
 import { done, isTime, isWhole, refuse } from './outcome.ts'
@@ -95,16 +96,19 @@ function markListed({ state, changes }: Context, record: ServerRecord): void {
 /** A server's use of a feature now, and its counters added up. */
 function storeUsage({ state, changes }: Context, server: string, usage: Usage): void {
   const feature = state.features.get(usage.feature)
-  const { inUse, granted, denied } = usage
+  const { inUse, granted, denied, reasons } = usage
   if (feature === undefined || !isWhole(inUse) || !isWhole(granted) || !isWhole(denied)) return
+  if (reasons?.every(isWhole) === false) return
   const before = feature.usage.get(server)
   if (before?.inUse === inUse && granted === 0 && denied === 0) return
   changes.feature(feature.name)
+  const total = inUseOf(feature)
   feature.usage.set(server, {
     inUse,
     granted: Math.min((before?.granted ?? 0) + granted, Number.MAX_SAFE_INTEGER),
     denied: Math.min((before?.denied ?? 0) + denied, Number.MAX_SAFE_INTEGER),
   })
+  state.history.note(changes, state, feature, total, usage)
 }
 
 /** From `downAt` on a run is over: none of its seats is alive, it waits for nothing (R3, R4). */
@@ -119,7 +123,9 @@ function endRuns(context: Context): void {
       const usage = feature.usage.get(record.name)
       if (usage === undefined || usage.inUse === 0) continue
       changes.feature(feature.name)
+      const total = inUseOf(feature)
       usage.inUse = 0
+      state.history.note(changes, state, feature, total)
     }
   }
 }

@@ -9,9 +9,15 @@
 import type { Code } from '../error.ts'
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
 import type { AuditRecord, VendorRecord } from '../ledger/state.ts'
+import type { UsageBlock, UsageUnit } from '../ledger/history.ts'
 import type { Dark, Denial, Standing } from './why.ts'
 
-export const ctlBounds = { messageBytes: 512 * 1024, pageMax: 1_000, auditPageMax: 500 } as const
+export const ctlBounds = {
+  messageBytes: 512 * 1024,
+  pageMax: 1_000,
+  auditPageMax: 500,
+  usagePageBytes: 256 * 1024,
+} as const
 
 /** Fields common to every change. */
 export interface Change {
@@ -39,6 +45,17 @@ export interface CtlRequests {
   }
   'code-list': Record<string, never>
   'vendor-list': Record<string, never>
+  /**
+   * Usage history whose units begin in [`from`, `to`), milliseconds since 1970, as the answering server has applied it:
+   * a page of blocks, by time and feature, those after `after`.
+   */
+  usage: {
+    readonly unit: UsageUnit
+    readonly from: number
+    readonly to: number
+    readonly feature?: string
+    readonly after?: string
+  }
   /** Of the audit log: what follows record `after`, or the last ones; at most `limit`. */
   audit: { readonly after?: number; readonly limit?: number }
   outcome: { readonly id: string }
@@ -264,6 +281,12 @@ export interface CtlAnswers {
   'vendor-list': { readonly vendors: readonly VendorRecord[] }
   /** `first` and `last`: numbers of the first record that is kept and of the newest. */
   audit: { readonly records: readonly AuditRecord[]; readonly first: number; readonly last: number }
+  /** `calendar`: the pool's, milliseconds since 1970. `next`: there is more, after this. */
+  usage: {
+    readonly calendar: number
+    readonly blocks: readonly Omit<UsageBlock, 'unit'>[]
+    readonly next?: string
+  }
   /** `unknown`: never seen, or forgotten; it will not take effect any more once `deadlinePassed`. */
   outcome: { readonly outcome: 'applied' | 'refused' | 'unknown'; readonly result?: Result }
   'feature-add': Applied

@@ -42,7 +42,7 @@ import {
   transferRefusal,
   type Answer,
 } from './ctl-wire.ts'
-import { listAudit, listCodes, listVendors } from './ledger-lists.ts'
+import { listAudit, listCodes, listUsage, listVendors } from './ledger-lists.ts'
 import type { Membership } from './membership.ts'
 import type { Outcome, SeatService } from './parts.ts'
 
@@ -170,6 +170,8 @@ export class Ctl {
         return this.#afterBarrier(() => done(listCodes(this.#options.ledger())))
       case 'vendor-list':
         return this.#afterBarrier(() => done(listVendors(this.#options.ledger())))
+      case 'usage':
+        return this.#afterBarrier(() => done(listUsage(this.#options.ledger(), fields)))
       case 'audit':
         return this.#afterBarrier(() => done(listAudit(this.#options.ledger(), fields)))
       case 'outcome':

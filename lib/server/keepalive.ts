@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '../../raft/ports.ts'
 import type { Listing, Usage } from '../ledger/command.ts'
+import { denialReasons, withoutReasons } from '../ledger/history.ts'
 import type { Lease } from './lease.ts'
 import { usageMax } from './peer-codec.ts'
 
@@ -16,7 +17,8 @@ const rememberedMax = 16
 interface Pending {
   inUse: number
   granted: number
-  denied: number
+  /** By reason. */
+  denied: number[]
 }
 
 export interface KeepaliveOptions {
@@ -24,6 +26,8 @@ export interface KeepaliveOptions {
   readonly clock: Clock
   readonly lease: Lease
   readonly tickMs: () => number
+  /** Whether the pool's servers can read why requests were denied (level 2). */
+  readonly tellsReasons: () => boolean
   /** Usage since the last call, at most `max` features. */
   readonly usage: (max: number) => readonly Usage[]
   /** To the leader, wherever it is now. Lost ones are not repeated: the next comes soon. */
@@ -68,38 +72,41 @@ export class Keepalives {
   listed(number: number): void {
     const carried = this.#carried.get(number)
     for (const known of this.#carried.keys()) if (known <= number) this.#carried.delete(known)
-    for (const { feature, granted, denied } of carried ?? []) {
+    for (const { feature, granted, reasons = [] } of carried ?? []) {
       const pending = this.#pending.get(feature)
       if (pending === undefined) continue
       pending.granted -= granted
-      pending.denied -= denied
-      if (pending.granted === 0 && pending.denied === 0) this.#pending.delete(feature)
+      pending.denied = plus(pending.denied, reasons, -1)
+      if (pending.granted === 0 && pending.denied.every(count => count === 0)) {
+        this.#pending.delete(feature)
+      }
     }
   }
 
   #beat(): void {
-    const { server, clock, lease, send, tickMs } = this.#options
+    const { server, clock, lease, send, tickMs, tellsReasons } = this.#options
     this.#timer = clock.after(tickMs() / 2, () => this.#beat())
     const number = ++this.#number
-    const usage = this.#take()
+    const taken = this.#take()
     lease.look()
     lease.sent(number, clock.now())
-    this.#carried.set(number, usage)
+    this.#carried.set(number, taken)
     for (const oldest of this.#carried.keys()) {
       if (this.#carried.size <= rememberedMax) break
       this.#carried.delete(oldest)
     }
+    const usage = tellsReasons() ? taken : taken.map(withoutReasons)
     send({ server, incarnation: this.#incarnation, number, wallMs: clock.wall(), usage })
   }
 
   /** What changed just now first, then what waits to be told, at most `usageMax`; the rest next time. */
   #take(): Usage[] {
     const fresh = this.#options.usage(usageMax)
-    for (const { feature, inUse, granted, denied } of fresh) {
-      const pending = this.#pending.get(feature) ?? { inUse, granted: 0, denied: 0 }
+    for (const { feature, inUse, granted, reasons = [] } of fresh) {
+      const pending = this.#pending.get(feature) ?? { inUse, granted: 0, denied: [] }
       pending.inUse = inUse
       pending.granted += granted
-      pending.denied += denied
+      pending.denied = plus(pending.denied, reasons, 1)
       this.#pending.set(feature, pending)
     }
     const taken: Usage[] = []
@@ -108,9 +115,16 @@ export class Keepalives {
       if (taken.length === usageMax) break
       const pending = this.#pending.get(feature)
       if (pending === undefined) continue
-      const { inUse, granted, denied } = pending
-      taken.push({ feature, inUse, granted: Math.max(0, granted), denied: Math.max(0, denied) })
+      const { inUse, granted } = pending
+      const reasons = pending.denied.map(count => Math.max(0, count))
+      const denied = reasons.reduce((sum, count) => sum + count, 0)
+      const row = { feature, inUse, granted: Math.max(0, granted), denied }
+      taken.push(denied === 0 ? row : { ...row, reasons })
     }
     return taken
   }
+}
+
+function plus(sums: readonly number[], counts: readonly number[], sign: 1 | -1): number[] {
+  return denialReasons.map((_reason, n) => (sums[n] ?? 0) + sign * (counts[n] ?? 0))
 }

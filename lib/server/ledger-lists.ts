@@ -1,8 +1,9 @@
 /**
- * What operators may list of the ledger: codes, vendors' keys, the audit log.
+ * What operators may list of the ledger: codes, vendors' keys, the audit log, the usage history.
  */
+import { usageBounds, usageUnits, type UsageBlock } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { ctlBounds } from '../protocol/ctl.ts'
+import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
 import { isWhole, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
@@ -38,4 +39,46 @@ export function listAudit(
     after === undefined ? Math.max(0, audit.length - limit) : Math.max(0, after + 1 - first)
   const records = audit.slice(from, from + limit)
   return answerWith('audit', { records, first, last: audited })
+}
+
+/** Of a block, in bytes of an answer: a number of a slot takes at most 9, few take more than 3. */
+const slotBytes = 3
+const blockBytes = 180
+
+/** A page of the usage history: see `CtlRequests.usage`. */
+export function listUsage({ state }: Ledger, fields: Fields): Answer {
+  const { unit, from, to, feature, after = '' } = fields
+  const known = usageUnits.find(name => name === unit)
+  if (known === undefined) {
+    return refuse('LICD_BAD_REQUEST', `Field unit: ${usageUnits.join(' or ')}.`)
+  }
+  if (!isWhole(from, 0, Number.MAX_SAFE_INTEGER) || !isWhole(to, 0, Number.MAX_SAFE_INTEGER)) {
+    return refuse('LICD_BAD_REQUEST', 'Fields from and to: whole milliseconds since 1970.')
+  }
+  if (feature !== undefined && typeof feature !== 'string') {
+    return refuse('LICD_BAD_REQUEST', 'Field feature must be a text.')
+  }
+  if (typeof after !== 'string') {
+    return refuse('LICD_BAD_REQUEST', 'Field after must be what the page before gave as next.')
+  }
+  const { ms, perBlock } = usageBounds[known]
+  const fitting: { readonly at: string; readonly block: UsageBlock }[] = []
+  for (const block of state.history.blocks[known].values()) {
+    if (feature !== undefined && block.feature !== feature) continue
+    if (block.start * ms >= to || (block.start + perBlock) * ms <= from) continue
+    const at = `${String(block.start).padStart(12, '0')} ${block.feature}`
+    if (at > after) fitting.push({ at, block })
+  }
+  fitting.sort((a, b) => (a.at < b.at ? -1 : 1))
+  const blocks: CtlAnswers['usage']['blocks'][number][] = []
+  let bytes = 0
+  for (const [n, { block }] of fitting.entries()) {
+    bytes += blockBytes + block.slots.length * slotBytes
+    if (bytes > ctlBounds.usagePageBytes && n > 0) {
+      const next = fitting[n - 1]?.at ?? ''
+      return answerWith('usage', { calendar: state.calendar, blocks, next })
+    }
+    blocks.push({ feature: block.feature, start: block.start, slots: block.slots })
+  }
+  return answerWith('usage', { calendar: state.calendar, blocks })
 }

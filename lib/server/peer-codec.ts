@@ -6,13 +6,14 @@
  */
 import { Packr } from 'msgpackr'
 import { bounds, type Listing, type Usage } from '../ledger/command.ts'
+import { denialReasons } from '../ledger/history.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
 
 const version = 1
 /** Bytes of one keepalive: it becomes part of a log entry, together with those of all other servers. */
 export const keepaliveBytesMax = 32 * 1024
 /** Features in one keepalive, so that it stays below `keepaliveBytesMax` with the longest names. */
-export const usageMax = 250
+export const usageMax = 150
 const claimBytesMax = 512
 
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
@@ -31,7 +32,10 @@ export function encodeKeepalive({
   wallMs,
   usage,
 }: Listing): Uint8Array {
-  const rows = usage.map(({ feature, inUse, granted, denied }) => [feature, inUse, granted, denied])
+  const rows = usage.map(({ feature, inUse, granted, denied, reasons = [] }) => [
+    ...[feature, inUse, granted, denied],
+    ...reasons,
+  ])
   return copy(packr.pack([version, server, incarnation, number, wallMs, rows]))
 }
 
@@ -54,12 +58,15 @@ export function decodeKeepalive(data: Uint8Array): Listing | undefined {
 }
 
 function usageOf(row: unknown): Usage | undefined {
-  if (!isList(row) || row.length !== 4) return undefined
-  const [feature, inUse, granted, denied] = row
+  if (!isList(row) || (row.length !== 4 && row.length !== 4 + denialReasons.length))
+    return undefined
+  const [feature, inUse, granted, denied, ...reasons] = row
   if (typeof feature !== 'string' || !isFeatureName(feature)) return undefined
   if (!isCount(inUse) || !isCount(granted) || !isCount(denied)) return undefined
   if (inUse > bounds.allocationsMax) return undefined
-  return { feature, inUse, granted, denied }
+  if (reasons.length === 0) return { feature, inUse, granted, denied }
+  if (!reasons.every(isCount)) return undefined
+  return { feature, inUse, granted, denied, reasons }
 }
 
 export function encodeClaim({ server, bootId, since }: Claim): Uint8Array {

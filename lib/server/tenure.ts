@@ -69,6 +69,7 @@ export class Tenure {
       clock,
       lease,
       tickMs: () => state().settings.tickMs,
+      tellsReasons: () => state().level >= 2,
       usage: options.usage,
       send: listing => {
         this.#lookAtLease()

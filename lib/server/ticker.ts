@@ -9,7 +9,8 @@
  * deposed leader's ticks do not commit, so it extends nothing.
  */
 import type { Clock, Timer } from '../../raft/ports.ts'
-import type { Listing, Usage } from '../ledger/command.ts'
+import type { Listing } from '../ledger/command.ts'
+import { withoutReasons } from '../ledger/history.ts'
 import type { LedgerState } from '../ledger/state.ts'
 
 /**
@@ -117,12 +118,13 @@ export class Ticker {
   /** In the order of names, without usage beyond the bound. */
   #listings(): Listing[] {
     let rows = 0
+    const { level } = this.#options.state()
     return [...this.#heard.values()]
       .sort((a, b) => (a.server < b.server ? -1 : 1))
       .map(listing => {
         rows += listing.usage.length
-        const none: readonly Usage[] = []
-        return rows <= usageRowsMax ? listing : { ...listing, usage: none }
+        const usage = rows <= usageRowsMax ? listing.usage : []
+        return { ...listing, usage: level < 2 ? usage.map(withoutReasons) : usage }
       })
   }
 }

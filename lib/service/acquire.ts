@@ -269,7 +269,6 @@ export class Acquire {
 
   #tooMany(item: AcquireItem, allocations: number, reply: Reply | undefined): void {
     const { feature, count } = item
-    this.#desk.usage.denied(feature)
     if (allocations === 0) {
       const detail = `The pool owns no allocation of ${feature} now.`
       this.#desk.deny(item, reply, 'LICD_NO_SEAT', detail)
@@ -290,7 +289,6 @@ export class Acquire {
     const { requestId, feature, waitMs } = item
     const isBrief = waitMs === 0
     if (isBrief && !this.#balance.mayCome(stock, item.count, now)) {
-      desk.usage.denied(feature)
       const code = stock.isOverLimit ? 'LICD_OVER_LIMIT' : 'LICD_NO_SEAT'
       desk.deny(item, reply, code)
       return
@@ -322,7 +320,6 @@ export class Acquire {
 
   #deny(waiter: Waiter): void {
     this.#waiting.remove(waiter)
-    this.#desk.usage.denied(waiter.item.feature)
     this.#desk.deny(waiter.item, waiter.reply, 'LICD_NO_SEAT')
   }
 

@@ -16,7 +16,7 @@ import type { Host } from '../server/parts.ts'
 import { makeToken, tokenKey, type TokenKey } from '../token.ts'
 import { Denials, type Asked } from './denials.ts'
 import { ReleasedIds } from './released.ts'
-import { UsageCounters } from './usage.ts'
+import { denialReasonOf, UsageCounters } from './usage.ts'
 import type { Reply } from './wire.ts'
 
 /** Two clocks, each true within 1 % (R3, R4). */
@@ -184,8 +184,10 @@ export class Desk {
     const what = 'seatId' in item ? 'renew' : 'acquire'
     const count = 'seatId' in item ? 1 : item.count
     const denied = { what, feature, count, user, host, code, detail } as const
+    const known = this.feature(feature) !== undefined
     // A name that the pool does not have may be any text at all: those are counted as one.
-    this.usage.refused(this.feature(feature) === undefined ? '' : feature, code)
+    this.usage.refused(known ? feature : '', code)
+    if (what === 'acquire' && known) this.usage.denied(feature, denialReasonOf(code))
     this.denials.note(denied, this.now, () => this.#explain({ ...denied, position }))
   }
 

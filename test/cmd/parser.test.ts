@@ -74,6 +74,7 @@ t.test('every command has a help of 80 columns with examples', async t => {
       'ctl status',
       'ctl transfer-leader',
       'ctl upgrade',
+      'ctl usage',
       'ctl vendor',
       'ctl vendor add',
       'ctl vendor list',

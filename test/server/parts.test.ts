@@ -87,6 +87,7 @@ t.test('keepalives - twice a tick, and usage adds up however they are listed', a
     clock,
     lease: new Lease(clock, silentLogger, 0),
     tickMs: () => settings.tickMs,
+    tellsReasons: () => true,
     usage: () => fresh.splice(0),
     send: listing => sent.push(listing),
   })
@@ -135,6 +136,7 @@ t.test('keepalives - many features fit the bound, a part at a time', async t => 
     clock,
     lease: new Lease(clock, silentLogger, 0),
     tickMs: () => 1_000,
+    tellsReasons: () => true,
     usage: max => {
       const part = all.slice(asked, asked + max)
       asked += part.length
