@@ -113,14 +113,6 @@ export const leaseMutants: readonly Mutant[] = [
     put: 'if (false) {',
   },
   {
-    name: 'hello-counted-from-its-repetition',
-    doc: 'A `hello` that is said again counts from then, though the first may be the one applied.',
-    ids: ['R3', 'R7'],
-    file: lease,
-    find: 'if (number <= this.#void || this.#sentAt.has(number))',
-    put: 'if (number <= this.#void)',
-  },
-  {
     name: 'grants-without-a-lease',
     doc: 'A server grants and renews after its lease.',
     ids: ['R3', 'R4'],

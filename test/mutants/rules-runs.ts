@@ -152,12 +152,4 @@ export const runMutants: readonly Mutant[] = [
     find: 'this.#unsure(0);',
     put: 'this.#unsure(0); this.#lease.sent(1e9, this.#options.clock.now()); this.#lease.listed(1e9, this.#options.state().settings);',
   },
-  {
-    name: 'lease-by-settings-of-after',
-    doc: 'A listing that came at the pace of before a change of settings counts by the pace after it.',
-    ids: ['R2', 'R3'],
-    file: tenure,
-    find: 'const isSure = tick > this.#unsureUntil;',
-    put: 'const isSure = true;',
-  },
 ]

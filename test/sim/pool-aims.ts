@@ -124,6 +124,9 @@ export class PoolAims {
         if (source === 'move' && count > 0 && server !== undefined) {
           const seat = body.move?.seatId ?? ''
           this.#strike('aim-move', 0.3, random => this.#moved(server, body.to, seat, random))
+          this.#strike('aim-deaf', 0.5, random =>
+            this.#deafen(random.pick([server, body.to]), random),
+          )
         } else if (source === 'down' && server !== undefined) {
           this.#strike('aim-lent', 0.7, random => this.#lent(server, random))
         }
@@ -223,10 +226,38 @@ export class PoolAims {
     if (!this.#world.pool.names.includes(server)) return
     const times = this.#promises.get(server) ?? []
     this.#promises.set(server, [...times.slice(-9), this.#world.now])
+    if (this.#streams.get('aim-deaf')?.random.chance(0.3) === true) this.#hearLate(server)
     this.#strike('aim-give', 0.15, random => {
       if (random.chance(0.3)) this.#hitLeader(random)
       else this.#hit(server, random)
     })
+  }
+
+  /** What it is just about to say comes late; it is deaf by then, or another run. */
+  #hearLate(server: string): void {
+    const { network, faults, options, pool } = this.#world
+    const { tickMs, leaseTicks } = options.settings
+    const ms = tickMs * Math.min(10, leaseTicks - 1)
+    if (faults.isOver) return
+    faults.until(ms, network.late(server, ms))
+    this.#strike('aim-deaf', 1, random => {
+      if (random.chance(0.5)) this.#deafen(server, random)
+      else {
+        pool.time.after(0.4 * ms * random.next(), () => {
+          if (!faults.isOver) faults.crash(server, 100 * random.next())
+        })
+      }
+    })
+  }
+
+  /** It hears nothing from the others for some ticks. */
+  #deafen(server: string, random: SeededRandom): void {
+    const { faults, pool, options } = this.#world
+    const others = pool.names.filter(name => name !== server)
+    faults.cut(
+      others.map(name => [name, server] as const),
+      options.settings.tickMs * (3 + 5 * random.next()),
+    )
   }
 
   /** Promises that the server made lately. */

@@ -149,14 +149,13 @@ export class PoolOperators {
     const random = this.#random
     const { features, lopsided } = this.#world.options
     const { name } = random.pick(features)
-    const feature = this.#world.state?.features.get(name)
     const servers = [...(this.#world.state?.servers.keys() ?? [])].sort()
     if (random.chance(0.25)) {
       const threshold = random.pick([0.5, 0.8, 0.9, 1])
       const server = random.chance(0.5) ? { server: random.pick(servers) } : {}
       return this.#change('threshold-set', { feature: name, threshold, ...server })
     }
-    const all = feature?.allocations ?? 0
+    const all = this.#world.state?.features.get(name)?.allocations ?? 0
     const targets: Record<string, number> = {}
     const shape = random.pick([...(lopsided ? [] : ['random']), 'one', 'little'])
     let left = shape === 'little' ? Math.min(all, servers.length) : all
@@ -165,7 +164,8 @@ export class PoolOperators {
       left -= targets[server]
     }
     if (shape === 'one') for (const name of servers) targets[name] = 0
-    if (shape === 'one') targets[random.pick(servers)] = all
+    const at = lopsided ? this.#world.pool.leader?.server : undefined
+    if (shape === 'one') targets[at ?? random.pick(servers)] = all
     const isEven = random.chance(lopsided ? 0.1 : 0.4)
     return this.#change('criteria-set', { feature: name, targets: isEven ? 'even' : targets })
   }

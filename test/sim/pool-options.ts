@@ -63,7 +63,7 @@ const aims = [
 
 /** Of scenes alone. */
 type SceneFault = 'alone' | 'asleep' | 'belated' | 'deaf' | 'homecoming' | 'late'
-const sceneAims = ['aim-office'] as const
+const sceneAims = ['aim-deaf', 'aim-office'] as const
 
 const drawnFaults = [
   ...serverFaults,

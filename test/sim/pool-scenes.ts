@@ -1,6 +1,6 @@
 /**
- * Scenes: half of the seeds play in one of them. Each puts settings, loads and faults together so that what the rules
- * say of one rare situation is asked again and again; the other half draws everything alone (`pool-options.ts`).
+ * Scenes: most seeds play in one of them. Each puts settings, loads and faults together so that what the rules
+ * say of one rare situation is asked again and again; the others draw everything alone (`pool-options.ts`).
  *
  * A scene says what the world is like and what befalls it, never what is to come of it.
  */
@@ -46,11 +46,19 @@ export interface Scene extends Partial<
 
 /** Which scene a seed plays in; undefined: none. */
 export function drawScene(random: SeededRandom): SceneName | undefined {
-  return random.chance(0.5) ? random.pick(cast) : undefined
+  return random.chance(0.8) ? random.pick(cast) : undefined
 }
 
 /** Each once, and those again whose situations are the rarest. */
-const cast: readonly SceneName[] = [...sceneNames, 'hurried', 'deaf', 'movers', 'movers']
+const cast: readonly SceneName[] = [
+  ...sceneNames,
+  'hurried',
+  'brief',
+  'deaf',
+  'deaf',
+  'movers',
+  'movers',
+]
 
 const few = [3, 5, 8]
 
@@ -142,9 +150,11 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
         ['sleep', 3_000],
         ['aim-lent', 300],
         ['aim-move', 800],
+        ['aim-deaf', 500],
+        ['bounce', 2_500],
+        ['aim-relearn', 300],
         random.pick([
           ['part', 2_000],
-          ['bounce', 1_500],
           ['codes', 600],
           ['stop', 2_000],
         ] as const),
@@ -167,10 +177,11 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       kinds: [
         ['deaf', 900],
         ['late', 1_500],
-        ['aim-give', 1_500],
-        ['criteria', 1_500],
+        ['aim-deaf', 300],
+        ['criteria', 1_000],
+        ['bounce', 3_000],
         random.pick([
-          ['crash', 3_000],
+          ['aim-relearn', 300],
           ['aim-move', 800],
           ['pause', 3_000],
         ] as const),
@@ -202,7 +213,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
   },
   /** Clients lose sight of their servers and move, to servers that have nothing of their own. */
   movers: random => {
-    const leaseTicks = random.between(5, 8)
+    const leaseTicks = random.pick([random.between(5, 8), random.between(12, 15)])
     return {
       servers: random.pick([3, 4]),
       settings: { tickMs: random.pick([200, 300]), leaseTicks, seatTicks: leaseTicks },
@@ -218,9 +229,11 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
         ['bounce', 2_500],
         ['late', 1_200],
         ['aim-move', 300],
-        ['outage', 2_500],
-        ['criteria', 2_500],
-        ['codes', 1_000],
+        ['aim-deaf', 1_500],
+        ['outage', 3_500],
+        ['sleep', 2_000],
+        ['criteria', 1_500],
+        ['codes', 500],
       ],
     }
   },

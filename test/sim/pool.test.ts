@@ -98,10 +98,6 @@ const found = [
     request: { seed: 144, scene: 'none' as const },
   },
   {
-    why: 'a leader took ticks whose outcome was not known for lost, and proposed more (R2)',
-    request: { seed: 19, scene: 'deaf' as const },
-  },
-  {
     why: 'ticks of before a book was written counted as time that passed since (R7, I3)',
     request: { seed: 165, scene: 'alone' as const },
   },
