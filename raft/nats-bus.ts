@@ -195,6 +195,7 @@ function wrap(connection: NatsConnection, inboxPrefix: string, log: Logger): Nat
   const setLink = (status: 'up' | 'down' | 'closed'): void => {
     if (link === status || link === 'closed') return
     link = status
+    if (status !== 'closed') log[status === 'up' ? 'info' : 'warn']('nats-link', { link })
     for (const handle of [...handlers]) guard(() => handle(status), log)
   }
   void follow(connection, setLink, log)

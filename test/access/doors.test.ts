@@ -245,7 +245,7 @@ t.test(
     const running = pool.running('alpha')
     const [first = 0] = started(running.output())
     process.kill(first, 'SIGKILL')
-    await running.until(/"msg":"nats-ended"[^]*"msg":"nats-started"/)
+    await running.until(/"msg":"nats-ended"[^]*"msg":"nats-started"[^]*"link":"up"/)
     const [, second = 0] = started(running.output())
     t.match(await pool.ctl<Status>('status'), { servers: [{ name: 'alpha', state: 'up' }] })
 
