@@ -52,10 +52,10 @@ export default defineConfig(
   },
   {
     // The page is sent as it is written; its types stand in comments.
-    files: ['page/**/*.js'],
+    files: ['lib/page/**/*.js'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
-      parserOptions: { project: './page/tsconfig.json', tsconfigRootDir: import.meta.dirname },
+      parserOptions: { project: './lib/page/tsconfig.json', tsconfigRootDir: import.meta.dirname },
     },
     linterOptions: { reportUnusedDisableDirectives: 'error', noInlineConfig: true },
     rules: {

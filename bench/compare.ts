@@ -27,8 +27,6 @@ const usage = `npm run bench:compare -- REF1 [REF2] [options]
   --tolerate R    the least a median ratio may be (0.9)`
 /** What a commit is built from; the bench comes from this tree. */
 const sources = ['cmd', 'lib', 'raft', 'test', 'package.json', 'tsconfig.json']
-/** The same, in commits that have it. */
-const laterSources = ['page']
 const warmSeconds = 0.6
 
 interface Side {
@@ -70,12 +68,9 @@ async function startSide(ref: string, number: number): Promise<Side> {
   const at = join(folder, String(number))
   mkdirSync(at)
   if (ref === '.') {
-    for (const name of [...sources, ...laterSources])
-      cpSync(join(root, name), join(at, name), { recursive: true })
+    for (const name of sources) cpSync(join(root, name), join(at, name), { recursive: true })
   } else {
-    const has = (name: string) =>
-      spawnSync('git', ['cat-file', '-e', `${ref}:${name}`], { cwd: root }).status === 0
-    const archive = spawnSync('git', ['archive', ref, ...sources, ...laterSources.filter(has)], {
+    const archive = spawnSync('git', ['archive', ref, ...sources], {
       ...{ cwd: root, maxBuffer: 2 ** 30 },
     })
     if (archive.status !== 0) throw new Error(`git archive ${ref}: ${String(archive.stderr)}`)

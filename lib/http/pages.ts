@@ -44,7 +44,7 @@ export class Pages {
   readonly #pages = new Map<string, Page>()
 
   /** Reads them. Throws what the file system says when one is missing: the package is broken then. */
-  constructor(folder = join(packageFolder(), 'page')) {
+  constructor(folder = join(packageFolder(), 'lib', 'page')) {
     for (const name of files) {
       const bytes = readFileSync(join(folder, name))
       const tag = createHash('sha256').update(bytes).digest('base64url').slice(0, 22)

@@ -2,8 +2,8 @@
 import { duration, figure, h, put } from './dom.js'
 
 /**
- * @typedef {import('../lib/ctl/why.ts').WhyView & { verdict: import('../lib/ctl/verdict.ts').Verdict }} Why
- * @typedef {import('../lib/ctl/why.ts').ServerDenial} ServerDenial
+ * @typedef {import('../ctl/why.ts').WhyView & { verdict: import('../ctl/verdict.ts').Verdict }} Why
+ * @typedef {import('../ctl/why.ts').ServerDenial} ServerDenial
  */
 
 const againMs = 3000

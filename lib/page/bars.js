@@ -27,7 +27,7 @@ export function bar(parts, whole) {
 }
 
 /**
- * @param {import('../lib/http/figures.ts').Parts} parts
+ * @param {import('../http/figures.ts').Parts} parts
  * @returns {Part[]}
  */
 export function partsOf({ inUse, owed, dark, idle, free }) {

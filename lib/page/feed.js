@@ -11,9 +11,9 @@ const connectMs = 2500
 const homeEveryMs = 5000
 
 /**
- * @typedef {import('../lib/http/report.ts').PoolHead} PoolHead
- * @typedef {import('../lib/http/report.ts').FeatureReport} FeatureReport
- * @typedef {import('../lib/http/news.ts').News} News
+ * @typedef {import('../http/report.ts').PoolHead} PoolHead
+ * @typedef {import('../http/report.ts').FeatureReport} FeatureReport
+ * @typedef {import('../http/news.ts').News} News
  * @typedef {{ all: boolean, features: FeatureReport[], gone: string[] }} FeaturesEvent
  * @typedef {object} FeedHandlers
  * @property {(head: PoolHead) => void} pool

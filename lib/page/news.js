@@ -1,7 +1,7 @@
 /** What happened, the latest first. */
 import { find, h } from './dom.js'
 
-/** @typedef {import('../lib/http/news.ts').News} News */
+/** @typedef {import('../http/news.ts').News} News */
 
 const shownMax = 100
 const list = find('news', HTMLOListElement)

@@ -9,7 +9,7 @@ import { duration, figure, find, h, pager, put, say } from './dom.js'
 import { whyPanel } from './why.js'
 
 /**
- * @typedef {import('../lib/http/report.ts').FeatureReport} FeatureReport
+ * @typedef {import('../http/report.ts').FeatureReport} FeatureReport
  * @typedef {import('./feed.js').FeaturesEvent} FeaturesEvent
  * @typedef {(path: string) => Promise<any>} Ask
  */

@@ -1,7 +1,7 @@
 /** Who holds what: a page of the seats that fit the search, of all servers. */
 import { duration, figure, find, h, pager, put, say } from './dom.js'
 
-/** @typedef {Awaited<ReturnType<typeof import('../lib/ctl/seat-search.ts').searchSeats>>} FoundSeats */
+/** @typedef {Awaited<ReturnType<typeof import('../ctl/seat-search.ts').searchSeats>>} FoundSeats */
 
 const pageSize = 50
 const againMs = 5000

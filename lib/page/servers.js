@@ -2,8 +2,8 @@
 import { duration, figure, find, h, put } from './dom.js'
 
 /**
- * @typedef {import('../lib/http/report.ts').PoolHead} PoolHead
- * @typedef {import('../lib/http/report.ts').ServerReport} ServerReport
+ * @typedef {import('../http/report.ts').PoolHead} PoolHead
+ * @typedef {import('../http/report.ts').ServerReport} ServerReport
  */
 
 const body = find('servers', HTMLTableElement).tBodies[0]
