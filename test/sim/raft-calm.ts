@@ -35,6 +35,11 @@ export function calm(world: RaftWorld): void {
   serve(world, outcast)
   // A hand-over that the leader has given up may still be on its way, and is then carried out (thesis 3.10).
   world.time.run(latestMs, world.count)
+  const leads = (): boolean => clients.leader(outcast?.id) !== undefined
+  assert(
+    world.time.runUntil(leads, limitOf(world), world.count),
+    `liveness: nobody leads: ${world.describe()}`,
+  )
   const { leader, term } = reign(world, outcast)
   stays(world, outcast, 'while one hears nobody')
   // One that was cut off in the middle of an election brings a later term along, and whoever hears of it steps down (5.1).
