@@ -39,6 +39,8 @@ export class Hello {
   readonly #bootIds = new Set<string>()
   #bootId: string | undefined
   #timer: Timer | undefined
+  /** What the timer waits for. */
+  #next: (() => void) | undefined
   #bootedAt = -Infinity
   #closed = false
 
@@ -72,6 +74,15 @@ export class Hello {
     this.#bootId = bootId
     this.#bootIds.add(bootId)
     this.#catchUp(bootId)
+  }
+
+  /** There is a leader again: what failed without one is tried at once. */
+  leaderFound(): void {
+    const next = this.#next
+    if (next === undefined || this.#closed) return
+    this.#next = undefined
+    this.#timer?.cancel()
+    next()
   }
 
   close(): void {
@@ -129,6 +140,10 @@ export class Hello {
 
   #later(run: () => void): void {
     this.#timer?.cancel()
-    this.#timer = this.#options.clock.after(retryMs, run)
+    this.#next = run
+    this.#timer = this.#options.clock.after(retryMs, () => {
+      this.#next = undefined
+      run()
+    })
   }
 }

@@ -55,7 +55,7 @@ export class Tenure {
   /** As of the tick applied last. */
   #tickMs = 0
   /** Up to this tick the ticks that follow may come sooner than the settings say, but not sooner than the floor. */
-  #unsureUntil = 0
+  #unsureUntil = -1
   #tickMsFloor = 0
   #closed = false
 
@@ -125,6 +125,7 @@ export class Tenure {
 
   /** A new leader cannot know this server yet. */
   leaderFound(): void {
+    this.#hello.leaderFound()
     this.#keepalives.now()
   }
 
@@ -151,11 +152,29 @@ export class Tenure {
     this.#tickMs = settings.tickMs
     if (this.#incarnation === 0 || record?.incarnation !== this.#incarnation) return
     if (record.listedTick !== tick) return
-    const isSure = tick > this.#unsureUntil
-    const tickMs = isSure ? settings.tickMs : Math.min(settings.tickMs, this.#tickMsFloor)
-    this.#lease.listed(record.listedNumber, { ...settings, tickMs })
+    this.#extend(record.listedNumber)
     this.#keepalives.listed(record.listedNumber)
     this.#lookAtLease()
+  }
+
+  /**
+   * The ledger takes this run for down no sooner than `leaseTicks` after the tick that follows `hello` in the log, and
+   * so after `hello` was said: the lease need not wait for that tick (R7). One whose `hello` took effect unheard
+   * waits for it, since the settings may have been others then.
+   */
+  #extendByHello(): void {
+    const record = this.#options.state().servers.get(this.#options.server)
+    if (record?.helloPending !== true) return
+    this.#extend(0)
+    this.#lookAtLease()
+  }
+
+  /** The lease, by a keepalive that counts as of the present tick. */
+  #extend(number: number): void {
+    const { tick, settings } = this.#options.state()
+    const isSure = tick > this.#unsureUntil
+    const tickMs = isSure ? settings.tickMs : Math.min(settings.tickMs, this.#tickMsFloor)
+    this.#lease.listed(number, { ...settings, tickMs })
   }
 
   /**
@@ -189,7 +208,11 @@ export class Tenure {
     // Its hooks may have found that it must not run at all.
     if (this.#closed) return
     this.#keepalives.start(this.#incarnation)
-    if (this.#isOver()) this.#end()
+    if (this.#isOver()) {
+      this.#end()
+      return
+    }
+    this.#extendByHello()
   }
 
   #end(): void {

@@ -83,6 +83,17 @@ t.test('three servers elect, say hello, tick, and hold leases', async t => {
   }
 })
 
+t.test('a lease begins with hello: nobody waits for the first tick', async t => {
+  const { pool } = makePool()
+  t.ok(pool.settle(10_000), 'all hold leases')
+  t.equal(pool.server('alpha').ledger.state.tick, 0, 'the pool clock has not moved')
+  for (const { leaseUntil, clock, ledger } of pool.running) {
+    const { leaseTicks, tickMs } = ledger.state.settings
+    const left = leaseUntil - clock.now()
+    t.ok(left > 0 && left <= leaseTicks * tickMs * 0.98, `counted from when it was said: ${left}`)
+  }
+})
+
 t.test('pools of one, two and five', async t => {
   for (const servers of [['solo'], ['a', 'b'], ['a', 'b', 'c', 'd', 'e']]) {
     const { pool } = makePool({ servers })
