@@ -3,11 +3,11 @@
  *
  * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
  * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
- * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come). `--bugs` instead puts
- * back the bugs of `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for
- * `npm test`.
+ * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come; what stands there
+ * is not hunted again, so that hours of hunting may be had in parts). `--bugs` instead puts back the bugs of
+ * `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for `npm test`.
  */
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { hunt, type Bag } from './hunt.ts'
 import { writeHints, type Hint, type Hints } from './hints.ts'
@@ -54,15 +54,34 @@ function sentTo(mutant: Mutant): KillerPlace[] {
   return sent.filter(killer => groupOf(killer) === groupOf(mutant))
 }
 
+type Result = Bag & { readonly mutant: string; readonly killer: string }
+
+/** Of earlier runs, by mutant and killer. */
+const known = new Map(
+  readResults().map(result => [`${result.mutant} ${result.killer}`, result] as const),
+)
+
+function readResults(): Result[] {
+  if (values.results === undefined || !existsSync(values.results)) return []
+  const lines = readFileSync(values.results, 'utf8').split('\n')
+  return lines.filter(line => line !== '').map(line => JSON.parse(line) as Result)
+}
+
 async function examine(mutant: Mutant): Promise<Row> {
-  const variant = makeVariant(mutant)
   const bags = new Map<string, Bag>()
+  for (const { name } of sentTo(mutant)) {
+    const bag = known.get(`${mutant.name} ${name}`)
+    if (bag !== undefined) bags.set(name, bag)
+  }
+  const left = sentTo(mutant).filter(({ name }) => !bags.has(name))
+  if (left.length === 0) return { mutant, bags }
+  const variant = makeVariant(mutant)
   try {
-    for (const killer of sentTo(mutant)) {
+    for (const killer of left) {
       const bag = await send(variant.folder, killer)
       bags.set(killer.name, bag)
       if (values.results !== undefined) {
-        const line = { mutant: mutant.name, killer: killer.name, ...bag }
+        const line: Result = { mutant: mutant.name, killer: killer.name, ...bag }
         appendFileSync(values.results, `${JSON.stringify(line)}\n`)
       }
     }
