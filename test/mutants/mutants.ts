@@ -3,9 +3,9 @@
  *
  * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
  * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
- * `--jobs N`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come; what stands there
- * is not hunted again, so that hours of hunting may be had in parts). `--bugs` instead puts back the bugs of
- * `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for `npm test`.
+ * `--jobs N`, `--enough SECONDS`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come;
+ * what stands there is not hunted again, so that hours of hunting may be had in parts). `--bugs` instead puts back the
+ * bugs of `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for `npm test`.
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -19,11 +19,9 @@ import { makeVariant } from './variant.ts'
 
 /** A hunt begins so far from the one before that they share no seed. */
 const stride = 100_000
-/** What a killer may take for all its hunts of one mutant; beyond it, it is killed. */
-const limitMs = 240_000
-/** It begins no other hunt after this. */
-const enoughMs = 20_000
-/** Nor after so many that found nothing. */
+/** What a killer may take for its last hunt of a mutant, and to start; beyond it, it is killed. */
+const lastMs = 220_000
+/** It begins no other after so many that found nothing. */
 const patience = 2
 
 interface Row {
@@ -38,6 +36,8 @@ const { values } = parseArgs({
     hunts: { type: 'string', default: '20' },
     seeds: { type: 'string' },
     jobs: { type: 'string', default: '2' },
+    /** A killer begins no other hunt of a mutant after so many seconds. */
+    enough: { type: 'string', default: '20' },
     markdown: { type: 'string' },
     results: { type: 'string' },
     bugs: { type: 'boolean', default: false },
@@ -49,6 +49,7 @@ const chosen = mutants.filter(({ name }) => asked === undefined || asked.include
 const names = values.killer?.split(',')
 const sent = killers.filter(({ name }) => names === undefined || names.includes(name))
 const hunts = Number(values.hunts)
+const enoughMs = Number(values.enough) * 1_000
 
 function sentTo(mutant: Mutant): KillerPlace[] {
   return sent.filter(killer => groupOf(killer) === groupOf(mutant))
@@ -95,7 +96,7 @@ function send(folder: string, { module, seeds, isFixed }: KillerPlace): Promise<
   const count = isFixed === true ? 1 : hunts
   const starts = Array.from({ length: count }, (_, n) => n * stride)
   const most = values.seeds === undefined || isFixed === true ? seeds : Number(values.seeds)
-  return hunt([{ folder, module, starts, seeds: most, patience, ms: enoughMs }], limitMs)
+  return hunt([{ folder, module, starts, seeds: most, patience, ms: enoughMs }], enoughMs + lastMs)
 }
 
 /** After how many seeds, in the median; `undefined` when half the hunts found nothing. */
