@@ -54,9 +54,23 @@ type Attempt =
   | { readonly type: 'silent' }
   | { readonly type: 'unheard'; readonly error: LicdError }
 
+interface AttemptOptions {
+  readonly server: string | undefined
+  readonly waitMs: number
+  readonly token?: string
+  readonly repeats?: boolean
+}
+
 const pendingMax = 1_000
 /** A server that does not answer within this is asked no longer: another one may. */
 const attemptMs = 3_000
+/**
+ * A change is sent elsewhere sooner, and longer the later, since its id keeps it from being made twice (R8) and an answer
+ * to an earlier copy counts as well: a server whose host is gone, or whose disk hangs, says nothing.
+ */
+const firstAttemptMs = 1_000
+/** Who led is told again after so long: a broker of another host may have learned by then that it is gone. */
+const repeatMs = 200
 /** What a server gets less of than the attempt lasts, so that its answer is back in time. */
 const slackMs = 500
 const pauseMs = 200
@@ -127,7 +141,8 @@ export class CtlClient {
     const end = clock.now() + timeoutMs
     let refusal: LicdError | undefined
     for (let left = timeoutMs; left > 0; left = end - clock.now()) {
-      const attempt = await this.#attempt(operation, request, server, Math.min(left, attemptMs))
+      const waitMs = Math.min(left, attemptMs)
+      const attempt = await this.#attempt(operation, request, { server, waitMs })
       if (attempt.type === 'unheard') throw attempt.error
       if (attempt.type === 'silent') continue
       const { fields } = attempt
@@ -156,19 +171,33 @@ export class CtlClient {
     // Once one attempt may have been heard, only an answer by id tells how the command ended.
     let isSent = false
     let refusal: LicdError | undefined
+    let patienceMs = firstAttemptMs
+    const token = this.#token()
     for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
-      const waitMs = Math.min(left, attemptMs)
-      const timeoutMs = Math.max(1, Math.floor(waitMs - Math.min(slackMs, waitMs / 4)))
+      const mostMs = Math.min(left, attemptMs)
+      const timeoutMs = Math.max(1, Math.floor(mostMs - Math.min(slackMs, mostMs / 4)))
       const body = { ...request, id, by, timeoutMs, ...(fresh ? { fresh } : {}) }
       const server = this.#options.server ?? this.#leader
-      const attempt = await this.#attempt(operation, body, server, waitMs)
+      const isHint = server !== this.#options.server
+      const waitMs = Math.min(mostMs, patienceMs)
+      const attempt = await this.#attempt(operation, body, {
+        server,
+        waitMs,
+        token,
+        repeats: isHint,
+      })
       const wasFresh = fresh
       fresh = false
       this.#leader = attempt.type === 'answer' ? leaderIn(attempt.fields) : undefined
       if (attempt.type === 'unheard') {
         // Who led may be gone: anybody else is asked at once.
-        if (server !== this.#options.server) continue
+        if (isHint) continue
         if (!isSent) throw attempt.error
+      }
+      if (attempt.type === 'silent') {
+        isSent = true
+        patienceMs *= 2
+        continue
       }
       if (attempt.type === 'answer') {
         if (attempt.fields.ok === true) return readChanged(operation, attempt.fields)
@@ -181,7 +210,7 @@ export class CtlClient {
             return await this.#settle(operation, id, earlierId === undefined ? refusal : undefined)
         } else if (!passing.has(refusal.code)) throw refusal
       }
-      isSent ||= attempt.type === 'silent' || refusal?.code === 'LICD_UNKNOWN_OUTCOME'
+      isSent ||= refusal?.code === 'LICD_UNKNOWN_OUTCOME'
       if (!(await this.#again(attempt.type === 'answer' ? refusal : undefined, end))) break
     }
     if (!isSent && refusal !== undefined && earlierId === undefined) throw refusal
@@ -213,7 +242,8 @@ export class CtlClient {
     const timeoutMs = this.#timeoutMs
     const request = { timeoutMs, by: this.by, ...(to === undefined ? {} : { to }) }
     const { server } = this.#options
-    const attempt = await this.#attempt('transfer-leader', request, server, timeoutMs + slackMs)
+    const waitMs = timeoutMs + slackMs
+    const attempt = await this.#attempt('transfer-leader', request, { server, waitMs })
     if (attempt.type === 'unheard') throw attempt.error
     if (attempt.type === 'silent') throw new LicdError('LICD_UNKNOWN_OUTCOME', 'Nobody answered.')
     if (attempt.fields.ok !== true) throw refusalOf(attempt.fields)
@@ -224,11 +254,15 @@ export class CtlClient {
     return this.#options.timeoutMs ?? 10_000
   }
 
+  #token(): string {
+    return String(++this.#requests)
+  }
+
+  /** `token`: answers to earlier attempts under it count. `repeats`: sent once more after `repeatMs`, to the same. */
   #attempt(
     operation: CtlOperation,
     request: object,
-    server: string | undefined,
-    waitMs: number,
+    { server, waitMs, token = this.#token(), repeats = false }: AttemptOptions,
   ): Promise<Attempt> {
     const { bus, clock } = this.#options
     const unheard = (code: Code, detail?: string): Promise<Attempt> =>
@@ -241,18 +275,26 @@ export class CtlClient {
     }
     const subject =
       server === undefined ? this.#subjects.ctl(operation) : this.#subjects.ctlAt(operation, server)
-    const token = String(++this.#requests)
+    const send = (): boolean => bus.publish(subject, data, { reply: `${this.#inbox}.${token}` })
     return new Promise<Attempt>(resolve => {
+      let isRepeated = false
+      const repeat = (): void => {
+        isRepeated = true
+        send()
+      }
+      const repeating = repeats && repeatMs < waitMs ? clock.after(repeatMs, repeat) : undefined
       const done = (attempt: Attempt): void => {
         if (!this.#pending.delete(token)) return
         timer.cancel()
-        resolve(attempt.type === 'unheard' ? this.#name(attempt.error, server) : attempt)
+        repeating?.cancel()
+        if (attempt.type !== 'unheard') resolve(attempt)
+        // Nobody heard the copy; somebody may have heard what was sent first.
+        else if (isRepeated && attempt.error.code === 'LICD_NO_SERVER') resolve({ type: 'silent' })
+        else resolve(this.#name(attempt.error, server))
       }
       this.#pending.set(token, done)
       const timer = clock.after(waitMs, () => done({ type: 'silent' }))
-      if (!bus.publish(subject, data, { reply: `${this.#inbox}.${token}` })) {
-        done({ type: 'unheard', error: new LicdError('LICD_NATS_UNREACHABLE') })
-      }
+      if (!send()) done({ type: 'unheard', error: new LicdError('LICD_NATS_UNREACHABLE') })
     })
   }
 

@@ -4,15 +4,7 @@ import { listSeats, viewPool } from '../../lib/ctl/pool-view.ts'
 import type { PoolStatus, SeatStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { subjects } from '../../lib/protocol/subject.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
-import {
-  addServer,
-  applied,
-  makeWorld,
-  packr,
-  refused,
-  settle,
-  type Script,
-} from './scripted-ctl.ts'
+import { addServer, applied, makeWorld, packr, refused, settle } from './scripted-ctl.ts'
 
 const { syncEvent, serverEvent, goneEvent } = subjects('default')
 
@@ -105,55 +97,6 @@ t.test(
     t.ok(full.time.now < 100, 'nothing was waited for')
   },
 )
-
-t.test('a silent server - another one is asked with the same id', async t => {
-  const world = makeWorld()
-  const ids = new Set<unknown>()
-  let isFirst = true
-  const script: Script = (_operation, { id }) => {
-    ids.add(id)
-    if (!isFirst) return applied
-    isFirst = false
-    return undefined
-  }
-  addServer(world, 'alpha', script)
-  addServer(world, 'beta', script)
-  const changed = await settle(
-    world,
-    world.client().change('allocations-add', { feature: 'cad', count: 1 }),
-  )
-  t.equal(changed.revision, 7)
-  t.equal(ids.size, 1)
-})
-
-t.test('no answer to a change - its outcome is asked for by its id', async t => {
-  const outcome = async (answer: object | undefined) => {
-    const world = makeWorld()
-    addServer(world, 'alpha', (operation, request) => {
-      if (operation !== 'outcome') return undefined
-      t.equal(request.id, 'id-9')
-      return answer
-    })
-    const client = world.client({ timeoutMs: 4_000 })
-    return settle(world, client.change('allocations-add', { feature: 'cad', count: 1 }, 'id-9'))
-  }
-  t.match(await outcome({ ok: true, outcome: 'applied', result: { ok: true, revision: 12 } }), {
-    revision: 12,
-    duplicate: true,
-  })
-  await t.rejects(
-    outcome({
-      ok: true,
-      outcome: 'refused',
-      result: { ok: false, code: 'LICD_UNKNOWN_FEATURE' },
-    }),
-    { code: 'LICD_UNKNOWN_FEATURE' },
-  )
-  const unknown = { code: 'LICD_UNKNOWN_OUTCOME', message: /id-9/ }
-  await t.rejects(outcome({ ok: true, outcome: 'unknown' }), unknown)
-  await t.rejects(outcome(undefined), unknown)
-  await t.rejects(outcome(refused('LICD_NO_LEADER')), unknown)
-})
 
 t.test('the deadline of one copy passed - what became of the id is asked for', async t => {
   const change = async (silent: number, known: boolean, earlierId?: string) => {
