@@ -4,7 +4,8 @@
  * A full disk ends the process: that is safe, but the cluster waits for an election, and commands under way end
  * unknown. With little space left a leader steps down instead, which costs neither.
  *
- * Where all servers share one full disk they would hand leadership round and round: so at most once a minute.
+ * Whoever steps down may be elected again: so it is tried again at the next look. Where all servers share one full
+ * disk they would hand leadership round and round: so at most three times a minute.
  */
 import type { Logger } from './ports.ts'
 import type { Storage } from './storage.ts'
@@ -14,6 +15,7 @@ export const lowBytes = 16 * 1024 * 1024
 
 const lookEveryMs = 5_000
 const tellEveryMs = 60_000
+const triesMax = 3
 
 export interface SpaceWatchOptions {
   readonly storage: Storage
@@ -27,6 +29,8 @@ export class SpaceWatch {
   readonly #options: SpaceWatchOptions
   #sinceLook = lookEveryMs
   #sinceTold = tellEveryMs
+  /** Since it was told. */
+  #tries = 0
   #isLooking = false
 
   constructor(options: SpaceWatchOptions) {
@@ -48,10 +52,14 @@ export class SpaceWatch {
   }
 
   #low(freeBytes: number): void {
-    if (this.#sinceTold < tellEveryMs) return
-    this.#sinceTold = 0
     const { log, leads, onLow } = this.#options
-    log.error('raft-disk-low', { freeBytes, lowBytes })
-    if (leads()) onLow()
+    if (this.#sinceTold >= tellEveryMs) {
+      this.#sinceTold = 0
+      this.#tries = 0
+      log.error('raft-disk-low', { freeBytes, lowBytes })
+    }
+    if (this.#tries === triesMax || !leads()) return
+    this.#tries++
+    onLow()
   }
 }
