@@ -5,6 +5,7 @@ import { auditCommand } from './ctl/audit.ts'
 import { codeCommand } from './ctl/code.ts'
 import { criteriaCommand } from './ctl/criteria.ts'
 import { featureCommand } from './ctl/feature.ts'
+import { ctlKeyCommand } from './ctl/key.ts'
 import { outcomeCommand } from './ctl/outcome.ts'
 import { recoverCommand } from './ctl/recover.ts'
 import { seatsCommand } from './ctl/seats.ts'
@@ -34,6 +35,7 @@ export const ctlCommand = defineGroup(
     allocationsCommand,
     criteriaCommand,
     ctlVendorCommand,
+    ctlKeyCommand,
     settingsCommand,
     transferLeaderCommand,
     snapshotCommand,

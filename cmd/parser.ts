@@ -13,6 +13,7 @@ import { devCommand } from './dev.ts'
 import { exitCodeHelp } from './exit-code.ts'
 import { initCommand } from './init.ts'
 import { joinCommand } from './join.ts'
+import { keyCommand } from './key.ts'
 import type { Program } from './program.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
@@ -24,6 +25,7 @@ const commands: readonly MakeCommand[] = [
   initCommand,
   joinCommand,
   credentialsCommand,
+  keyCommand,
   serveCommand,
   runCommand,
   ctlCommand,

@@ -225,7 +225,7 @@ function renewed({ wall, randomBytes }: Chance, old: PoolKeyFile): PoolKeyFile {
     .update(randomBytes(32))
     .digest('base64url')
   const epoch = Math.max(old.epoch + 1, Math.trunc(wall()))
-  return { ...old, clusterId, epoch, macKey: randomBytes(macKeyBytes) }
+  return { ...old, clusterId, epoch, macKeys: [randomBytes(macKeyBytes)] }
 }
 
 function identityOf({ pool, fingerprint, clusterId, epoch }: PoolKeyFile): PoolIdentity {

@@ -120,6 +120,16 @@ const latest = [
   Type.Object({ type: Type.Literal('set-level'), level: figure }, strict),
   Type.Object(
     {
+      type: Type.Literal('hold-keys'),
+      server: name,
+      incarnation: figure,
+      kids: Type.Array(name, { maxItems: 64 }),
+    },
+    strict,
+  ),
+  Type.Object({ type: Type.Literal('use-key'), kid: name, before: name }, strict),
+  Type.Object(
+    {
       type: Type.Literal('note'),
       action: Type.String({ minLength: 1, maxLength: 64 }),
       detail: Type.String({ maxLength: 1_024 }),
@@ -259,6 +269,8 @@ function levelOf(body: CommandBody): number {
   switch (body.type) {
     case 'revoke-vendor':
     case 'set-level':
+    case 'hold-keys':
+    case 'use-key':
     case 'note':
       return latest
     case 'genesis':

@@ -69,6 +69,12 @@ export const codes = {
     'The code allows leases or seats too short for the pool\u2019s ticks. Lower `licd ctl settings --tick-ms`.',
   LICD_VENDOR_REVOKED:
     'The vendor key was revoked, for good. Ask the vendor for a code by another of its keys.',
+  LICD_KEY_MISSING:
+    'Bring the key to those servers (`licd key add`), then `licd ctl key list` shows that they hold it. Nothing was changed.',
+  LICD_KEY_RETIRED:
+    'The key was in use before and is for no further use. Make another: `licd key make`.',
+  LICD_KEY_CHANGED:
+    'The pool\u2019s key was changed meanwhile. Look at `licd ctl key list`, and ask again if that is still wanted.',
   LICD_LEVEL:
     'The pool still goes by the rules of an earlier version. Once every server runs this one, `licd ctl upgrade`.',
   LICD_UNKNOWN_SERVER: 'The pool has no server of that name. See `licd ctl servers`.',

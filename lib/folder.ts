@@ -49,11 +49,17 @@ export async function writeTextSynced(path: string, mode: number, text: string):
 }
 
 /** In the place of what is there: the old content or the new, never a part. */
-export async function replaceSynced(path: string, mode: number, content: object): Promise<void> {
+export async function replaceSynced(
+  path: string,
+  mode: number,
+  content: object,
+  owner?: { readonly uid: number; readonly gid: number },
+): Promise<void> {
   const draft = `${path}.new`
   const file: FileHandle = await open(draft, 'w', mode)
   try {
     await file.chmod(mode)
+    if (owner !== undefined) await file.chown(owner.uid, owner.gid)
     await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
     await file.sync()
   } finally {

@@ -86,7 +86,9 @@ export interface ServerFile extends PoolIdentity {
 
 export interface DataFolder extends ServerFile {
   readonly folder: string
-  readonly macKey: Uint8Array
+  /** Newest first. They may be others when `keyFile` is read again. */
+  readonly macKeys: readonly Uint8Array[]
+  readonly keyFile: string
   /** The pool's key pair, which certifies the server's own key. */
   readonly poolKey: SigningKey
   /** Opened, and thereby locked. Closing it gives the folder free. */
@@ -113,9 +115,9 @@ export async function initPool(options: InitOptions): Promise<InitialisedPool> {
   const genesis = genesisOf({ ...options, servers }, fingerprint)
   const encoded = commandCodec.encode(genesis)
   const clusterId = createHash('sha256').update(pool).update(encoded).digest('base64url')
-  const macKey = randomBytes(macKeyBytes)
+  const macKeys = [randomBytes(macKeyBytes)]
   const now = Math.trunc(options.wall())
-  const key = { pool, fingerprint, clusterId, epoch: now, macKey, jwk }
+  const key = { pool, fingerprint, clusterId, epoch: now, macKeys, jwk }
   const authority =
     addresses === undefined ? undefined : createAuthority(pool, addresses, { now, randomBytes })
   for (const [server, path] of Object.entries(folders)) {
@@ -317,11 +319,12 @@ export async function openDataFolder(
   if (pool !== file.pool || server !== file.server) {
     throw new LicdError('LICD_WRONG_POOL', `${folder} is ${file.server} of pool ${file.pool}.`)
   }
-  const key = await readPoolKey(join(folder, 'pool.key'))
+  const keyFile = join(folder, 'pool.key')
+  const key = await readPoolKey(keyFile)
   if (key.fingerprint !== file.fingerprint || key.clusterId !== file.clusterId) {
     throw new LicdError('LICD_WRONG_POOL', `${folder}/pool.key is another pool's key.`)
   }
-  const { macKey, jwk } = key
+  const { macKeys, jwk } = key
   const { x, d } = jwk
   if (typeof x !== 'string' || typeof d !== 'string') {
     throw new LicdError('LICD_BAD_KEY', `${folder}/pool.key has no key pair.`)
@@ -329,7 +332,7 @@ export async function openDataFolder(
   const poolKey = { publicKey: x, privateKey: d }
   const storage = await storageCall(folder, () => openLevelStorage(join(folder, 'raft')))
   const books = fileBookStore(join(folder, 'seats.book'))
-  return { ...file, folder, macKey, poolKey, storage, books }
+  return { ...file, folder, keyFile, macKeys, poolKey, storage, books }
 }
 
 /** Who a data folder belongs to. Throws LICD_NOT_INITIALISED, LICD_DATA_DAMAGED, LICD_STORAGE. */

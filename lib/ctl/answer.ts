@@ -241,6 +241,15 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
   'vendor-add': applied,
   'vendor-revoke': applied,
   'level-set': applied,
+  'key-list': {
+    held: ['text'],
+    'making?': 'text',
+    'current?': 'text',
+    before: [{ kid: 'text', leftTicks: 'figure' }],
+    holders: [{ server: 'text', kids: ['text'] }],
+    tickMs: 'figure',
+  },
+  'key-use': applied,
   'settings-set': applied,
   'transfer-leader': { 'leader?': 'text' },
   servers: {

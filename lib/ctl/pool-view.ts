@@ -66,11 +66,12 @@ export async function scatter<Operation extends CtlOperation>(
   request: CtlRequests[Operation],
   servers: readonly { readonly name: string }[],
   heard: (answer: Answered<Operation>) => void,
+  timeoutMs = liveMs,
 ): Promise<void> {
   const ask = async (server: string): Promise<void> => {
     let answer: Answered<Operation>
     try {
-      answer = await client.ask(operation, request, { server, timeoutMs: liveMs })
+      answer = await client.ask(operation, request, { server, timeoutMs })
     } catch {
       // Silent, gone a moment ago, or of an earlier version: whoever asked names it as one that did not answer.
       return

@@ -93,11 +93,14 @@ function tell(body: CommandBody): Told | undefined {
       return { subject: body.server, detail: body.role }
     case 'set-level':
       return { detail: String(body.level) }
+    case 'use-key':
+      return { subject: body.kid, detail: `before ${body.before}` }
     case 'note':
       return { action: body.action, detail: body.detail }
     case 'tick':
     case 'hello':
     case 'leave':
+    case 'hold-keys':
     case 'borrow':
     case 'demand':
     case 'return':

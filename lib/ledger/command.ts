@@ -33,6 +33,10 @@ export const bounds = {
   /** Seconds of the longest lease or seat that a code’s limit names: ten years; and days offline. */
   limitSeconds: 10 * 366 * 86_400,
   offlineDays: 3_660,
+  /** MAC keys that one server holds; that are heard beside the one in use; whose ids are remembered as used up. */
+  heldKeys: 8,
+  oldKeys: 4,
+  retiredKeys: 256,
   /** Other features that a code serves. */
   serves: 16,
 } as const
@@ -48,7 +52,7 @@ export interface Settings {
 
 /**
  * What the rules of a pool are: 1 as first, 2 with the audit log, codes with limits, renewals and versions, and
- * keys that are rotated and revoked. A pool is raised (`set-level`) once all of its servers know the level, so that
+ * keys (of vendors, and of tokens) that are rotated and revoked. A pool is raised (`set-level`) once all of its servers know the level, so that
  * no two servers ever read one entry differently (I5). New pools begin at the highest.
  */
 export const levelMax = 2
@@ -161,6 +165,15 @@ export type CommandBody =
   | { readonly type: 'revoke-vendor'; readonly kid: string }
   /** From here on the pool goes by the rules of `level`. Never lower. */
   | { readonly type: 'set-level'; readonly level: number }
+  /** Level 2: ids of the MAC keys that a server holds, instead of those that it named before. Forgotten at its `hello`. */
+  | {
+      readonly type: 'hold-keys'
+      readonly server: string
+      readonly incarnation: number
+      readonly kids: readonly string[]
+    }
+  /** Level 2: tokens are made with key `kid` from here on, and no longer with `before`. */
+  | { readonly type: 'use-key'; readonly kid: string; readonly before: string }
   /** Level 2: says in the audit log that an operator had something done that is no command. */
   | { readonly type: 'note'; readonly action: string; readonly detail: string }
   /**

@@ -34,6 +34,7 @@ import { emptyState, putRow } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
 import type { CodeRecord, Feature, LedgerState, ServerState } from './state.ts'
 import { applyTick } from './tick.ts'
+import { applyHoldKeys, applyUseKey } from './token-key.ts'
 import { applyAddVendor, applyRevokeVendor, certificatesOf } from './vendor.ts'
 
 const commandId = /^[A-Za-z0-9._-]{1,64}$/
@@ -270,6 +271,10 @@ function applyBody(
       return applyRevokeVendor(context, body)
     case 'set-level':
       return applySetLevel(context, body)
+    case 'hold-keys':
+      return applyHoldKeys(context, body)
+    case 'use-key':
+      return applyUseKey(context, body)
     case 'note':
       return context.state.level < 2 ? belowLevel(2) : done
     case 'add-code':

@@ -137,6 +137,8 @@ export function applyRecover(
   }
   for (const move of state.moves.values()) changes.removed(moveRow(move))
   state.moves.clear()
+  // It begins with a key of its own, which no token of before was made with.
+  state.tokenKeys = undefined
   const standing = standingOf(state)
   for (const feature of [...state.features.values()]) {
     changes.distribution(feature.name)
@@ -154,4 +156,5 @@ function endRun(record: ServerRecord): void {
   record.relearnUntil = 0
   record.listedTick = 0
   record.downAt = 0
+  delete record.keys
 }

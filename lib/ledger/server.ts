@@ -125,6 +125,8 @@ export function applyHello(
   record.listedNumber = 0
   // The tick that follows lists it; until then it must not be taken for down.
   record.downAt = Math.max(downAt, state.tick + 1 + state.settings.leaseTicks + 1)
+  // It may have come back from a backup, without a key that it held.
+  delete record.keys
   dropDemand(context, server)
   return { ok: true, incarnation: record.incarnation, relearn }
 }

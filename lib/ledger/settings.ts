@@ -11,6 +11,7 @@ import { putMove } from './move.ts'
 import { done, isTime, refuse } from './outcome.ts'
 import type { Context, Outcome, Refusal } from './outcome.ts'
 import { isServerName, newServer } from './server.ts'
+import { stretchKeys } from './token-key.ts'
 import { isVendor, putVendor } from './vendor.ts'
 
 type Genesis = Extract<CommandBody, { type: 'genesis' }>
@@ -135,6 +136,7 @@ function stretch(context: Context, beforeMs: number, afterMs: number): void {
   // How long an operator had the pool held for may be longer than any lease it knows of.
   state.heldUntil = stretched(state.heldUntil)
   state.tokensUntil = later(state.tokensUntil)
+  stretchKeys(state, later)
   for (const record of state.servers.values()) {
     changes.server(record.name)
     record.downAt = later(record.downAt)

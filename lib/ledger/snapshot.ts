@@ -16,6 +16,7 @@ import type {
   LedgerState,
   Move,
   ServerRecord,
+  TokenKeyUse,
   VendorRecord,
 } from './state.ts'
 
@@ -36,6 +37,7 @@ export interface PoolRow {
   readonly incarnationFloor: number
   /** From version 2 on. */
   readonly audited?: number
+  readonly tokenKeys?: TokenKeyUse
 }
 
 export interface FeatureRow {
@@ -97,7 +99,7 @@ const byKey = (a: readonly [string, ...unknown[]], b: readonly [string, ...unkno
 
 export function poolRow(state: LedgerState): PoolRow {
   const { pool, fingerprint, settings, tick, calendar, tokensUntil, revision } = state
-  const { heldUntil, incarnationFloor, promisedMs, level, audited } = state
+  const { heldUntil, incarnationFloor, promisedMs, level, audited, tokenKeys } = state
   const { tickMs, leaseTicks, seatTicks } = settings
   return {
     kind: 'pool',
@@ -113,6 +115,7 @@ export function poolRow(state: LedgerState): PoolRow {
     heldUntil,
     incarnationFloor,
     ...(level === 1 ? {} : { audited }),
+    ...(tokenKeys === undefined ? {} : { tokenKeys: copyKeyUse(tokenKeys) }),
   }
 }
 
@@ -132,7 +135,18 @@ export function serverRow(record: ServerRecord): ServerRow {
     listedNumber: record.listedNumber,
     downAt: record.downAt,
     wallMs: record.wallMs,
+    ...(record.keys === undefined ? {} : { keys: record.keys }),
   }
+}
+
+/** With its fields in the fixed order of a row and nothing beside them. */
+function copyKeyUse({ current, since, before, retired }: TokenKeyUse): TokenKeyUse {
+  return Object.freeze({
+    current,
+    since,
+    before: Object.freeze(before.map(({ kid, until }) => Object.freeze({ kid, until }))),
+    retired: Object.freeze([...retired]),
+  })
 }
 
 export function vendorRow(vendor: VendorRecord): VendorRow {
@@ -260,6 +274,7 @@ export function emptyState(): LedgerState {
     revision: 0,
     heldUntil: 0,
     incarnationFloor: 0,
+    tokenKeys: undefined,
     servers: new Map(),
     vendors: new Map(),
     features: new Map(),
@@ -279,9 +294,10 @@ export function emptyState(): LedgerState {
 export function putRow(state: LedgerState, row: Row): void {
   switch (row.kind) {
     case 'pool': {
-      const { kind: _kind, version: level, ...pool } = row
+      const { kind: _kind, version: level, tokenKeys, ...pool } = row
       assert(level >= 1 && level <= levelMax, 'a pool row of this version')
       Object.assign(state, { level, ...pool })
+      state.tokenKeys = tokenKeys && copyKeyUse(tokenKeys)
       break
     }
     case 'server': {

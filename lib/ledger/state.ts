@@ -34,6 +34,8 @@ export interface ServerRecord {
   /** From this tick on it is down (R3). 0 before its first `hello`: down as well. */
   downAt: number
   wallMs: number
+  /** Ids of the MAC keys that its present run said it holds; absent when it said nothing. */
+  keys?: readonly string[]
 }
 
 /** `up`: listed in the last 3 ticks. `silent`: not, but its lease may run. `down`: `downAt` has come, or never started. */
@@ -140,6 +142,17 @@ export interface Remembered {
   readonly forgetAt: number
 }
 
+/** Which MAC key tokens are made with, by its id, and which are heard beside it. Replaced, never changed. */
+export interface TokenKeyUse {
+  readonly current: string
+  /** The tick of the switch. */
+  readonly since: number
+  /** Keys of before, each heard below tick `until`. */
+  readonly before: readonly { readonly kid: string; readonly until: number }[]
+  /** Keys that are heard no more, the oldest first; they are never used again. */
+  readonly retired: readonly string[]
+}
+
 export interface LedgerState {
   /** By which rules the pool goes, see `levelMax`. */
   level: number
@@ -169,6 +182,8 @@ export interface LedgerState {
   incarnationFloor: number
   /** Counts the changes of the distribution (claims 6, 20): any change of free, shares, allocations, criteria or codes. */
   revision: number
+  /** Level 2. `undefined` in a pool that never changed its key: each server has one. */
+  tokenKeys: TokenKeyUse | undefined
   readonly servers: Map<string, ServerRecord>
   readonly vendors: Map<string, VendorRecord>
   readonly features: Map<string, Feature>

@@ -16,6 +16,7 @@ import type { Context, Outcome } from './outcome.ts'
 import { dropDemand, membersIn, serverStateOf } from './server.ts'
 import { settle, standingOf } from './settle.ts'
 import type { LedgerState, ServerRecord } from './state.ts'
+import { forgetKeys } from './token-key.ts'
 
 export function applyTick(
   context: Context,
@@ -32,6 +33,7 @@ export function applyTick(
   moveCalendar(state, walls)
   turnCodes(context, wasAt)
   forgetMoves(context)
+  forgetKeys(context)
   settleAll(context, before !== statesOf(state))
   return done
 }

@@ -10,6 +10,7 @@ import type { Code } from '../error.ts'
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
 import type { AuditRecord, VendorRecord } from '../ledger/state.ts'
 import type { UsageBlock, UsageUnit } from '../ledger/history.ts'
+import type { KeyList } from './keys.ts'
 import type { Dark, Denial, Standing } from './why.ts'
 
 export const ctlBounds = {
@@ -82,6 +83,10 @@ export interface CtlRequests {
   'vendor-revoke': Change & { readonly kid: string }
   /** By which rules the pool goes. Ask every server's `status` first whether it knows them. */
   'level-set': Change & { readonly level: number }
+  /** Which MAC keys there are: the answering server looks at its file first, and tells the pool. */
+  'key-list': Record<string, never>
+  /** `before`: what tokens are made with as far as the operator knows. */
+  'key-use': Change & { readonly kid: string; readonly before?: string }
   'settings-set': Change & { readonly settings: Settings }
   /** `by`, here and below: who asks, for the audit log. */
   'transfer-leader': { readonly to?: string; readonly timeoutMs: number; readonly by?: string }
@@ -298,6 +303,8 @@ export interface CtlAnswers {
   'vendor-add': Applied
   'vendor-revoke': Applied
   'level-set': Applied
+  'key-list': KeyList
+  'key-use': Applied
   'settings-set': Applied
   'transfer-leader': { readonly leader?: string }
   servers: {

@@ -287,7 +287,7 @@ function readVendor({ vendor: value, sameAs, certificate }: Fields): Read<Comman
   })
 }
 
-function isKeyId(value: unknown): value is string {
+export function isKeyId(value: unknown): value is string {
   return typeof value === 'string' && value.length >= 1 && value.length <= 256
 }
 

@@ -9,21 +9,19 @@
  * Nothing a request holds can take the server down or change anything but by a command: each ends in an answer,
  * a coded one when it is wrong.
  */
-import type { Bus, BusMessage, Clock, Logger, Subscription } from '../../raft/ports.ts'
+import type { BusMessage, Subscription } from '../../raft/ports.ts'
 import { commandCodec } from '../command-codec.ts'
 import type { CommandBody } from '../ledger/command.ts'
-import type { Ledger } from '../ledger/ledger.ts'
-import type { Judge } from '../ledger/outcome.ts'
 import type { ServerRole } from '../ledger/state.ts'
-import { ctlBounds, type Change, type CtlAnswers, type PoolStatus } from '../protocol/ctl.ts'
-import type { Subjects } from '../protocol/subject.ts'
-import type { Backups } from './backup.ts'
+import { ctlBounds, type Change } from '../protocol/ctl.ts'
+import type { CtlOptions } from './ctl-options.ts'
 import {
   busy,
   byMax,
   codeTextMax,
   isChangeOperation,
   isCommandId,
+  isKeyId,
   isMemberOperation,
   readBody,
   readChange,
@@ -42,9 +40,7 @@ import {
   transferRefusal,
   type Answer,
 } from './ctl-wire.ts'
-import { listAudit, listCodes, listUsage, listVendors } from './ledger-lists.ts'
-import type { Membership } from './membership.ts'
-import type { Outcome, SeatService } from './parts.ts'
+import { listAudit, listCodes, listKeys, listUsage, listVendors } from './ledger-lists.ts'
 
 /** Requests being answered at a time. Beyond it one is answered LICD_TOO_BUSY. */
 const underWayMax = 1_000
@@ -53,36 +49,6 @@ const barrierMs = 500
 /** Ticks that the record of an operation may take to be committed. */
 const noteTicks = 5
 const forwardedHeader = 'Licd-Forwarded'
-
-export interface CtlOptions {
-  readonly server: string
-  readonly subjects: Subjects
-  readonly bus: Bus
-  readonly clock: Clock
-  readonly log: Logger
-  readonly ledger: () => Ledger
-  readonly leader: () => string | undefined
-  readonly status: () => PoolStatus
-  readonly why: (fields: Fields) => Answer
-  readonly seats: SeatService['seats']
-  readonly barrier: (done: (caughtUp: boolean) => void) => void
-  /** Whether this server has applied a tick of late: a deadline counted from here is what it says. */
-  readonly isCurrent: () => boolean
-  readonly submit: (
-    command: { readonly id: string; readonly by: string; readonly deadlineTicks: number },
-    body: CommandBody,
-    done: (outcome: Outcome) => void,
-  ) => void
-  /** See `Submitter.withdraw`. */
-  readonly withdraw: (id: string) => boolean
-  /** For commands that no operator gave an id. */
-  readonly freshId: () => string
-  readonly transfer: (to: string | undefined, done: (problem: string | undefined) => void) => void
-  readonly judge: Judge
-  readonly membership: Pick<Membership, 'judge'>
-  readonly members: () => CtlAnswers['servers']
-  readonly backups: Pick<Backups, 'open' | 'read'>
-}
 
 type Done = (answer: Answer) => void
 
@@ -172,6 +138,12 @@ export class Ctl {
         return this.#afterBarrier(() => done(listVendors(this.#options.ledger())))
       case 'usage':
         return this.#afterBarrier(() => done(listUsage(this.#options.ledger(), fields)))
+      case 'key-list': {
+        const { keys, ledger } = this.#options
+        return keys.look(() => this.#afterBarrier(() => done(listKeys(ledger(), keys.keys))))
+      }
+      case 'key-use':
+        return this.#useKey(fields, done)
       case 'audit':
         return this.#afterBarrier(() => done(listAudit(this.#options.ledger(), fields)))
       case 'outcome':
@@ -289,6 +261,21 @@ export class Ctl {
       if (!judged.ok) return done(refuse(judged.code, judged.detail ?? ''))
       const { content } = judged
       return this.#commit(change.value, { type: 'add-code', text, content }, done, { content })
+    })
+  }
+
+  /** Whether every server holds it is for the ledger to say. */
+  #useKey(fields: Fields, done: Done): void {
+    const { keys, ledger } = this.#options
+    const change = readChange(fields)
+    if (!change.ok) return done(change)
+    const { kid, before } = fields
+    if (!isKeyId(kid) || (before !== undefined && !isKeyId(before))) {
+      return done(refuse('LICD_BAD_REQUEST', 'Fields kid and before must be ids of keys.'))
+    }
+    return keys.look(() => {
+      const known = before ?? ledger().state.tokenKeys?.current ?? keys.keys.making ?? ''
+      this.#commit(change.value, { type: 'use-key', kid, before: known }, done)
     })
   }
 

@@ -28,6 +28,8 @@ export interface HelloOptions {
   /** Calls back when everything committed before the call is applied here; false when that cannot be told now. */
   readonly barrier: (done: (caughtUp: boolean) => void) => void
   readonly submit: (body: CommandBody, done: (outcome: Outcome) => void) => void
+  /** Whether it could make tokens. A server without the pool's present key waits for it, and its share is others'. */
+  readonly isReady: () => boolean
   /** Called from within the application of the `hello`. */
   readonly begin: (incarnation: Incarnation) => void
   readonly refused: (result: Extract<Result, { ok: false }>) => void
@@ -102,9 +104,10 @@ export class Hello {
 
   /** A pool that is held serves nobody yet (R11); a server that was removed, or is not added yet, waits. */
   #isAwaited(): boolean {
-    const { servers, tick, heldUntil } = this.#options.state()
-    const role = servers.get(this.#options.server)?.role
-    return tick >= heldUntil && role !== undefined && role !== 'removed'
+    const { isReady, server, state } = this.#options
+    const { servers, tick, heldUntil } = state()
+    const role = servers.get(server)?.role
+    return tick >= heldUntil && role !== undefined && role !== 'removed' && isReady()
   }
 
   #sayHello(bootId: string): void {

@@ -4,6 +4,7 @@
 import { usageBounds, usageUnits, type UsageBlock } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
+import type { TokenKeys } from '../token-keys.ts'
 import { isWhole, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
@@ -20,6 +21,24 @@ export function listVendors({ state }: Ledger): Answer {
   const vendors = [...state.vendors.values()]
   vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
   return answerWith('vendor-list', { vendors })
+}
+
+/** Which MAC keys tokens are made with and heard by, and who said to hold which. */
+export function listKeys({ state }: Ledger, { kids, making }: TokenKeys): Answer {
+  const { tokenKeys: use, servers, tick, settings } = state
+  const holders = [...servers.values()]
+    .filter(({ role }) => role !== 'removed')
+    .map(({ name, keys = [] }) => ({ server: name, kids: keys }))
+  holders.sort((a, b) => (a.server < b.server ? -1 : 1))
+  const before = (use?.before ?? []).map(({ kid, until }) => ({ kid, leftTicks: until - tick }))
+  return answerWith('key-list', {
+    held: kids,
+    ...(making === undefined ? {} : { making }),
+    ...(use === undefined ? {} : { current: use.current }),
+    before,
+    holders,
+    tickMs: settings.tickMs,
+  })
 }
 
 /** A page of the audit log after record `after`, or the last `limit` records when that is not said. */

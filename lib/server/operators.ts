@@ -10,6 +10,7 @@ import { Backups } from './backup.ts'
 import { Belonging } from './belonging.ts'
 import { Ctl } from './ctl.ts'
 import { deadlineOf } from './deadline.ts'
+import type { KeyHolder } from './key-holder.ts'
 import { membersAnswer } from './members.ts'
 import { Membership } from './membership.ts'
 import type { AppliedCommand, SeatService } from './parts.ts'
@@ -41,6 +42,7 @@ export interface OperatorsOptions {
   readonly viewer: () => Viewer
   readonly isRunning: () => boolean
   readonly judge: Judge
+  readonly keys: KeyHolder
   /** Taken back after it gave everything away: a new run. */
   readonly beginAnew: () => void
   readonly onStanding?: (standing: Standing) => void
@@ -136,6 +138,7 @@ export class Operators {
           peers: replica.peers,
         }),
       backups: this.#backups,
+      keys: this.#options.keys,
     })
   }
 

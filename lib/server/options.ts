@@ -6,6 +6,7 @@ import type { LicdError } from '../error.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { Standing } from './admission.ts'
 import type { BookStore } from './book-file.ts'
+import type { KeyStore } from './key-holder.ts'
 import type { Host, Observer, SeatService } from './parts.ts'
 
 /** Who this server is, as its data folder says. */
@@ -17,8 +18,8 @@ export interface ServerIdentity {
   readonly clusterId: string
   /** Grows when the pool is restored or recovered: servers of an earlier one must not serve beside it. */
   readonly epoch?: number
-  /** The pool's MAC key for tokens, 32 bytes. */
-  readonly macKey: Uint8Array
+  /** The pool's MAC keys for tokens, 32 bytes each, newest first. */
+  readonly macKeys: readonly Uint8Array[]
   /** The pool's key pair; absent where seats are not to be proven. */
   readonly poolKey?: SigningKey
 }
@@ -35,6 +36,8 @@ export interface LicenseServerOptions {
   /** How long a look at the clocks for a suspension of the host counts. Default 0: looks at each question. */
   readonly clockLookMs?: number
   readonly books: BookStore
+  /** Where MAC keys are looked for again while it runs; absent: there are no others. */
+  readonly keyStore?: KeyStore
   /** Of signatures: before a code is proposed, and as it is applied. */
   readonly judge: Judge
   readonly createService: (host: Host) => SeatService

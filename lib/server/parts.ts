@@ -13,6 +13,7 @@ import type { CommandBody, Offer, Result, Usage } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
 import type { SeatOperation, Subjects } from '../protocol/subject.ts'
+import type { TokenKeys } from '../token-keys.ts'
 import type { DarkCount, Denial, Standing } from '../protocol/why.ts'
 
 /** Told of what happens in a server, for figures and for people who look on. Must not throw, nor wait. */
@@ -43,8 +44,8 @@ export interface Host {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-  /** The pool's MAC key for tokens, 32 bytes. */
-  readonly macKey: Uint8Array
+  /** The pool's MAC keys for tokens. */
+  readonly keys: TokenKeys
   /** The pool's key pair, which certifies this server's own; absent where seats are not to be proven. */
   readonly poolKey?: SigningKey | undefined
   /** The ledger as applied here. Read only. */

@@ -18,6 +18,7 @@ import { judge } from '../code/judge.ts'
 import type { LicdError } from '../error.ts'
 import { createLogger } from '../log.ts'
 import type { Eyes, EyesOptions } from '../http/eyes.ts'
+import { fileKeyStore } from '../key-file.ts'
 import { openDataFolder, type DataFolder } from '../pool-files.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { createSeatService } from '../service/service.ts'
@@ -147,6 +148,7 @@ function run(
     storage: folder.storage,
     clockLookMs: 1,
     books: folder.books,
+    keyStore: fileKeyStore(folder.keyFile),
     raft: { ...defaultSettings, ...options.raft },
     judge,
     createService: createSeatService,

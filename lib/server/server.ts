@@ -16,6 +16,7 @@ import type { CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
+import { TokenKeys } from '../token-keys.ts'
 import type { HandedOver } from './book-file.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
@@ -23,6 +24,7 @@ import { EpochWatch } from './epoch-watch.ts'
 import { Events } from './events.ts'
 import { asLicdError } from './fatal.ts'
 import type { Incarnation } from './hello.ts'
+import { KeyHolder } from './key-holder.ts'
 import { Operators } from './operators.ts'
 import type { LicenseServerOptions } from './options.ts'
 import type { Host, Outcome, SeatService } from './parts.ts'
@@ -41,7 +43,7 @@ export class LicenseServer implements Host {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-  readonly macKey: Uint8Array
+  readonly keys: TokenKeys
   readonly poolKey: SigningKey | undefined
   readonly service: SeatService
 
@@ -50,6 +52,7 @@ export class LicenseServer implements Host {
   readonly #tenure: Tenure
   readonly #events: Events
   readonly #operators: Operators
+  readonly #keyHolder: KeyHolder
   readonly #watch: DuplicateWatch
   readonly #epochs: EpochWatch
   #book: HandedOver | undefined
@@ -62,7 +65,6 @@ export class LicenseServer implements Host {
     this.#options = options
     this.server = identity.server
     this.pool = identity.pool
-    this.macKey = identity.macKey
     this.poolKey = identity.poolKey
     this.subjects = subjects(identity.pool)
     this.bus = bus
@@ -70,6 +72,16 @@ export class LicenseServer implements Host {
     this.random = random
     this.log = log
     this.#replica = this.#makeReplica()
+    this.keys = new TokenKeys(this.pool, identity.macKeys, () => this.ledger.state.tokenKeys)
+    this.#keyHolder = new KeyHolder({
+      server: this.server,
+      keys: this.keys,
+      store: options.keyStore,
+      log,
+      state: () => this.ledger.state,
+      incarnation: () => this.incarnation,
+      submit: (body, done) => this.submit(body, {}, done),
+    })
     this.#tenure = this.#makeTenure()
     this.#events = new Events({
       server: this.server,
@@ -284,6 +296,7 @@ export class LicenseServer implements Host {
         adopt: applied => {
           this.#tenure.adopt(applied)
           if (this.incarnation > 0) this.service.applied(applied)
+          if (applied.body.type === 'tick' && !this.stopping) this.#keyHolder.applied()
         },
         tell: (applied, by, notices) => {
           this.#operators.applied(applied, by)
@@ -324,6 +337,7 @@ export class LicenseServer implements Host {
       state: () => this.ledger.state,
       barrier: done => this.#replica.barrier(done),
       submit: (body, done) => this.submit(body, {}, done),
+      isReady: () => this.#keyHolder.isReady(),
       usage: max => this.service.usage(max),
       keepalive: listing => this.#replica.keepalive(listing),
       hooks: {
@@ -363,6 +377,7 @@ export class LicenseServer implements Host {
       viewer: () => this.viewer(),
       isRunning: () => this.#state === 'running',
       judge,
+      keys: this.#keyHolder,
       beginAnew: () => this.#tenure.beginAnew(),
       ...(onStanding === undefined ? {} : { onStanding }),
       removed: () => this.#fail(new LicdError('LICD_SERVER_REMOVED', `Server ${this.server}.`)),

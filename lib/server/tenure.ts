@@ -27,6 +27,8 @@ export interface TenureOptions {
   readonly state: () => LedgerState
   readonly barrier: (done: (caughtUp: boolean) => void) => void
   readonly submit: (body: CommandBody, done: (outcome: Outcome) => void) => void
+  /** See `HelloOptions`. */
+  readonly isReady: () => boolean
   readonly usage: (max: number) => readonly Usage[]
   readonly keepalive: (listing: Listing) => void
   readonly hooks: TenureHooks
@@ -84,6 +86,7 @@ export class Tenure {
       state,
       barrier: options.barrier,
       submit: options.submit,
+      isReady: options.isReady,
       begin: incarnation => this.#begin(incarnation),
       refused: result => options.hooks.refused(result),
     })

@@ -15,7 +15,6 @@ import {
   type ReleaseItem,
 } from '../protocol/seat.ts'
 import { seconds } from '../seconds.ts'
-import { readToken } from '../token.ts'
 import type { Balance } from './balance.ts'
 import type { Desk, Grant } from './desk.ts'
 import { denyNotServing } from './lease-reason.ts'
@@ -183,7 +182,7 @@ export class Acquire {
       // The holder's id is as good as the token: nobody else knows it. Else the MAC decides, which costs more.
       if (seat !== undefined && isHolder(seat, clientId)) this.#free(seat)
       else {
-        const proof = readToken(desk.key, desk.host.pool, token)
+        const proof = desk.host.keys.read(token)
         if (proof === undefined || proof.seatId !== seatId) {
           desk.refuse(reply, seatId, 'LICD_BAD_TOKEN')
           return

@@ -13,7 +13,6 @@ import type { Feature } from '../ledger/state.ts'
 import type { AcquireItem, RenewItem, SeatResult } from '../protocol/seat.ts'
 import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
-import { makeToken, tokenKey, type TokenKey } from '../token.ts'
 import { Denials, type Asked } from './denials.ts'
 import { ReleasedIds } from './released.ts'
 import { denialReasonOf, UsageCounters } from './usage.ts'
@@ -31,7 +30,6 @@ export interface Grant extends Term {
 
 export class Desk {
   readonly host: Host
-  readonly key: TokenKey
   readonly released: ReleasedIds
   readonly denials = new Denials()
   usage = new UsageCounters()
@@ -58,7 +56,6 @@ export class Desk {
     },
   ) {
     this.host = host
-    this.key = tokenKey(host.macKey)
     this.released = new ReleasedIds()
     this.#publish = options.publish
     this.#look = options.look
@@ -85,8 +82,9 @@ export class Desk {
     this.book.advance(now, this.host.ledger.state.tick)
   }
 
-  /** True when this server may grant and renew at `now`, for long enough to be worth it. */
+  /** True when this server may grant and renew at `now`, for long enough to be worth it, and holds what tokens are made with. */
   isServing(now: number): boolean {
+    if (this.host.keys.making === undefined) return false
     return this.state !== 'closed' && this.host.leaseUntil - now > this.#usualMs * termMin
   }
 
@@ -134,10 +132,10 @@ export class Desk {
   }
 
   token(seatId: string, feature: string, grant: Grant): Uint8Array {
-    const { pool, server, incarnation, ledger } = this.host
+    const { keys, server, incarnation, ledger } = this.host
     const seatTick = ledger.state.tick
     const { lastTick } = grant
-    return makeToken(this.key, pool, { seatId, feature, server, incarnation, seatTick, lastTick })
+    return keys.token({ seatId, feature, server, incarnation, seatTick, lastTick })
   }
 
   /** True while the pool clock runs here: a tick was applied within 3 ticks' time (R6). */

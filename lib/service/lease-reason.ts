@@ -22,6 +22,10 @@ export function whyNotServing(desk: Desk, now: number): Reason | undefined {
   if (desk.state === 'stopping') {
     return { code: 'LICD_NOT_SERVING', detail: `Server ${server} is stopping.` }
   }
+  if (desk.host.keys.making === undefined) {
+    const detail = `Server ${server} does not hold the key that tokens are made with (licd key add).`
+    return { code: 'LICD_NOT_SERVING', detail }
+  }
   if (desk.state === 'closed') return { code: 'LICD_NOT_SERVING', detail: whyClosed(desk) }
   return { code: 'LICD_NO_LEASE', detail: whyNoLease(desk, now) }
 }

@@ -18,7 +18,6 @@ import type { Code } from '../error.ts'
 import type { CodeRecord } from '../ledger/state.ts'
 import type { BusMessage } from '../../raft/ports.ts'
 import { seatBounds } from '../protocol/seat.ts'
-import { readToken } from '../token.ts'
 import type { Desk } from './desk.ts'
 
 const dayMs = 86_400_000
@@ -77,8 +76,8 @@ export class Prove {
   }
 
   #prove(seatId: string, token: Uint8Array, nonce: Uint8Array, now: number): Proven {
-    const { key, host, book } = this.#desk
-    const shown = readToken(key, host.pool, token)
+    const { host, book } = this.#desk
+    const shown = host.keys.read(token)
     if (shown?.seatId !== seatId) return refuse('LICD_BAD_TOKEN')
     if (!this.#desk.isServing(now)) return refuse('LICD_NOT_SERVING')
     this.#desk.advance(now)

@@ -9,7 +9,6 @@ import type { SeatProof } from '../ledger/command.ts'
 import type { Seat } from '../book/seat.ts'
 import { bounds } from '../ledger/command.ts'
 import type { RenewItem } from '../protocol/seat.ts'
-import { makeChallenge, readChallenge, readToken } from '../token.ts'
 import type { Desk } from './desk.ts'
 import type { Failover } from './failover.ts'
 import { denyNotServing } from './lease-reason.ts'
@@ -38,7 +37,7 @@ export class Renew {
   request(asked: RenewItem, clientId: string, reply: Reply | undefined, now: number): void {
     const desk = this.#desk
     const { seatId, token } = asked
-    const proof = readToken(desk.key, desk.host.pool, token)
+    const proof = desk.host.keys.read(token)
     if (proof === undefined || proof.seatId !== seatId || !isVersionOf(proof, asked)) {
       desk.deny(asked, reply, 'LICD_BAD_TOKEN')
       return
@@ -174,18 +173,18 @@ export class Renew {
 
   #challenge(item: RenewItem, proof: SeatProof, clientId: string, reply: Reply | undefined): void {
     const desk = this.#desk
-    const { server, incarnation, ledger } = desk.host
+    const { server, incarnation, ledger, keys } = desk.host
     const { tick, settings } = ledger.state
     const { seatId, token, confirm } = item
     const subject = { seatId, token, server, incarnation }
-    const confirmed = confirm === undefined ? undefined : readChallenge(desk.key, subject, confirm)
+    const confirmed = confirm === undefined ? undefined : keys.readChallenge(subject, confirm)
     if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {
       this.#failover.begin({ item, proof, clientId, nonce: confirm, lastTick: confirmed, reply })
       return
     }
     const ticks = Math.min(challengeTicks, bounds.deadlineTicks, settings.leaseTicks - 1)
     const lastTick = tick + ticks
-    const nonce = makeChallenge(desk.key, subject, lastTick)
+    const nonce = keys.challenge(subject, lastTick)
     const withinMs = ticks * settings.tickMs
     desk.answer(reply, { kind: 'challenge', seatId, nonce, lastTick, withinMs })
   }

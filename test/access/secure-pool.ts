@@ -14,6 +14,8 @@ const portMax = 63_535
 export interface SecureOptions {
   readonly servers?: readonly string[]
   readonly init?: readonly string[]
+  /** Of ticks, leases and seats; short ones unless said. */
+  readonly times?: readonly string[]
 }
 
 export class SecurePool implements AsyncDisposable {
@@ -26,7 +28,8 @@ export class SecurePool implements AsyncDisposable {
     const pool = new SecurePool()
     const servers = options.servers ?? ['alpha', 'beta', 'gamma']
     const places = await Promise.all(servers.map(async name => `${name}=${await freeAddress()}`))
-    const times = ['--tick-ms', '100', '--lease-ticks', '30', '--seat-ticks', '20']
+    const short = ['--tick-ms', '100', '--lease-ticks', '30', '--seat-ticks', '20']
+    const { times = short } = options
     const made = await licd([
       ...['init', '--servers', places.join(','), '--out', pool.folder],
       ...[...times, ...(options.init ?? [])],

@@ -101,7 +101,7 @@ export const moveMutants: readonly Mutant[] = [
     ids: ['R6'],
     file: renew,
     find: 'if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {',
-    put: 'const put = makeChallenge(desk.key, subject, tick + 5); if (put !== undefined) { this.#failover.begin({ item, proof, clientId, nonce: put, lastTick: tick + 5, reply }); return; } if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {',
+    put: 'const put = keys.challenge(subject, tick + 5); if (put !== undefined) { this.#failover.begin({ item, proof, clientId, nonce: put, lastTick: tick + 5, reply }); return; } if (confirm !== undefined && confirmed !== undefined && tick <= confirmed) {',
   },
   {
     name: 'challenge-of-another-server',

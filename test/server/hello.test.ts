@@ -22,6 +22,7 @@ t.test('a hello that took effect unheard, in a run that is over since, is said a
     lease: new Lease(clock, silentLogger, 0),
     state: () => pool.ledger.state,
     barrier: done => void clock.after(1, () => done(true)),
+    isReady: () => true,
     submit: (body: CommandBody, done: (outcome: Outcome) => void) => {
       if (body.type !== 'hello') return
       bootIds.push(body.bootId)

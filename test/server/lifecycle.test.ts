@@ -149,7 +149,7 @@ function usurp(pool: SimulatedPool, name: string) {
       server: name,
       fingerprint: pool.fingerprint,
       clusterId: 'simulated-cluster',
-      macKey: pool.macKey,
+      macKeys: [pool.macKey],
     },
     bus,
     clock,

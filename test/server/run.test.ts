@@ -49,7 +49,7 @@ t.test('data folders: made once, opened by one, by the right pool', async t => {
   const alpha = join(folder, 'alpha')
   const open = await openDataFolder(alpha, { pool: 'test', server: 'alpha' })
   t.equal(open.fingerprint, made.fingerprint)
-  t.equal(open.macKey.length, 32)
+  t.equal(open.macKeys[0]?.length, 32)
   t.equal(await refusal(openDataFolder(alpha)), 'LICD_DATA_LOCKED')
   await new Promise<void>(resolve => open.storage.close(resolve))
   t.equal(await refusal(openDataFolder(alpha, { pool: 'other' })), 'LICD_WRONG_POOL')

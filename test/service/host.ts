@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { silentLogger } from '../../raft/ports.ts'
 import type { Command, CommandBody, Listing } from '../../lib/ledger/command.ts'
 import { Ledger } from '../../lib/ledger/ledger.ts'
+import { TokenKeys } from '../../lib/token-keys.ts'
 import type { Host, Outcome, SeatService } from '../../lib/server/parts.ts'
 import type { MemoryBus } from '../sim/memory-bus.ts'
 import type { SeededRandom } from '../sim/seeded-random.ts'
@@ -26,7 +27,7 @@ export class TestHost implements Host {
   readonly clock: VirtualClock
   readonly random: SeededRandom
   readonly log = silentLogger
-  readonly macKey = macKey
+  readonly keys = new TokenKeys(poolName, [macKey], () => this.ledger.state.tokenKeys)
   ledger: Ledger
   incarnation = 0
   leaseUntil = 0

@@ -72,6 +72,8 @@ interface Machine {
   /** Writes that a disk which hangs has not done. */
   stalled: (() => void)[] | undefined
   starts: number
+  /** Its own, newest first, where they are not the pool's. */
+  macKeys: readonly Uint8Array[] | undefined
   process: SimulatedProcess | undefined
 }
 
@@ -136,6 +138,11 @@ export class SimulatedPool {
     this.#machines.set(name, machineOf(name, memoryDisk()))
   }
 
+  /** What stands in the key file of a server, newest first. */
+  setKeys(name: string, macKeys: readonly Uint8Array[]): void {
+    this.#machine(name).macKeys = macKeys
+  }
+
   /** Names of all machines, sorted. */
   get names(): string[] {
     return [...this.#machines.keys()].sort()
@@ -165,7 +172,7 @@ export class SimulatedPool {
         server: name,
         fingerprint: this.fingerprint,
         clusterId: 'simulated-cluster',
-        macKey: this.macKey,
+        macKeys: machine.macKeys ?? [this.macKey],
       },
       bus,
       clock,
@@ -183,6 +190,7 @@ export class SimulatedPool {
       raft: { ...defaultSettings, ...this.options.raft },
       ...(snapshotEveryEntries === undefined ? {} : { snapshotEveryEntries }),
       books: memoryBooks(machine.book),
+      keyStore: { read: done => void clock.after(1, () => done(machine.macKeys ?? [this.macKey])) },
       judge: this.options.judge ?? refuseCodes,
       createService: this.options.createService ?? createSeatService,
       log: this.options.log?.(name) ?? silentLogger,
@@ -368,7 +376,7 @@ export function simulatePool(options: PoolOptions): SimulatedPool {
 function machineOf(name: string, disk: MemoryDisk): Machine {
   const book = { content: undefined }
   const state = { slowness: 1, stalled: undefined, starts: 0, process: undefined }
-  return { name, disk, book, ...state }
+  return { name, disk, book, macKeys: undefined, ...state }
 }
 
 function memoryBooks(book: { content: HandedOver | undefined }): BookStore {
