@@ -41,6 +41,7 @@ export const credentialsCommand = defineCommand({
     const days = args.days === undefined ? undefined : readWhole('--days', args.days, 1, daysMax)
     const { readPoolKey } = await import('../lib/pool-key.ts')
     const { issueContext, needAuthority, writeContext } = await import('../lib/access/authority.ts')
+    const { ownerOf } = await import('../lib/access/operator.ts')
     const { refusePresent } = await import('../lib/folder.ts')
     const { pool, authority } = await readPoolKey(args.key)
     const now = Date.now()
@@ -50,8 +51,9 @@ export const credentialsCommand = defineCommand({
     const file = resolve(args.out)
     await refusePresent(file)
     await writeContext(file, context)
-    if (args.json) program.printJson({ pool, role, name, file, ...expires })
-    else program.print(`${role} ${name} of pool ${pool}: LICD_CONTEXT=${file}`)
+    const { key } = ownerOf(context.credentials)
+    if (args.json) program.printJson({ pool, role, name, key, file, ...expires })
+    else program.print(`${role} ${name} of pool ${pool}, key ${key}: LICD_CONTEXT=${file}`)
     return 0
   },
 })

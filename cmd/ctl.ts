@@ -6,6 +6,7 @@ import { codeCommand } from './ctl/code.ts'
 import { criteriaCommand } from './ctl/criteria.ts'
 import { featureCommand } from './ctl/feature.ts'
 import { ctlKeyCommand } from './ctl/key.ts'
+import { operatorsCommand } from './ctl/operators.ts'
 import { outcomeCommand } from './ctl/outcome.ts'
 import { recoverCommand } from './ctl/recover.ts'
 import { seatsCommand } from './ctl/seats.ts'
@@ -42,6 +43,7 @@ export const ctlCommand = defineGroup(
     recoverCommand,
     outcomeCommand,
     auditCommand,
+    operatorsCommand,
     upgradeCommand,
   ],
   [

@@ -6,6 +6,7 @@ import type { Options } from 'yargs'
 import type { NatsBus } from '../raft/nats-bus.ts'
 import { systemClock, systemRandom } from '../raft/system.ts'
 import type { NatsSource } from '../lib/nats-context.ts'
+import type { Signer } from '../lib/ctl/signing.ts'
 import type { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { isName, isServerName } from '../lib/protocol/subject.ts'
 import { readSeconds, usage } from './command.ts'
@@ -72,7 +73,7 @@ export async function withSession<T>(
   environment: Environment,
   run: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const { openNats, poolOfContext } = await import('../lib/nats-context.ts')
+  const { natsOptions, openNats, poolOfContext } = await import('../lib/nats-context.ts')
   const source = natsSource(args)
   const ofContext = await poolOfContext(source, 'operator', environment)
   const pool = args.pool ?? ofContext ?? 'default'
@@ -83,6 +84,8 @@ export async function withSession<T>(
   const timeoutMs = readSeconds('--timeout', args.timeout, 3_600)
   if (timeoutMs === 0) throw usage('--timeout must be above 0.')
   const { CtlClient } = await import('../lib/ctl/ctl-client.ts')
+  const { credentials } = await natsOptions(source, environment)
+  const signer = credentials === undefined ? undefined : await signerFor(credentials)
   const bus = await openNats(source, { name: 'licd ctl', environment })
   const client = new CtlClient({
     bus,
@@ -92,6 +95,7 @@ export async function withSession<T>(
     ...(args.server === undefined ? {} : { server: args.server }),
     timeoutMs,
     by: operator(),
+    ...(signer === undefined ? {} : { signer }),
   })
   try {
     return await run({ bus, client })
@@ -99,6 +103,12 @@ export async function withSession<T>(
     client.close()
     await bus.close()
   }
+}
+
+/** Loaded where there is something to sign with. */
+async function signerFor(credentials: string): Promise<Signer> {
+  const { signerOf } = await import('../lib/access/operator.ts')
+  return signerOf(credentials)
 }
 
 /** Who asks, for the audit log: `user@host`. */

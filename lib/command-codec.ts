@@ -127,6 +127,7 @@ const latest = [
     },
     strict,
   ),
+  Type.Object({ type: Type.Literal('revoke-operator'), operator: name }, strict),
   Type.Object({ type: Type.Literal('use-key'), kid: name, before: name }, strict),
   Type.Object(
     {
@@ -248,7 +249,10 @@ const isFirst = Compile(
   Type.Object({ ...commandFields, body: Type.Union([...shared, ...first]) }, strict),
 )
 const isLatest = Compile(
-  Type.Object({ ...commandFields, body: Type.Union([...shared, ...latest]) }, strict),
+  Type.Object(
+    { ...commandFields, key: optional(name), body: Type.Union([...shared, ...latest]) },
+    strict,
+  ),
 )
 
 /** Plain maps only: no record extensions, so that what one process learned is never needed to read another's bytes. */
@@ -258,7 +262,7 @@ const packr = new Packr({ useRecords: false, variableMapSize: true })
 function encode(value: Command): Uint8Array {
   const packed = packr.pack(value)
   const bytes = new Uint8Array(packed.length + 1)
-  bytes[0] = levelOf(value.body)
+  bytes[0] = value.key === undefined ? levelOf(value.body) : versions.latest
   bytes.set(packed, 1)
   return bytes
 }
@@ -271,6 +275,7 @@ function levelOf(body: CommandBody): number {
     case 'set-level':
     case 'hold-keys':
     case 'use-key':
+    case 'revoke-operator':
     case 'note':
       return latest
     case 'genesis':

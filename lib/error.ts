@@ -75,6 +75,11 @@ export const codes = {
     'The key was in use before and is for no further use. Make another: `licd key make`.',
   LICD_KEY_CHANGED:
     'The pool\u2019s key was changed meanwhile. Look at `licd ctl key list`, and ask again if that is still wanted.',
+  LICD_UNSIGNED:
+    'This pool takes changes from operators it knows alone: use a context file of the role operator (`licd credentials`), and a licd of its version.',
+  LICD_NOT_OPERATOR:
+    'Nothing was changed. Use a context file of the role operator that this pool made (`licd credentials`).',
+  LICD_STALE_SIGNATURE: 'Nothing was changed. Ask again.',
   LICD_LEVEL:
     'The pool still goes by the rules of an earlier version. Once every server runs this one, `licd ctl upgrade`.',
   LICD_UNKNOWN_SERVER: 'The pool has no server of that name. See `licd ctl servers`.',

@@ -20,6 +20,10 @@ import {
   writeNatsFolder,
   type Authority,
 } from './access/authority.ts'
+import { readContextFile } from './access/context-file.ts'
+import { subjectOf } from './access/nats-account.ts'
+import { natsFiles, natsFolder } from './access/nats-config.ts'
+import { ownerOf } from './access/operator.ts'
 import type { SigningKey } from './code/jws.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
@@ -42,6 +46,7 @@ import {
   type PoolKeyFile,
 } from './pool-key.ts'
 import { isName, isServerName } from './protocol/subject.ts'
+import { readSecret } from './secret-file.ts'
 import { fileBookStore, type BookStore } from './server/book-file.ts'
 import { ed25519Thumbprint, settingsRefusal } from './server/ctl-request.ts'
 
@@ -89,6 +94,8 @@ export interface DataFolder extends ServerFile {
   /** Newest first. They may be others when `keyFile` is read again. */
   readonly macKeys: readonly Uint8Array[]
   readonly keyFile: string
+  /** See `ServerIdentity`. */
+  readonly issuer?: string
   /** The pool's key pair, which certifies the server's own key. */
   readonly poolKey: SigningKey
   /** Opened, and thereby locked. Closing it gives the folder free. */
@@ -117,9 +124,10 @@ export async function initPool(options: InitOptions): Promise<InitialisedPool> {
   const clusterId = createHash('sha256').update(pool).update(encoded).digest('base64url')
   const macKeys = [randomBytes(macKeyBytes)]
   const now = Math.trunc(options.wall())
-  const key = { pool, fingerprint, clusterId, epoch: now, macKeys, jwk }
   const authority =
     addresses === undefined ? undefined : createAuthority(pool, addresses, { now, randomBytes })
+  const issuer = authority && { issuer: subjectOf(authority.account.accountJwt) }
+  const key = { pool, fingerprint, clusterId, epoch: now, macKeys, jwk, ...issuer }
   for (const [server, path] of Object.entries(folders)) {
     const address = addresses?.get(server)
     await makeFolder(path, { server, servers, key }, async () => {
@@ -324,7 +332,7 @@ export async function openDataFolder(
   if (key.fingerprint !== file.fingerprint || key.clusterId !== file.clusterId) {
     throw new LicdError('LICD_WRONG_POOL', `${folder}/pool.key is another pool's key.`)
   }
-  const { macKeys, jwk } = key
+  const { macKeys, jwk, issuer = await issuerOf(folder) } = key
   const { x, d } = jwk
   if (typeof x !== 'string' || typeof d !== 'string') {
     throw new LicdError('LICD_BAD_KEY', `${folder}/pool.key has no key pair.`)
@@ -332,7 +340,23 @@ export async function openDataFolder(
   const poolKey = { publicKey: x, privateKey: d }
   const storage = await storageCall(folder, () => openLevelStorage(join(folder, 'raft')))
   const books = fileBookStore(join(folder, 'seats.book'))
-  return { ...file, folder, keyFile, macKeys, poolKey, storage, books }
+  return {
+    ...file,
+    folder,
+    keyFile,
+    macKeys,
+    ...(issuer === undefined ? {} : { issuer }),
+    poolKey,
+    storage,
+    books,
+  }
+}
+
+/** By the credentials of the server itself, where `pool.key` does not say. Throws LICD_BAD_KEY, LICD_BAD_CONFIG. */
+async function issuerOf(folder: string): Promise<string | undefined> {
+  const path = join(folder, natsFolder, natsFiles.context)
+  if ((await readSecret(path)) === undefined) return undefined
+  return ownerOf((await readContextFile(path)).credentials).issuer
 }
 
 /** Who a data folder belongs to. Throws LICD_NOT_INITIALISED, LICD_DATA_DAMAGED, LICD_STORAGE. */

@@ -47,6 +47,8 @@ export interface PoolKeyFile extends PoolIdentity {
   /** Newest first; one at least. */
   readonly macKeys: readonly Uint8Array[]
   readonly jwk: Readonly<Record<string, unknown>>
+  /** The account that signs credentials, of a pool with roles; files of before do not say. */
+  readonly issuer?: string
   /** In `pool.join` alone: what makes servers and credentials of a pool with TLS and roles. */
   readonly authority?: Authority
 }
@@ -59,7 +61,8 @@ export function generatePoolKey(): PoolKey {
 }
 
 /** What `pool.key` holds; with the authority it is `pool.join`. */
-export function keyFileContent({ macKeys, jwk, authority, ...identity }: PoolKeyFile): object {
+export function keyFileContent(key: PoolKeyFile): object {
+  const { macKeys, jwk, authority, issuer, ...identity } = key
   const { pool, fingerprint, clusterId, epoch } = identity
   const texts = macKeys.map(macKey => Buffer.from(macKey).toString('base64url'))
   const isRing = texts.length > 1
@@ -69,6 +72,7 @@ export function keyFileContent({ macKeys, jwk, authority, ...identity }: PoolKey
     ...{ pool, fingerprint, clusterId, epoch },
     ...(isRing ? { macKeys: texts } : { macKey: texts[0] }),
     jwk,
+    ...(issuer === undefined ? {} : { issuer }),
     ...more,
   }
 }
@@ -98,7 +102,11 @@ export async function readPoolKey(path: string): Promise<PoolKeyFile> {
   if (typeof jwk.x !== 'string' || ed25519Thumbprint(jwk.x) !== fingerprint) {
     throw bad('its key pair is damaged')
   }
-  const key = { pool, fingerprint: ed25519Thumbprint(jwk.x), clusterId, epoch, macKeys, jwk }
+  const { issuer } = file
+  const key = {
+    ...{ pool, fingerprint: ed25519Thumbprint(jwk.x), clusterId, epoch, macKeys, jwk },
+    ...(typeof issuer === 'string' ? { issuer } : {}),
+  }
   if (file.authority === undefined) return key
   const authority = readAuthority(file.authority)
   if (authority === undefined) throw bad('its authority is damaged')

@@ -12,6 +12,7 @@ import {
   credsAuthenticator,
   headers as natsHeaders,
   nkeyAuthenticator,
+  type Authenticator,
   type ConnectionOptions,
   type Msg,
   type NatsConnection,
@@ -116,10 +117,10 @@ function connectionOptions(options: NatsOptions): ConnectionOptions {
     ...(token === undefined ? {} : { token }),
     ...(credentials === undefined
       ? {}
-      : { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) }),
+      : { authenticator: careful(credsAuthenticator(new TextEncoder().encode(credentials))) }),
     ...(nkey === undefined
       ? {}
-      : { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey)) }),
+      : { authenticator: careful(nkeyAuthenticator(new TextEncoder().encode(nkey))) }),
     ...(tls === undefined ? {} : { tls }),
     maxReconnectAttempts: -1,
     reconnectTimeWait: retryMs,
@@ -132,6 +133,14 @@ function connectionOptions(options: NatsOptions): ConnectionOptions {
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
     ...options.nats,
+  }
+}
+
+/** A server's nonce is signed blindly, by a key that signs other things too: nothing but a nonce is. */
+function careful(authenticate: Authenticator): Authenticator {
+  return nonce => {
+    if (nonce === undefined || /^[A-Za-z0-9_-]{0,64}$/.test(nonce)) return authenticate(nonce)
+    throw new RaftError('RAFT_BUS_REFUSED', 'The NATS server asks to sign what is no nonce.')
   }
 }
 

@@ -27,8 +27,8 @@ export const auditCommand = defineCommand({
     ['ctl audit --after 1234 --json >> audit.jsonl', 'what is new, a JSON object a line'],
   ],
   epilogue:
-    'The pool keeps the last 10,000 records; their numbers show what is gone. BY is the name that the ' +
-    'operator\u2019s program claims: nothing but the permission to ask stands behind it.',
+    'The pool keeps the last 10,000 records; their numbers show what is gone. Where KEY stands, BY is proven: the ' +
+    'command was signed by that operator\u2019s key. Elsewhere it is what a program claims.',
   run: async (args, program) => {
     const last = readWhole('--last', args.last, 1, lastMax)
     const after = args.after === undefined ? undefined : readWhole('--after', args.after, 0, 1e15)
@@ -38,7 +38,12 @@ export const auditCommand = defineCommand({
       const { records, dropped } = await readAudit(client, isAll ? { after: after ?? 0 } : { last })
       const shown = since === undefined ? records : records.filter(({ at }) => at >= since)
       if (args.json)
-        for (const record of shown) program.printJson({ ...record, identity: 'claimed' })
+        for (const record of shown) {
+          program.printJson({
+            ...record,
+            identity: record.key === undefined ? 'claimed' : 'proven',
+          })
+        }
       else program.print(tableOf(program, shown))
       if (dropped > 0 && isAll) {
         program.note(`${dropped} records before these are gone: the pool keeps so many only`)
@@ -91,15 +96,17 @@ function tableOf(
       { title: 'NO', right: true },
       { title: 'WHEN' },
       { title: 'BY' },
+      { title: 'KEY' },
       { title: 'WHAT' },
       { title: 'OF' },
       { title: 'DETAIL' },
       { title: 'RESULT' },
     ],
-    records.map(({ seq, at, by, action, subject = '', detail = '', outcome }) => [
+    records.map(({ seq, at, by, key = '', action, subject = '', detail = '', outcome }) => [
       seq,
       new Date(at).toISOString().slice(0, 19).replace('T', ' '),
       by,
+      key.slice(0, 8),
       action,
       subject,
       detail,

@@ -206,6 +206,7 @@ const auditRecord: Fields = {
   at: 'figure',
   id: 'text',
   by: 'text',
+  'key?': 'text',
   action: 'text',
   'subject?': 'text',
   'detail?': 'text',
@@ -241,6 +242,8 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
   'vendor-add': applied,
   'vendor-revoke': applied,
   'level-set': applied,
+  now: { cluster: 'text', tick: 'figure', tickMs: 'figure', signs: 'flag' },
+  'operators-revoke': applied,
   'key-list': {
     held: ['text'],
     'making?': 'text',

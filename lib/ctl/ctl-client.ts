@@ -20,6 +20,7 @@ import {
 } from '../protocol/ctl.ts'
 import { isServerName, subjects, type Subjects } from '../protocol/subject.ts'
 import { isAnswer, type Answered } from './answer.ts'
+import { Signing, type Signer } from './signing.ts'
 
 export interface CtlClientOptions {
   readonly bus: Bus
@@ -32,6 +33,8 @@ export interface CtlClientOptions {
   readonly timeoutMs?: number
   /** Who the audit log says asked; at most 128 characters. */
   readonly by: string
+  /** Signs what a pool with roles takes from operators alone. */
+  readonly signer?: Signer
 }
 
 type ChangeOperation = {
@@ -80,6 +83,7 @@ const passing: ReadonlySet<Code> = new Set<Code>([
   'LICD_NO_LEADER',
   'LICD_UNKNOWN_OUTCOME',
   'LICD_TOO_BUSY',
+  'LICD_STALE_SIGNATURE',
 ])
 
 export class CtlClient {
@@ -89,6 +93,7 @@ export class CtlClient {
   readonly #inbox: string
   readonly #packr = new Packr({ useRecords: false, int64AsType: 'number' })
   readonly #subscription: Subscription
+  readonly #signing: Signing
   readonly #pending = new Map<string, (attempt: Attempt) => void>()
   /** Who led when a change was answered last: asked first, for it spares two messages. A hint, no more. */
   #leader: string | undefined
@@ -101,6 +106,11 @@ export class CtlClient {
     this.#options = options
     this.#subjects = subjects(options.pool)
     this.#inbox = `${options.bus.inbox}.ctl`
+    this.#signing = new Signing({
+      signer: options.signer,
+      clock: options.clock,
+      now: timeoutMs => this.ask('now', {}, { timeoutMs }),
+    })
     this.#subscription = options.bus.subscribe(`${this.#inbox}.*`, message =>
       this.#receive(message),
     )
@@ -142,13 +152,16 @@ export class CtlClient {
     let refusal: LicdError | undefined
     for (let left = timeoutMs; left > 0; left = end - clock.now()) {
       const waitMs = Math.min(left, attemptMs)
-      const attempt = await this.#attempt(operation, request, { server, waitMs })
+      const body =
+        operation === 'snapshot-open' ? await this.#signed(operation, request, left) : request
+      const attempt = await this.#attempt(operation, body, { server, waitMs })
       if (attempt.type === 'unheard') throw attempt.error
       if (attempt.type === 'silent') continue
       const { fields } = attempt
       if (fields.ok === true) return readAnswer(operation, fields)
       refusal = refusalOf(fields)
       if (!passing.has(refusal.code)) throw refusal
+      if (refusal.code === 'LICD_STALE_SIGNATURE') this.#signing.forget()
       if (!(await this.#again(refusal, end))) throw refusal
     }
     throw refusal ?? new LicdError('LICD_TIMEOUT', `Nobody answered within ${timeoutMs} ms.`)
@@ -176,7 +189,8 @@ export class CtlClient {
     for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
       const mostMs = Math.min(left, attemptMs)
       const timeoutMs = Math.max(1, Math.floor(mostMs - Math.min(slackMs, mostMs / 4)))
-      const body = { ...request, id, by, timeoutMs, ...(fresh ? { fresh } : {}) }
+      const sealed = await this.#signing.seal({ operation, id, request: { ...request } }, left)
+      const body = { ...request, id, by, timeoutMs, ...(fresh ? { fresh } : {}), ...sealed }
       const server = this.#options.server ?? this.#leader
       const isHint = server !== this.#options.server
       const waitMs = Math.min(mostMs, patienceMs)
@@ -202,6 +216,7 @@ export class CtlClient {
       if (attempt.type === 'answer') {
         if (attempt.fields.ok === true) return readChanged(operation, attempt.fields)
         refusal = refusalOf(attempt.fields)
+        if (refusal.code === 'LICD_STALE_SIGNATURE') this.#signing.forget()
         // The deadline of one copy says nothing of another one: of an attempt before, or of an earlier call (R8).
         if (refusal.code === 'LICD_DEADLINE') {
           // A server that was behind without knowing it counts it from long ago.
@@ -240,14 +255,22 @@ export class CtlClient {
    */
   async transferLeader(to: string | undefined): Promise<Answered<'transfer-leader'>> {
     const timeoutMs = this.#timeoutMs
-    const request = { timeoutMs, by: this.by, ...(to === undefined ? {} : { to }) }
+    const asked = { by: this.by, ...(to === undefined ? {} : { to }) }
     const { server } = this.#options
+    const request = { ...(await this.#signed('transfer-leader', asked, timeoutMs)), timeoutMs }
     const waitMs = timeoutMs + slackMs
     const attempt = await this.#attempt('transfer-leader', request, { server, waitMs })
     if (attempt.type === 'unheard') throw attempt.error
     if (attempt.type === 'silent') throw new LicdError('LICD_UNKNOWN_OUTCOME', 'Nobody answered.')
     if (attempt.fields.ok !== true) throw refusalOf(attempt.fields)
     return readAnswer('transfer-leader', attempt.fields)
+  }
+
+  /** A request that is no change, with an id of its own under the signature: what is repeated is seen as that. */
+  async #signed(operation: CtlOperation, request: object, timeoutMs: number): Promise<object> {
+    const id = this.#options.random.id()
+    const sealed = await this.#signing.seal({ operation, id, request: { ...request } }, timeoutMs)
+    return { ...request, ...sealed }
   }
 
   get #timeoutMs(): number {

@@ -30,6 +30,7 @@ export function audit(
     at: state.calendar,
     id: command.id,
     by: command.by,
+    ...(command.key === undefined ? {} : { key: command.key }),
     action,
     ...(subject === undefined ? {} : { subject: cut(subject) }),
     ...(detail === undefined ? {} : { detail: cut(detail) }),
@@ -95,6 +96,8 @@ function tell(body: CommandBody): Told | undefined {
       return { detail: String(body.level) }
     case 'use-key':
       return { subject: body.kid, detail: `before ${body.before}` }
+    case 'revoke-operator':
+      return { subject: body.operator }
     case 'note':
       return { action: body.action, detail: body.detail }
     case 'tick':

@@ -19,6 +19,7 @@ import {
   moveRow,
   poolRow,
   resultRow,
+  revokedRow,
   serverRow,
   usageRow,
   vendorRow,
@@ -70,6 +71,9 @@ export class Changes {
         break
       case 'audit':
         this.added(auditRow(row))
+        break
+      case 'revoked':
+        this.added(revokedRow(row.key))
         break
       case 'result':
         this.added(resultRow(row.id, row.result, row.forgetAt))
@@ -191,11 +195,11 @@ export class Changes {
   rows(results: Iterable<Row>, reader: SnapshotReader): IterableIterator<Row> {
     const view: View = { kept: new Map() }
     this.#views.set(reader, view)
-    const { servers, vendors, features, codes, moves, history, audit } = this.#state
+    const { servers, vendors, features, codes, moves, history, audit, revoked } = this.#state
     const opened = [poolRow(this.#state), ...[...servers.values()].map(serverRow)]
     return this.#walk(reader, view, {
       opened,
-      vendors: [...vendors.values()].map(vendorRow),
+      vendors: [...[...vendors.values()].map(vendorRow), ...[...revoked].map(revokedRow)],
       features: [...features.values()],
       codes: [...codes.values()],
       moves: [...moves.values()],
@@ -240,6 +244,7 @@ export class Changes {
 /** What opening a snapshot takes down: rows of the few, references to the many. */
 interface Opened {
   readonly opened: readonly Row[]
+  /** And operators that were revoked. */
   readonly vendors: readonly Row[]
   readonly features: readonly Feature[]
   readonly codes: readonly CodeRecord[]

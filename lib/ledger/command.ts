@@ -37,6 +37,8 @@ export const bounds = {
   heldKeys: 8,
   oldKeys: 4,
   retiredKeys: 256,
+  /** Operators' keys that were revoked. */
+  revoked: 1_000,
   /** Other features that a code serves. */
   serves: 16,
 } as const
@@ -174,6 +176,8 @@ export type CommandBody =
     }
   /** Level 2: tokens are made with key `kid` from here on, and no longer with `before`. */
   | { readonly type: 'use-key'; readonly kid: string; readonly before: string }
+  /** Level 2: commands signed by this key (a public nkey, `U...`) are taken no more. For good. */
+  | { readonly type: 'revoke-operator'; readonly operator: string }
   /** Level 2: says in the audit log that an operator had something done that is no command. */
   | { readonly type: 'note'; readonly action: string; readonly detail: string }
   /**
@@ -265,6 +269,8 @@ export interface Command {
   readonly deadline: number
   /** Who asked, for the audit log: `server:alpha` or an operator's name; at most 128 characters. */
   readonly by: string
+  /** Level 2: the public key by which the operator `by` proved to be that; absent where nobody did. */
+  readonly key?: string
   readonly body: CommandBody
 }
 

@@ -33,6 +33,7 @@ import { applyChangeSettings, applyGenesis, applySetLevel } from './settings.ts'
 import { emptyState, putRow } from './snapshot.ts'
 import type { LedgerSnapshot, Row } from './snapshot.ts'
 import type { CodeRecord, Feature, LedgerState, ServerState } from './state.ts'
+import { applyRevokeOperator, refuseRevoked } from './operator.ts'
 import { applyTick } from './tick.ts'
 import { applyHoldKeys, applyUseKey } from './token-key.ts'
 import { applyAddVendor, applyRevokeVendor, certificatesOf } from './vendor.ts'
@@ -99,7 +100,8 @@ export class Ledger {
       const revisionBefore = revision
       return { result: known, duplicate: true, changed: [], revisionBefore, revision, notices }
     }
-    const outcome = this.#refuseDeadline(deadline) ?? applyBody(context, body)
+    const outcome =
+      this.#refuseDeadline(deadline) ?? refuseRevoked(state, command) ?? applyBody(context, body)
     const applied = this.#conclude(revision, outcome, notices)
     audit(state, changes, { command, result: applied.result })
     // A deadline far ahead is refused for good within the time that any repetition can be under way.
@@ -275,6 +277,8 @@ function applyBody(
       return applyHoldKeys(context, body)
     case 'use-key':
       return applyUseKey(context, body)
+    case 'revoke-operator':
+      return applyRevokeOperator(context, body)
     case 'note':
       return context.state.level < 2 ? belowLevel(2) : done
     case 'add-code':

@@ -66,6 +66,12 @@ export interface FeatureRow {
 export type ServerRow = { readonly kind: 'server' } & Readonly<ServerRecord>
 export type VendorRow = { readonly kind: 'vendor' } & VendorRecord
 export type MoveRow = { readonly kind: 'move' } & Move
+/** The key of an operator who is trusted no more. */
+export interface RevokedRow {
+  readonly kind: 'revoked'
+  readonly key: string
+}
+
 export type AuditRow = { readonly kind: 'audit' } & AuditRecord
 
 export interface CodeRow {
@@ -86,7 +92,16 @@ export interface ResultRow {
 export type UsageRow = { readonly kind: 'usage' } & Readonly<UsageBlock>
 
 export type Row =
-  PoolRow | ServerRow | VendorRow | FeatureRow | CodeRow | MoveRow | UsageRow | ResultRow | AuditRow
+  | PoolRow
+  | ServerRow
+  | VendorRow
+  | FeatureRow
+  | CodeRow
+  | MoveRow
+  | UsageRow
+  | ResultRow
+  | AuditRow
+  | RevokedRow
 
 /** A whole ledger as frozen plain data. */
 export interface LedgerSnapshot {
@@ -164,7 +179,7 @@ export function vendorRow(vendor: VendorRecord): VendorRow {
 }
 
 export function auditRow(record: AuditRecord): AuditRow {
-  const { seq, tick, at, id, by, action, subject, detail, outcome } = record
+  const { seq, tick, at, id, by, key, action, subject, detail, outcome } = record
   return {
     kind: 'audit',
     seq,
@@ -172,11 +187,16 @@ export function auditRow(record: AuditRecord): AuditRow {
     at,
     id,
     by,
+    ...(key === undefined ? {} : { key }),
     action,
     ...(subject === undefined ? {} : { subject }),
     ...(detail === undefined ? {} : { detail }),
     outcome,
   }
+}
+
+export function revokedRow(key: string): RevokedRow {
+  return { kind: 'revoked', key }
 }
 
 export function featureRow(feature: Feature): FeatureRow {
@@ -281,6 +301,7 @@ export function emptyState(): LedgerState {
     codes: new Map(),
     moves: new Map(),
     results: new Map(),
+    revoked: new Set(),
     audited: 0,
     audit: [],
     history: new History(),
@@ -329,6 +350,9 @@ export function putRow(state: LedgerState, row: Row): void {
       state.history.restore({ unit, feature, start, slots })
       break
     }
+    case 'revoked':
+      state.revoked.add(row.key)
+      break
     case 'audit': {
       const { kind: _kind, ...record } = row
       state.audit.push(Object.freeze({ ...record }))

@@ -108,8 +108,9 @@ export interface AuditRecord {
   readonly at: number
   /** The command's id. */
   readonly id: string
-  /** Who says to have asked. Nothing proves it but the permission to ask. */
+  /** Who asked: proven, with `key`; else nothing proves it but the permission to ask. */
   readonly by: string
+  readonly key?: string
   readonly action: string
   /** What it was done to: a feature, server, code or key. */
   readonly subject?: string
@@ -191,6 +192,8 @@ export interface LedgerState {
   /** By seat id. */
   readonly moves: Map<string, Move>
   readonly results: Map<string, Remembered>
+  /** Keys of operators that are trusted no more. */
+  readonly revoked: Set<string>
   /** Records ever made in the audit log. */
   audited: number
   /** The last of them, the oldest first. */

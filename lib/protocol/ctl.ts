@@ -11,6 +11,7 @@ import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../le
 import type { AuditRecord, VendorRecord } from '../ledger/state.ts'
 import type { UsageBlock, UsageUnit } from '../ledger/history.ts'
 import type { KeyList } from './keys.ts'
+import type { Now, Signed } from './signed.ts'
 import type { Dark, Denial, Standing } from './why.ts'
 
 export const ctlBounds = {
@@ -29,6 +30,10 @@ export interface Change {
   readonly timeoutMs: number
   /** The id is new, and sent for the first time: nobody needs to be asked whether it is known. */
   readonly fresh?: boolean
+  /** In a pool with roles, of every change. `by` is then whom it proves. */
+  readonly signed?: Signed
+  /** Never read from a message: whose key it was. */
+  readonly provenKey?: string
 }
 
 /** Operation -> its request. */
@@ -60,6 +65,9 @@ export interface CtlRequests {
   /** Of the audit log: what follows record `after`, or the last ones; at most `limit`. */
   audit: { readonly after?: number; readonly limit?: number }
   outcome: { readonly id: string }
+  /** What a signature is bound to. */
+  now: Record<string, never>
+  'operators-revoke': Change & { readonly operator: string }
   'feature-add': Change & { readonly feature: string; readonly allocations: number }
   'code-add': Change & { readonly text: string }
   'code-remove': Change & { readonly codeId: string }
@@ -303,6 +311,8 @@ export interface CtlAnswers {
   'vendor-add': Applied
   'vendor-revoke': Applied
   'level-set': Applied
+  now: Now
+  'operators-revoke': Applied
   'key-list': KeyList
   'key-use': Applied
   'settings-set': Applied

@@ -1,11 +1,12 @@
 /** What answers operators at a server, and is asked to do what they want. */
 import type { Bus, Clock, Logger } from '../../raft/ports.ts'
-import type { CommandBody } from '../ledger/command.ts'
+import type { Command, CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { CtlAnswers, PoolStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { Backups } from './backup.ts'
+import type { Doors } from './ctl-admission.ts'
 import type { Fields } from './ctl-request.ts'
 import type { Answer } from './ctl-wire.ts'
 import type { KeyHolder } from './key-holder.ts'
@@ -27,7 +28,7 @@ export interface CtlOptions {
   /** Whether this server has applied a tick of late: a deadline counted from here is what it says. */
   readonly isCurrent: () => boolean
   readonly submit: (
-    command: { readonly id: string; readonly by: string; readonly deadlineTicks: number },
+    command: Pick<Command, 'id' | 'by' | 'key'> & { readonly deadlineTicks: number },
     body: CommandBody,
     done: (outcome: Outcome) => void,
   ) => void
@@ -40,5 +41,6 @@ export interface CtlOptions {
   readonly membership: Pick<Membership, 'judge'>
   readonly members: () => CtlAnswers['servers']
   readonly backups: Pick<Backups, 'open' | 'read'>
+  readonly doors: Doors
   readonly keys: Pick<KeyHolder, 'look' | 'keys'>
 }

@@ -65,14 +65,15 @@ export function readTimeout({ timeoutMs }: Fields): Read<number> {
 
 /** The fields common to every change. */
 export function readChange(fields: Fields): Read<Change> {
-  const { id, by } = fields
+  const { id, by, provenKey } = fields
   if (!isCommandId(id)) return malformed('id', '1 to 64 characters of A-Z a-z 0-9 . _ -')
   if (typeof by !== 'string' || by === '' || by.length > byMax) {
     return malformed('by', `a text of 1 to ${byMax} characters`)
   }
   const timeout = readTimeout(fields)
   if (!timeout.ok) return timeout
-  return take({ id, by, timeoutMs: timeout.value, fresh: fields['fresh'] === true })
+  const proven = typeof provenKey === 'string' ? { provenKey } : {}
+  return take({ id, by, timeoutMs: timeout.value, fresh: fields['fresh'] === true, ...proven })
 }
 
 /** Changes that are commands as they stand; `code-add` needs its text verified first. */
@@ -84,6 +85,7 @@ export const changeOperations = [
   'threshold-set',
   'vendor-add',
   'vendor-revoke',
+  'operators-revoke',
   'level-set',
   'settings-set',
 ] as const
@@ -124,6 +126,11 @@ export function readBody(operation: ChangeOperation, fields: Fields): Read<Comma
       const { kid } = fields
       if (!isKeyId(kid)) return malformed('kid', 'the id of a key')
       return take({ type: 'revoke-vendor', kid })
+    }
+    case 'operators-revoke': {
+      const { operator } = fields
+      if (!isKeyId(operator)) return malformed('operator', 'the key of an operator (U...)')
+      return take({ type: 'revoke-operator', operator })
     }
     case 'level-set': {
       const { level } = fields

@@ -14,6 +14,7 @@ import { commandCodec } from '../command-codec.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change } from '../protocol/ctl.ts'
+import { admit, tellNow } from './ctl-admission.ts'
 import type { CtlOptions } from './ctl-options.ts'
 import {
   busy,
@@ -114,7 +115,10 @@ export class Ctl {
     })
   }
 
-  #dispatch({ operation, fields, message }: Request, done: Done): void {
+  #dispatch({ operation, fields: given, message }: Request, done: Done): void {
+    const admitted = admit(operation, given, this.#options.doors)
+    if (!admitted.ok) return done(admitted)
+    const fields = admitted.value
     if (isMemberOperation(operation)) return this.#decide(operation, fields, message, done)
     if (isChangeOperation(operation)) {
       const change = readChange(fields)
@@ -138,6 +142,8 @@ export class Ctl {
         return this.#afterBarrier(() => done(listVendors(this.#options.ledger())))
       case 'usage':
         return this.#afterBarrier(() => done(listUsage(this.#options.ledger(), fields)))
+      case 'now':
+        return done(answerWith('now', tellNow(this.#options.doors)))
       case 'key-list': {
         const { keys, ledger } = this.#options
         return keys.look(() => this.#afterBarrier(() => done(listKeys(ledger(), keys.keys))))
@@ -176,7 +182,8 @@ export class Ctl {
    */
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
     const { clock, submit, withdraw, ledger, leader, isCurrent } = this.#options
-    const { id, by, timeoutMs, fresh } = change
+    const { id, by, timeoutMs, fresh, provenKey } = change
+    const key = provenKey === undefined ? {} : { key: provenKey }
     // Servers of before could not read it. Raised, a pool never goes back.
     if (body.type !== 'set-level' && commandCodec.levelOf(body) > ledger().state.level) {
       return done(refuse('LICD_LEVEL', `That is of level ${commandCodec.levelOf(body)}.`))
@@ -194,7 +201,7 @@ export class Ctl {
     const attempt = (): void => {
       const { tickMs } = ledger().state.settings
       const deadlineTicks = Math.ceil((end - clock.now()) / tickMs) + 1
-      submit({ id, by, deadlineTicks }, body, outcome => {
+      submit({ id, by, ...key, deadlineTicks }, body, outcome => {
         if (outcome.type === 'expired' && step !== 'over') return attempt()
         timer.cancel()
         done(answerTo(outcome, { ...extra, leader: leader() }, ledger().state))
@@ -319,15 +326,26 @@ export class Ctl {
   }
 
   /** What is no command of the ledger stands in the audit log before it is done. */
-  #noted({ by }: Fields, action: string, detail: string, done: Done, run: () => void): void {
+  #noted(fields: Fields, action: string, detail: string, done: Done, run: () => void): void {
+    const { by, id, provenKey } = fields
     const { ledger, leader, submit, freshId } = this.#options
     // Without a leader nothing can be recorded, nor done: the refusal is the operation's own.
     if (ledger().state.level < 2 || leader() === undefined) return run()
     const isNamed = typeof by === 'string' && by !== '' && by.length <= byMax
-    const command = { id: freshId(), by: isNamed ? by : 'not named', deadlineTicks: noteTicks }
-    submit(command, { type: 'note', action, detail }, ({ type }) => {
-      if (type === 'applied') run()
-      else done(noMajority)
+    // Signed, it has an id of its own, and a repeated message would be the same.
+    const isProven = typeof provenKey === 'string' && isCommandId(id)
+    const command = {
+      id: isProven ? id : freshId(),
+      by: isNamed ? by : 'not named',
+      ...(isProven ? { key: provenKey } : {}),
+      deadlineTicks: noteTicks,
+    }
+    submit(command, { type: 'note', action, detail }, outcome => {
+      if (outcome.type !== 'applied') return done(noMajority)
+      const { result, duplicate } = outcome
+      if (!result.ok) return done(refuse(result.code, result.detail ?? ''))
+      if (duplicate) return done(refuse('LICD_UNKNOWN_OUTCOME', 'It was asked for before.'))
+      return run()
     })
   }
 

@@ -25,6 +25,7 @@ export interface OperatorsOptions {
     readonly fingerprint: string
     readonly clusterId: string
     readonly epoch?: number
+    readonly issuer?: string
   }
   /** Raft's, in milliseconds. */
   readonly heartbeatMs: number
@@ -120,9 +121,9 @@ export class Operators {
       seats: options => service().seats(options),
       barrier: done => replica.barrier(done),
       isCurrent: this.#options.isCurrent,
-      submit: ({ id, by, deadlineTicks }, body, done) => {
+      submit: ({ deadlineTicks, ...command }, body, done) => {
         const deadline = deadlineOf(ledger().state, deadlineTicks)
-        replica.submitter.submit({ id, by, deadline, body }, done)
+        replica.submitter.submit({ ...command, deadline, body }, done)
       },
       withdraw: id => replica.submitter.withdraw(id),
       freshId: () => random.id(),
@@ -139,6 +140,11 @@ export class Operators {
         }),
       backups: this.#backups,
       keys: this.#options.keys,
+      doors: {
+        issuer: identity.issuer,
+        clusterId: identity.clusterId,
+        state: () => ledger().state,
+      },
     })
   }
 

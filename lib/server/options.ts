@@ -20,6 +20,8 @@ export interface ServerIdentity {
   readonly epoch?: number
   /** The pool's MAC keys for tokens, 32 bytes each, newest first. */
   readonly macKeys: readonly Uint8Array[]
+  /** The account that signs credentials (`A...`), of a pool with roles: changes must be signed by an operator. */
+  readonly issuer?: string
   /** The pool's key pair; absent where seats are not to be proven. */
   readonly poolKey?: SigningKey
 }

@@ -61,6 +61,8 @@ t.test('every command has a help of 80 columns with examples', async t => {
       'ctl key',
       'ctl key list',
       'ctl key use',
+      'ctl operators',
+      'ctl operators revoke',
       'ctl outcome',
       'ctl recover',
       'ctl seats',

@@ -24,11 +24,12 @@ import type { Settings, VendorKey } from '../../lib/ledger/command.ts'
 import { genesisOf } from '../../lib/pool-files.ts'
 import type { CtlOperation, CtlReply, CtlAnswers, CtlRequests } from '../../lib/protocol/ctl.ts'
 import { subjects, type Subjects } from '../../lib/protocol/subject.ts'
-import type { BookStore, HandedOver } from '../../lib/server/book-file.ts'
+import type { HandedOver } from '../../lib/server/book-file.ts'
 import type { Judge } from '../../lib/ledger/outcome.ts'
 import type { Host, SeatService } from '../../lib/server/parts.ts'
 import { LicenseServer } from '../../lib/server/server.ts'
 import { createSeatService } from '../../lib/service/service.ts'
+import { memoryBooks } from './memory-books.ts'
 import { MemoryBroker, type MemoryBus } from './memory-bus.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualClock, VirtualTime, type ClockOptions } from './virtual-clock.ts'
@@ -50,6 +51,8 @@ export interface PoolOptions {
   /** Milliseconds that a synced write takes, least and most. */
   readonly syncMs?: readonly [number, number]
   readonly log?: (server: string) => Logger
+  /** Whose credentials are the pool's own; absent where there are none. */
+  readonly doors?: { readonly issuer?: string }
   /** False: whoever runs the pool compares the ledgers itself (I5). */
   readonly comparesHashes?: boolean
 }
@@ -173,6 +176,7 @@ export class SimulatedPool {
         fingerprint: this.fingerprint,
         clusterId: 'simulated-cluster',
         macKeys: machine.macKeys ?? [this.macKey],
+        ...this.options.doors,
       },
       bus,
       clock,
@@ -377,20 +381,6 @@ function machineOf(name: string, disk: MemoryDisk): Machine {
   const book = { content: undefined }
   const state = { slowness: 1, stalled: undefined, starts: 0, process: undefined }
   return { name, disk, book, macKeys: undefined, ...state }
-}
-
-function memoryBooks(book: { content: HandedOver | undefined }): BookStore {
-  return {
-    take(done) {
-      const { content } = book
-      book.content = undefined
-      done(content)
-    },
-    write(content, done) {
-      book.content = content
-      done()
-    },
-  }
 }
 
 const refuseCodes: Judge = {
