@@ -88,12 +88,13 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   for (let waiting = false; ;) {
     if (isAborted(options.signal)) throw new RaftError('RAFT_CLOSED', 'Gave up on NATS.')
     try {
-      const connection = await connect(settings)
+      const connection = await connect({ ...settings, ignoreClusterUpdates: true })
       if (isAborted(options.signal)) {
         await connection.close()
         continue
       }
       turnToNext(connection)
+      hearOfOthers(connection, settings.ignoreClusterUpdates === true)
       return wrap(connection, settings.inboxPrefix ?? '_INBOX', log)
     } catch (cause) {
       const error = connectError(cause, namesOf(settings))
@@ -105,7 +106,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   }
 }
 
-function connectionOptions(options: NatsOptions): ConnectionOptions {
+export function connectionOptions(options: NatsOptions): ConnectionOptions {
   const { user, password, token, credentials, nkey, tls } = options
   const servers = typeof options.servers === 'string' ? [options.servers] : [...options.servers]
   return {
@@ -158,16 +159,35 @@ function turnToNext(connection: NatsConnection): void {
   if (list[0] === Reflect.get(servers, 'currentServer')) list.push(list.shift())
 }
 
+/**
+ * Servers of a cluster tell of each other. A client that is refused by one and told of the others goes on to those, which
+ * tell of the first: round and round, without ever saying so. Hence it hears of others only once it got in.
+ */
+function hearOfOthers(connection: NatsConnection, ignores: boolean): void {
+  const protocol: unknown = Reflect.get(connection, 'protocol')
+  if (ignores || !isObject(protocol)) return
+  const options: unknown = Reflect.get(protocol, 'options')
+  const servers: unknown = Reflect.get(protocol, 'servers')
+  const transport: unknown = Reflect.get(protocol, 'transport')
+  if (!isObject(options) || !isObject(servers) || !isObject(transport)) return
+  Reflect.set(options, 'ignoreClusterUpdates', false)
+  const update: unknown = Reflect.get(servers, 'update')
+  const isEncrypted: unknown = Reflect.get(transport, 'isEncrypted')
+  if (typeof update !== 'function' || typeof isEncrypted !== 'function') return
+  const encrypted: unknown = Reflect.apply(isEncrypted, transport, [])
+  Reflect.apply(update, servers, [connection.info, encrypted])
+}
+
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
 /** The addresses without what some write before the `@`. */
-function namesOf({ servers }: ConnectionOptions): string {
+export function namesOf({ servers }: ConnectionOptions): string {
   return String(servers).replaceAll(/\/\/[^\s/@]*@/g, '//')
 }
 
-function connectError(cause: unknown, servers: string): RaftError {
+export function connectError(cause: unknown, servers: string): RaftError {
   const code = codeOf(cause)
   const at = `NATS at ${servers}: ${cause instanceof Error ? cause.message : String(cause)}.`
   if (code !== undefined && codesOfRefusal.has(code)) {

@@ -2,14 +2,15 @@
  * A pool with TLS and roles as its users run it: `licd init` with hosts, one `licd serve` a server, each with a
  * nats-server of its own, and nothing else. Free ports of this host stand for hosts.
  */
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { licd, startLicd, type Ended, type Running } from '../cmd/licd-process.ts'
 
-/** Ports above are for routes: 2,000 more. */
-const portMax = 63_535
+/** Below those that systems give to connections that go out: nobody takes one of these by chance meanwhile. */
+const ports = { from: 10_000, count: 20_000 } as const
 
 export interface SecureOptions {
   readonly servers?: readonly string[]
@@ -96,9 +97,9 @@ export class SecurePool implements AsyncDisposable {
 /** An address that was free a moment ago, with the port above it for routes. */
 export async function freeAddress(): Promise<string> {
   for (;;) {
-    const port = await freePort(0)
-    if (port <= portMax && (await freePort(port + 2_000).catch(() => 0)) > 0)
-      return `127.0.0.1:${port}`
+    const port = randomInt(ports.from, ports.from + ports.count)
+    const isFree = async (wanted: number) => (await freePort(wanted).catch(() => 0)) > 0
+    if ((await isFree(port)) && (await isFree(port + 2_000))) return `127.0.0.1:${port}`
   }
 }
 
