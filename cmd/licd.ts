@@ -13,7 +13,10 @@ import { configFileOf, Settings } from './settings.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   const { env } = process
-  const program = createProgram(env, new Settings(env, configFileOf(args, env)))
+  const file = configFileOf(args, env)
+  // The doctor is asked what is wrong with it.
+  const settings = args[0] === 'doctor' ? Settings.lenient(env, file) : new Settings(env, file)
+  const program = createProgram(env, settings)
   if (hasSecret(args)) {
     program.note(
       'others on this host can read a password in --nats: LICD_NATS or --context hides it',

@@ -10,6 +10,7 @@ import { usage, type MakeCommand } from './command.ts'
 import { credentialsCommand } from './credentials.ts'
 import { ctlCommand } from './ctl.ts'
 import { devCommand } from './dev.ts'
+import { doctorCommand } from './doctor.ts'
 import { exitCodeHelp } from './exit-code.ts'
 import { initCommand } from './init.ts'
 import { joinCommand } from './join.ts'
@@ -27,6 +28,7 @@ const commands: readonly MakeCommand[] = [
   credentialsCommand,
   keyCommand,
   serveCommand,
+  doctorCommand,
   runCommand,
   ctlCommand,
   vendorCommand,

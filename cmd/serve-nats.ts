@@ -36,14 +36,7 @@ export async function findNats(
   { program, log }: { readonly program: Program; readonly log: Logger },
 ): Promise<FoundNats> {
   const { environment } = program
-  const own = ownConfig(args.data)
-  const told = isTold(args, { environment, hasOwn: own !== undefined })
-  const runs = args.runNats ?? (own !== undefined && !told)
-  if (runs && told) throw usage('--run-nats and another NATS contradict each other: give one.')
-  const plain: NatsSource = runs
-    ? { nats: `nats://127.0.0.1:${onLoopback.port}` }
-    : natsSource(args)
-  const source = own === undefined || told ? plain : { context: own.context }
+  const { runs, own, source } = chooseNats(args, environment)
   const options = await natsOptions(source, environment)
   const remark = remarkOn(options)
   if (!runs) return { options, remark, stop: () => Promise.resolve() }
@@ -54,6 +47,30 @@ export async function findNats(
   } catch (cause) {
     throw ownNatsError(cause)
   }
+}
+
+/**
+ * Which NATS it is, and whether it is run here.
+ *
+ * @throws LicdError LICD_USAGE: the command line contradicts itself
+ */
+export function chooseNats(
+  args: NatsArgs,
+  environment: Program['environment'],
+): {
+  readonly runs: boolean
+  /** What `licd init` put into the data folder. */
+  readonly own: ReturnType<typeof ownConfig>
+  readonly source: NatsSource
+} {
+  const own = ownConfig(args.data)
+  const told = isTold(args, { environment, hasOwn: own !== undefined })
+  const runs = args.runNats ?? (own !== undefined && !told)
+  if (runs && told) throw usage('--run-nats and another NATS contradict each other: give one.')
+  const plain: NatsSource = runs
+    ? { nats: `nats://127.0.0.1:${onLoopback.port}` }
+    : natsSource(args)
+  return { runs, own, source: own === undefined || told ? plain : { context: own.context } }
 }
 
 /** A context in the environment is its user's way in, and not this server's, which has one of its own. */

@@ -43,9 +43,25 @@ export class Settings {
   readonly #file: Readonly<Record<string, unknown>>
   readonly #fileName: string | undefined
 
+  /** What is wrong with the file; only where it was asked to go on without it. */
+  readonly problem: LicdError | undefined
+
+  /** Without a file that is wrong, for whoever looks for what is wrong. */
+  static lenient(environment: Environment, fileName: string | undefined): Settings {
+    try {
+      const settings = new Settings(environment, fileName)
+      settings.check()
+      return settings
+    } catch (error) {
+      if (!(error instanceof LicdError)) throw error
+      return new Settings(environment, undefined, error)
+    }
+  }
+
   /** Throws LICD_BAD_CONFIG when the file cannot be read, is no JSON object, or has a key that is no option. */
-  constructor(environment: Environment, fileName: string | undefined) {
+  constructor(environment: Environment, fileName: string | undefined, problem?: LicdError) {
     this.#environment = environment
+    this.problem = problem
     this.#fileName = fileName
     this.#file = fileName === undefined ? {} : readConfig(fileName)
     const unknown = Object.keys(this.#file).find(key => !Object.hasOwn(known, key))
@@ -55,6 +71,16 @@ export class Settings {
         `${fileName ?? ''}: \`${unknown.slice(0, 40)}\` is none of ${Object.keys(known).join(', ')}.`,
       )
     }
+  }
+
+  /** The configuration file, if there is one. */
+  get fileName(): string | undefined {
+    return this.#fileName
+  }
+
+  /** All that is set, at once. Throws LICD_BAD_CONFIG: a value is of the wrong kind. */
+  check(): void {
+    for (const option of Object.keys(known)) this.find(option)
   }
 
   /** The value set for an option, or `undefined`. Throws LICD_BAD_CONFIG when it is of the wrong kind. */

@@ -45,15 +45,32 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
 }
 
 /**
+ * The id of the process that has the folder open, by the file that names it; undefined when none is known to. A process in
+ * a container of its own is not seen from outside, and none is where the system is not Linux.
+ */
+export async function ownerOf(folder: string): Promise<number | undefined> {
+  const owner = await readFile(join(folder, 'owner'), 'utf8').catch(() => '')
+  const [boot, id = '', start] = owner.split(' ')
+  const now = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')
+  if (owner === '' || boot !== now.trim() || !/^\d+$/.test(id)) return undefined
+  return (await startOf(id).catch(() => undefined)) === start ? Number(id) : undefined
+}
+
+/** When a process began, as the system counts it. */
+async function startOf(id: string): Promise<string | undefined> {
+  const stat = await readFile(`/proc/${id}/stat`, 'utf8')
+  // The name of the program, in brackets, may contain spaces; start time is field 22, 20th after it.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+/**
  * Boot, process id and its start time: no other process ever has the same. And the folder itself, so that a
  * copy of it is not taken. Linux alone tells.
  */
 async function ownName(path: string): Promise<string | undefined> {
   try {
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
-    const stat = await readFile('/proc/self/stat', 'utf8')
-    // The name of the program, in brackets, may contain spaces; start time is field 22, 20th after it.
-    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const start = await startOf('self')
     const { dev, ino } = await lstat(path)
     if (start === undefined) return undefined
     return `${boot.trim()} ${process.pid} ${start} ${dev}:${ino}`

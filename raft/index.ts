@@ -17,9 +17,11 @@ export type { Peer } from './core/raft.ts'
 export { startNode } from './driver.ts'
 export { RaftError, raftCodes, type RaftCode } from './error.ts'
 export type { LatenessFigures } from './lateness.ts'
-export { condemn, openLevelStorage } from './level-storage.ts'
+export { ownerOf } from './folder-lock.ts'
+export { condemn, inspectLevelStorage, openLevelStorage } from './level-storage.ts'
 export { memoryDisk, memoryStorage, type MemoryDisk } from './memory-storage.ts'
 export { connectNats, type NatsBus, type NatsOptions } from './nats-bus.ts'
+export { tryNats, type Attempts, type Trial } from './nats-trial.ts'
 export type { NodeOptions, NodeStatus, RaftNode } from './node.ts'
 export {
   silentLogger,

@@ -5,14 +5,18 @@
  * damage `damaged-<n>/`, the database as it was found, for whoever wants to look into it; `DAMAGED` is there from
  * when a fault was found until a start has dealt with it.
  */
-import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { lockFolder, storageCall } from './folder-lock.ts'
+import { RaftError } from './error.ts'
+import { lockFolder, ownerOf, storageCall } from './folder-lock.ts'
 import { LevelDisk } from './level-disk.ts'
+import { suspicion } from './level-log.ts'
 import { markerText } from './marker.ts'
 import { openLogStore } from './open-store.ts'
 import { silentLogger, type Logger } from './ports.ts'
 import type { Storage } from './storage.ts'
+import { readStore } from './store-check.ts'
 import { writeWhole } from './whole-file.ts'
 
 /**
@@ -40,6 +44,50 @@ export async function openLevelStorage(
       },
     )
   })
+}
+
+/**
+ * Looks whether the log of a folder is whole, and changes nothing of it: what is wrong, in words for an operator, or
+ * undefined. It is read from a copy: LevelDB tells of what it drops in the one open that drops it, and that shall be
+ * the server's own. `scratch` is a folder for the copy, which the caller removes.
+ *
+ * @throws RaftError RAFT_LOCKED (a process runs on it), RAFT_STORAGE
+ */
+export async function inspectLevelStorage(
+  folder: string,
+  scratch: string,
+): Promise<string | undefined> {
+  const database = join(folder, 'db')
+  if (!existsSync(database)) return 'it has no database'
+  if (existsSync(join(folder, 'DAMAGED')))
+    return 'a fault was found, and no start has dealt with it'
+  if ((await ownerOf(folder)) !== undefined) throw new RaftError('RAFT_LOCKED', `${folder}.`)
+  const found = await storageCall(async () => {
+    const wrong = await suspicion(database)
+    if (wrong === undefined) await cp(database, join(scratch, 'db'), { recursive: true })
+    return wrong
+  })
+  return found ?? (await readCopy(new LevelDisk(scratch, () => Promise.resolve())))
+}
+
+async function readCopy(disk: LevelDisk): Promise<string | undefined> {
+  try {
+    return await new Promise((resolve, reject) => {
+      const failed = (error: RaftError): void => {
+        if (error.code === 'RAFT_DAMAGED') resolve(error.detail ?? error.message)
+        else reject(error)
+      }
+      disk.open((error, opened) => {
+        const { database, evidence = ['it cannot be opened'] } = opened ?? {}
+        if (error !== undefined) failed(error)
+        else if (database === undefined || evidence.length > 0) resolve(evidence[0])
+        else
+          readStore(database, wrong => (wrong === undefined ? resolve(undefined) : failed(wrong)))
+      })
+    })
+  } finally {
+    await new Promise<void>(resolve => disk.close(resolve))
+  }
 }
 
 /**

@@ -110,6 +110,8 @@ const status: Fields = {
   'heldTicks?': 'figure',
   'level?': 'figure',
   'levelMax?': 'figure',
+  'version?': 'text',
+  'wall?': 'figure',
   hash: 'text',
   'health?': health,
   'http?': 'text',

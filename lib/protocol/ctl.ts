@@ -241,6 +241,9 @@ export interface PoolStatus {
   /** By which rules the pool goes, and the newest that the answering server knows; absent from servers of before. */
   readonly level?: number
   readonly levelMax?: number
+  /** The version of the answering server's program, and its wall clock, milliseconds since 1970; absent from servers of before. */
+  readonly version?: string
+  readonly wall?: number
   readonly hash: string
   /** Absent before the server has read its disk. */
   readonly health?: Health

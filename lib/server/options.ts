@@ -53,4 +53,6 @@ export interface LicenseServerOptions {
   readonly observer?: Observer
   /** Where its page and figures are, for the other servers to tell of: `http://host:port`. */
   readonly http?: string
+  /** Of the program, for operators to see which servers were upgraded. */
+  readonly version?: string
 }

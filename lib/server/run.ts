@@ -23,6 +23,7 @@ import { openDataFolder, type DataFolder } from '../pool-files.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { createSeatService } from '../service/service.ts'
 import type { Standing } from './admission.ts'
+import { packageVersion } from '../version.ts'
 import { asLicdError } from './fatal.ts'
 import { Micro } from './micro.ts'
 import { LicenseServer } from './server.ts'
@@ -151,6 +152,7 @@ function run(
     keyStore: fileKeyStore(folder.keyFile),
     raft: { ...defaultSettings, ...options.raft },
     judge,
+    version: packageVersion(),
     createService: createSeatService,
     log,
     ...(eyes === undefined ? {} : { observer: eyes, http: eyes.url }),

@@ -163,7 +163,7 @@ export class LicenseServer implements Host {
 
   /** This server as it sees the pool. */
   viewer(): Viewer {
-    return viewerOf(this, this.#replica, this.#startedAt, this.#options.http)
+    return viewerOf(this, this.#replica, this.#startedAt, this.#options)
   }
 
   start(): void {

@@ -32,7 +32,9 @@ export interface Viewer {
   readonly inUse: (feature: string) => number
   /** Its own dark seats by feature. */
   readonly dark: ReadonlyMap<string, readonly DarkCount[]>
+  readonly wall: number
   readonly http: string | undefined
+  readonly version: string | undefined
 }
 
 /** A running server as its own viewer. */
@@ -43,7 +45,7 @@ export function viewerOf(
   },
   replica: { readonly index: number; hash(): string; readonly health: Health | undefined },
   startedAt: number,
-  http: string | undefined,
+  { http, version }: { readonly http?: string; readonly version?: string },
 ): Viewer {
   const { ledger, leader, service, raft, leaseUntil } = server
   const now = server.clock.now()
@@ -60,7 +62,9 @@ export function viewerOf(
     health: replica.health,
     inUse: feature => service.inUse(feature),
     dark: service.report.dark(),
+    wall: server.clock.wall(),
     http,
+    version,
   }
 }
 
@@ -83,6 +87,8 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     ...(state.heldUntil > state.tick ? { heldTicks: state.heldUntil - state.tick } : {}),
     level: state.level,
     levelMax,
+    ...(viewer.version === undefined ? {} : { version: viewer.version }),
+    wall: viewer.wall,
     hash: viewer.hash,
     ...(viewer.health === undefined ? {} : { health: viewer.health }),
     ...(viewer.http === undefined ? {} : { http: viewer.http }),

@@ -87,6 +87,7 @@ t.test('every command has a help of 80 columns with examples', async t => {
       'ctl watch',
       'ctl why',
       'dev',
+      'doctor',
       'init',
       'join',
       'key',
