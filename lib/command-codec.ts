@@ -18,6 +18,8 @@ import { denialReasons } from './ledger/history.ts'
 export const commandBytesMax = 512 * 1024
 
 const versions = { first: 1, latest: 2 } as const
+/** No version will be higher: bytes that begin so are no command. */
+const versionMax = 31
 
 const strict = { additionalProperties: false }
 const figure = Type.Number()
@@ -318,6 +320,12 @@ function decode(bytes: Uint8Array): Command | undefined {
   return command
 }
 
+/** Whether the bytes are of a later version than this program knows; what is no command at all is of none. Never throws. */
+function isLater(bytes: Uint8Array): boolean {
+  const [version = 0] = bytes
+  return version > versions.latest && version <= versionMax
+}
+
 function asFirst(value: unknown): Command | undefined {
   return isFirst.Check(value) ? value : undefined
 }
@@ -326,4 +334,4 @@ function asLatest(value: unknown): Command | undefined {
   return isLatest.Check(value) ? value : undefined
 }
 
-export const commandCodec = { encode, decode, levelOf } as const
+export const commandCodec = { encode, decode, isLater, levelOf } as const

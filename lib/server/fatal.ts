@@ -25,6 +25,8 @@ const codeOf: Readonly<Record<RaftCode, Code>> = {
 export function asLicdError(cause: unknown): LicdError {
   if (cause instanceof LicdError) return cause
   if (cause instanceof RaftError) {
+    // The ledger itself said why it cannot go on.
+    if (cause.code === 'RAFT_STATE_MACHINE' && cause.cause instanceof LicdError) return cause.cause
     return new LicdError(codeOf[cause.code], cause.detail, { cause })
   }
   return new LicdError('LICD_INTERNAL', cause instanceof Error ? cause.message : String(cause), {

@@ -1,15 +1,16 @@
 /**
  * The ledger as Raft's state machine: log entries in, snapshots out and in.
  *
- * An entry that does not decode changes nothing, on every server alike: it never got past a leader of this
- * version, so it is another version's, or damage that checksums missed. It is logged and skipped.
+ * An entry of a later version stops the server: others have applied it. One that does not decode otherwise changes
+ * nothing, on every server alike: it never got past a leader, so it is damage that checksums missed. It is logged and skipped.
  */
 import { pack, unpack } from 'msgpackr'
 import assert from 'node:assert/strict'
 import type { Logger } from '../../raft/ports.ts'
 import type { Command as Entry, Restoration, StateMachine } from '../../raft/state-machine.ts'
 import { commandCodec } from '../command-codec.ts'
-import type { Command } from '../ledger/command.ts'
+import { LicdError } from '../error.ts'
+import { levelMax, type Command } from '../ledger/command.ts'
 import { Ledger, type Applied } from '../ledger/ledger.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { Row } from '../ledger/snapshot.ts'
@@ -63,10 +64,15 @@ export class LedgerMachine implements StateMachine {
     return this.#hash.text
   }
 
+  /** Throws LICD_BAD_VERSION. */
   apply({ index, data }: Entry): void {
     this.#index = index
     this.#isCheckpoint = false
     const command = commandCodec.decode(data)
+    // Servers that know it have applied it: going on without would be another ledger than theirs.
+    if (commandCodec.isLater(data) || (command !== undefined && raises(command) > levelMax)) {
+      throw new LicdError('LICD_BAD_VERSION', `Entry ${index} of the log is of a later version.`)
+    }
     if (command === undefined) {
       this.#log.error('entry-unreadable', { index, bytes: data.length })
       return
@@ -89,7 +95,12 @@ export class LedgerMachine implements StateMachine {
     const restoring = Ledger.restoring(this.#judge)
     return {
       slice(data) {
-        for (const row of rowsOf(data)) restoring.put(row)
+        for (const row of rowsOf(data)) {
+          if (row.kind === 'pool' && row.version > levelMax) {
+            throw new LicdError('LICD_BAD_VERSION', 'The snapshot is of a later version.')
+          }
+          restoring.put(row)
+        }
       },
       end: () => {
         this.#ledger = restoring.end()
@@ -109,6 +120,12 @@ export class LedgerMachine implements StateMachine {
   isCheckpoint(): boolean {
     return this.#isCheckpoint && this.#ledger.state.tick % comparedEveryTicks === 0
   }
+}
+
+/** The level to which the command takes the pool. */
+function raises({ body }: Command): number {
+  if (body.type === 'set-level') return body.level
+  return body.type === 'genesis' ? (body.level ?? 1) : 1
 }
 
 function* slices(rows: Iterator<Row>): Generator<Uint8Array, void> {

@@ -1,10 +1,14 @@
 /** A large ledger into a snapshot and out of it: no slice is more than a bounded piece of work (heartbeats wait for it). */
 import { pack } from 'msgpackr'
 import t from 'tap'
+import { LicdError } from '../../lib/error.ts'
 import type { Result } from '../../lib/ledger/command.ts'
 import { poolRow, emptyState, resultRow, type Row } from '../../lib/ledger/snapshot.ts'
+import { commandCodec } from '../../lib/command-codec.ts'
+import { levelMax } from '../../lib/ledger/command.ts'
+import { asLicdError } from '../../lib/server/fatal.ts'
 import { LedgerMachine, rowsOf, sliceBytes, sliceRows } from '../../lib/server/ledger-machine.ts'
-import { silentLogger } from '../../raft/index.ts'
+import { RaftError, silentLogger } from '../../raft/index.ts'
 
 const hooks = { applied() {}, installed() {} }
 
@@ -43,6 +47,28 @@ t.test('slices are bounded in rows and in bytes, and hold all there is', async t
     restoration.end()
     t.equal(again.digest(), machine.digest())
   }
+})
+
+t.test('what a later version wrote stops the server, and changes nothing', async t => {
+  const machine = machineOf([poolRow({ ...emptyState(), pool: 'default', tick: 10 })])
+  const before = machine.hash()
+  const tick = commandCodec.encode({
+    ...{ id: 'x', deadline: 0, by: 'alpha' },
+    body: { type: 'set-level', level: levelMax + 1 },
+  })
+  const later = Uint8Array.from(tick)
+  later[0] = 3
+  for (const data of [tick, later, Uint8Array.of(31, 0x80)]) {
+    t.throws(() => machine.apply({ index: 10, term: 1, data }), { code: 'LICD_BAD_VERSION' })
+  }
+  machine.apply({ index: 11, term: 1, data: Uint8Array.of(0xc1, 0xc1) })
+  t.equal(machine.hash(), before, 'garbage is skipped')
+
+  const row = poolRow({ ...emptyState(), pool: 'default', level: levelMax + 1 })
+  t.throws(() => machineOf([row]), { code: 'LICD_BAD_VERSION' })
+  const cause = new LicdError('LICD_BAD_VERSION')
+  const told = asLicdError(new RaftError('RAFT_STATE_MACHINE', 'At entry 10.', { cause }))
+  t.equal(told.code, 'LICD_BAD_VERSION', 'and its operator hears that, not of a defect')
 })
 
 function* iterate<T>(items: Iterator<T>): Generator<T> {
