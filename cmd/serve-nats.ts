@@ -6,6 +6,7 @@ import type { NatsOptions } from '../raft/nats-bus.ts'
 import type { Logger } from '../raft/ports.ts'
 import { isLoopback } from '../lib/access/address.ts'
 import { natsOptions, type NatsSource } from '../lib/nats-context.ts'
+import { LicdError } from '../lib/error.ts'
 import { onLoopback, ownConfig, ownNatsError, startOwnNats } from '../lib/own-nats.ts'
 import type { Program } from './program.ts'
 import { natsSource } from './session.ts'
@@ -15,6 +16,8 @@ export interface FoundNats {
   readonly options: NatsOptions
   /** What an operator should know of it. */
   readonly remark: string | undefined
+  /** Reads and checks anew what can change (see reload.ts); `apply` then takes it, and cannot fail. */
+  prepare(): Promise<{ readonly needsRestart: boolean; readonly apply: () => void }>
   /** Ends the nats-server that was started, if one was. */
   stop(): Promise<void>
 }
@@ -37,16 +40,61 @@ export async function findNats(
 ): Promise<FoundNats> {
   const { environment } = program
   const { runs, own, source } = chooseNats(args, environment)
-  const options = await natsOptions(source, environment)
+  const read = () => natsOptions(source, environment)
+  const found = await read()
+  let { credentials } = found
+  const options =
+    credentials === undefined ? found : { ...found, credentials: () => textOf(credentials) }
   const remark = remarkOn(options)
-  if (!runs) return { options, remark, stop: () => Promise.resolve() }
+  const prepare = (check: () => Promise<void>, reload: () => void) => async () => {
+    const anew = await read()
+    await check()
+    const apply = (): void => {
+      credentials = anew.credentials
+      reload()
+    }
+    return { needsRestart: shapeOf(anew) !== shapeOf(found), apply }
+  }
+  if (!runs) {
+    const nothing = prepare(
+      () => Promise.resolve(),
+      () => {},
+    )
+    return { options, remark, prepare: nothing, stop: () => Promise.resolve() }
+  }
   try {
     const server = own?.server ?? onLoopback
     const nats = await startOwnNats({ server: { ...server, environment }, log })
-    return { options, remark, stop: () => nats.stop() }
+    const folder = own?.server.config?.folder
+    return {
+      ...{ options, remark, stop: () => nats.stop() },
+      prepare: prepare(
+        () => checkConfig(folder, environment),
+        () => nats.reload(),
+      ),
+    }
   } catch (cause) {
     throw ownNatsError(cause)
   }
+}
+
+function textOf(credentials: NatsOptions['credentials']): string {
+  return typeof credentials === 'function' ? credentials() : (credentials ?? '')
+}
+
+/** All of the way in that holds for as long as the process. */
+function shapeOf({ credentials, ...rest }: NatsOptions): string {
+  return JSON.stringify([rest, credentials === undefined])
+}
+
+/** Throws LICD_BAD_CONFIG: the nats-server would refuse it. */
+async function checkConfig(
+  folder: string | undefined,
+  environment: Program['environment'],
+): Promise<void> {
+  const { lookAtNatsServer } = await import('../lib/doctor/doors.ts')
+  const { state, says } = await lookAtNatsServer(folder, environment)
+  if (state === 'failure') throw new LicdError('LICD_BAD_CONFIG', `${says}.`)
 }
 
 /**

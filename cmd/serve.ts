@@ -52,7 +52,9 @@ export const serveCommand = defineCommand({
   ],
   epilogue:
     'Prints `ready SERVER of POOL` when it serves. SIGTERM or SIGINT stops it cleanly: unused ' +
-    'allocations go back, seats are kept for its next start; a second signal ends it at once. ' +
+    'allocations go back, seats are kept for its next start; a second signal ends it at once. SIGHUP has it read its ' +
+    'configuration file (log-level), its credentials and its nats-server\u2019s configuration and certificates again: all of ' +
+    'that or, where anything is wrong, nothing. ' +
     'It waits for NATS as long as it takes; a nats-server that it runs itself is started again when it dies, and ' +
     'stopped at the end. Without TLS and roles that listens on this host alone. A server that is taken out of the pool (licd ctl ' +
     'servers remove) ends by itself, with exit code 0.',
@@ -74,6 +76,7 @@ interface ServeArgs {
 async function serve(args: ServeArgs, program: Program): Promise<number> {
   const { startServer } = await import('../lib/server/run.ts')
   const { findNats } = await import('./serve-nats.ts')
+  const { Reload } = await import('./reload.ts')
   const { createLogger, logLevelOf } = await import('../lib/log.ts')
   const level = logLevelOf(args.logLevel)
   const { data, pool, server } = args
@@ -85,6 +88,8 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
   let nats: FoundNats | undefined
   try {
     nats = await findNats(args, { program, log })
+    const reload = new Reload({ program, log, nats, logLevel: args.logLevel })
+    signals.onHangUp(reload.handle)
     const running = await startServer({
       dataFolder: data,
       ...(pool === undefined ? {} : { pool }),
@@ -146,7 +151,13 @@ function serverLabels({ pool, server }: ServeArgs): Record<string, string> {
 }
 
 /** The first signal stops cleanly, the second ends the process at once, as a crash would: that is safe as well. */
-function catchSignals(program: Program, stop: AbortController): { release(): void } {
+function catchSignals(
+  program: Program,
+  stop: AbortController,
+): { onHangUp(reload: () => void): void; release(): void } {
+  // Before it runs there is nothing to read again; the signal must not end it all the same.
+  let hangUp: () => void = () => {}
+  const handleHangUp = (): void => hangUp()
   const handle = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
     program.note(`${signal}: stopping; once more ends it at once`)
@@ -154,10 +165,13 @@ function catchSignals(program: Program, stop: AbortController): { release(): voi
   }
   process.on('SIGTERM', handle)
   process.on('SIGINT', handle)
+  process.on('SIGHUP', handleHangUp)
   return {
+    onHangUp: reload => void (hangUp = reload),
     release() {
       process.off('SIGTERM', handle)
       process.off('SIGINT', handle)
+      process.off('SIGHUP', handleHangUp)
     },
   }
 }

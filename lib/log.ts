@@ -24,6 +24,11 @@ export function logLevelOf(text: string | undefined): LogLevel {
   )
 }
 
+/** A logger whose level can change. */
+export interface ServerLog extends Logger {
+  setLevel(level: LogLevel): void
+}
+
 /** A logger whose every line carries `base`, written to standard error unless `to` is given. */
 export function createLogger(
   options: {
@@ -31,7 +36,7 @@ export function createLogger(
     readonly base?: Readonly<Record<string, string>>
     readonly to?: DestinationStream
   } = {},
-): Logger {
+): ServerLog {
   const log = pino(
     {
       level: options.level ?? logLevelOf(process.env.LICD_LOG_LEVEL),
@@ -47,7 +52,10 @@ export function createLogger(
     if (fields === undefined) log[level](event)
     else log[level](fields, event)
   }
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+  return {
+    ...{ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+    setLevel: level => void (log.level = level),
+  }
 }
 
 function serializeError(error: unknown): unknown {

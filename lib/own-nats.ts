@@ -18,6 +18,8 @@ export interface OwnNats {
   readonly url: string
   /** Of the process that runs now; undefined between two. */
   readonly pid: number | undefined
+  /** Has it read its configuration and certificates again (SIGHUP); one that is down reads them at its start. */
+  reload(): void
   /** Ends it and waits until it is gone. Twice does no harm. */
   stop(): Promise<void>
 }
@@ -85,6 +87,9 @@ export async function startOwnNats({ server, log }: OwnNatsOptions): Promise<Own
     url,
     get pid() {
       return running?.pid
+    },
+    reload() {
+      if (running !== undefined && !stopping.signal.aborted) process.kill(running.pid, 'SIGHUP')
     },
     async stop() {
       stopping.abort()

@@ -43,8 +43,8 @@ export interface NatsOptions {
   readonly user?: string
   readonly password?: string
   readonly token?: string
-  /** The text of a `.creds` file. */
-  readonly credentials?: string
+  /** The text of a `.creds` file, or what gives it, asked at each connection. */
+  readonly credentials?: string | (() => string)
   /** An nkey seed (`SU...`). */
   readonly nkey?: string
   readonly tls?: TlsOptions
@@ -118,7 +118,7 @@ export function connectionOptions(options: NatsOptions): ConnectionOptions {
     ...(token === undefined ? {} : { token }),
     ...(credentials === undefined
       ? {}
-      : { authenticator: careful(credsAuthenticator(new TextEncoder().encode(credentials))) }),
+      : { authenticator: careful(credsAuthenticator(bytesOf(credentials))) }),
     ...(nkey === undefined
       ? {}
       : { authenticator: careful(nkeyAuthenticator(new TextEncoder().encode(nkey))) }),
@@ -143,6 +143,11 @@ function careful(authenticate: Authenticator): Authenticator {
     if (nonce === undefined || /^[A-Za-z0-9_-]{0,64}$/.test(nonce)) return authenticate(nonce)
     throw new RaftError('RAFT_BUS_REFUSED', 'The NATS server asks to sign what is no nonce.')
   }
+}
+
+function bytesOf(text: string | (() => string)): Uint8Array | (() => Uint8Array) {
+  const encoder = new TextEncoder()
+  return typeof text === 'string' ? encoder.encode(text) : () => encoder.encode(text())
 }
 
 /**
