@@ -90,13 +90,14 @@ function tableOf(
   program: Parameters<typeof formatTable>[0],
   records: readonly AuditRecord[],
 ): string {
+  const isProven = records.some(({ key }) => key !== undefined)
   return formatTable(
     program,
     [
       { title: 'NO', right: true },
       { title: 'WHEN' },
       { title: 'BY' },
-      { title: 'KEY' },
+      ...(isProven ? [{ title: 'KEY' }] : []),
       { title: 'WHAT' },
       { title: 'OF' },
       { title: 'DETAIL' },
@@ -106,7 +107,7 @@ function tableOf(
       seq,
       new Date(at).toISOString().slice(0, 19).replace('T', ' '),
       by,
-      key.slice(0, 8),
+      ...(isProven ? [key.slice(0, 8)] : []),
       action,
       subject,
       detail,

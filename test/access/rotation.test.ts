@@ -78,6 +78,19 @@ t.test('a pool with seats in use goes over to another key', async t => {
   t.match(await licd(['key', 'list', '--of', pool.at('alpha'), '--json']), {
     ...{ code: 0, stdout: new RegExp(`"kids":\\["${kid}","[\\w-]{16}"\\]`) },
   })
+  // It was the operator’s own key that signed it; a revoked one signs nothing more.
+  const audit = await pool.as('operator', 'ctl', 'audit', '--last', '1', '--json')
+  const told = JSON.parse(audit.stdout) as { readonly key: string }
+  t.match(told, { action: 'use-key', by: 'operator', identity: 'proven', key: /^U[A-Z2-7]{55}$/ })
+  const root = ['credentials', 'root', '--role', 'operator', '--key', pool.at('pool.join')]
+  t.match(await licd([...root, '--out', pool.at('root.context')]), { code: 0, stdout: /key U/ })
+  const revoke = ['ctl', 'operators', 'revoke', told.key]
+  t.match(await pool.as('root', ...revoke), { code: 1, stderr: /LICD_NOT_CONFIRMED/ })
+  t.match(await pool.as('root', ...revoke, '--yes'), { code: 0 })
+  t.match(await pool.as('operator', 'ctl', 'allocations', 'add', 'cad', '1'), {
+    ...{ code: 1, stderr: /^licd: LICD_NOT_OPERATOR: The key of operator was revoked/ },
+  })
+  t.match(await pool.as('operator', 'ctl', 'status'), { code: 0 }, 'it may still look')
   const { macKey } = JSON.parse(readFileSync(pool.at('next.key'), 'utf8')) as { macKey: string }
   t.notOk(pool.said.includes(macKey), 'the key stands in no log')
 })
