@@ -10,8 +10,10 @@ import { LicdError } from '../error.ts'
 import { readSeatQuery } from '../server/ctl-request.ts'
 import { poolStatus } from '../server/status.ts'
 import { whyOf } from '../server/why.ts'
+import { auditOf } from './audit-query.ts'
 import { failure, json, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
 import type { Live } from './live.ts'
+import { usageOf } from './usage-query.ts'
 import type { Watched } from './watched.ts'
 
 const pageMax = 200
@@ -35,6 +37,10 @@ export async function answerApi(
       return json(await findSeats(api, request))
     case '/api/why':
       return json(await askWhy(api, request))
+    case '/api/usage':
+      return json(askUsage(api, request))
+    case '/api/audit':
+      return json(askAudit(api, request))
     default:
       return undefined
   }
@@ -73,6 +79,31 @@ async function askWhy({ watched, live }: Api, { query }: HttpRequest): Promise<o
     { server: watched.server, status: poolStatus(viewer), why: why.value },
   )
   return { ...view, verdict: verdictOf(view) }
+}
+
+/** This server's own ledger answers: all servers have the same history and the same log. */
+function askUsage({ watched }: Api, { query }: HttpRequest): object {
+  const found = usageOf(watched.ledger.state, textsOf(query, ['feature', 'unit', 'from', 'to']))
+  if (!found.ok) throw new LicdError(found.code, found.detail)
+  return found.value
+}
+
+function askAudit({ watched }: Api, { query }: HttpRequest): object {
+  const found = auditOf(watched.ledger.state, {
+    ...textsOf(query, ['search', 'by', 'action', 'result']),
+    ...numbersOf(query, ['before', 'limit']),
+  })
+  if (!found.ok) throw new LicdError(found.code, found.detail)
+  return found.value
+}
+
+function numbersOf(query: URLSearchParams, names: readonly string[]): Record<string, number> {
+  const numbers: Record<string, number> = {}
+  for (const name of names) {
+    const text = query.get(name)
+    if (text !== null && text !== '') numbers[name] = Number(text)
+  }
+  return numbers
 }
 
 function textsOf<Name extends string>(

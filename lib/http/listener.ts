@@ -185,18 +185,17 @@ export function json(value: unknown, status = 200): HttpAnswer {
   }
 }
 
+const statuses: Readonly<Partial<Record<Code, number>>> = {
+  LICD_BAD_REQUEST: 400,
+  LICD_UNKNOWN_FEATURE: 404,
+  LICD_INTERNAL: 500,
+  LICD_TOO_BUSY: 503,
+}
+
 function refusal(error: unknown): HttpAnswer {
   if (!(error instanceof LicdError)) return failure(500, 'LICD_INTERNAL', codes.LICD_INTERNAL)
   const { code, message } = error
-  const status =
-    code === 'LICD_BAD_REQUEST'
-      ? 400
-      : code === 'LICD_INTERNAL'
-        ? 500
-        : code === 'LICD_TOO_BUSY'
-          ? 503
-          : 502
-  return failure(status, code, message)
+  return failure(statuses[code] ?? 502, code, message)
 }
 
 function send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {

@@ -6,7 +6,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { packageFolder } from '../nats-server.ts'
 import type { HttpAnswer, HttpRequest } from './listener.ts'
@@ -15,16 +16,22 @@ const files = [
   'index.html',
   'page.css',
   'page.js',
-  'dom.js',
+  'audit.js',
   'bars.js',
-  'feed.js',
+  'chart.js',
+  'dom.js',
   'features.js',
+  'feed.js',
+  'history.js',
   'icon.svg',
   'news.js',
   'seats.js',
   'servers.js',
   'why.js',
 ] as const
+
+/** The charts' library, from its own package; the page asks for it when a chart is to be drawn. */
+const charts = { 'uplot.js': 'uPlot.iife.min.js', 'uplot.css': 'uPlot.min.css' } as const
 
 const types: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -45,13 +52,17 @@ export class Pages {
 
   /** Reads them. Throws what the file system says when one is missing: the package is broken then. */
   constructor(folder = join(packageFolder(), 'lib', 'page')) {
-    for (const name of files) {
-      const bytes = readFileSync(join(folder, name))
-      const tag = createHash('sha256').update(bytes).digest('base64url').slice(0, 22)
-      const type = types[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream'
-      const path = name === 'index.html' ? '/' : `/${name}`
-      this.#pages.set(path, { type, bytes, packed: gzipSync(bytes), tag })
-    }
+    for (const name of files) this.#add(name, join(folder, name))
+    const dist = dirname(createRequire(import.meta.url).resolve('uplot'))
+    for (const [name, file] of Object.entries(charts)) this.#add(name, join(dist, file))
+  }
+
+  #add(name: string, file: string): void {
+    const bytes = readFileSync(file)
+    const tag = createHash('sha256').update(bytes).digest('base64url').slice(0, 22)
+    const type = types[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream'
+    const path = name === 'index.html' ? '/' : `/${name}`
+    this.#pages.set(path, { type, bytes, packed: gzipSync(bytes), tag })
   }
 
   /** `undefined` where there is no such page. `others`: addresses that the page may go on with. */

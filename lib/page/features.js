@@ -2,10 +2,11 @@
  * The features of the pool, a bar each, which opens to show who owns what, what is dark, and why seats were denied.
  *
  * Pools may have thousands: those shown are one page of those that fit the search. What is open stays open while
- * figures change. Charts of the history have their place between the shares and the question why.
+ * figures change.
  */
 import { bar, partsOf } from './bars.js'
 import { duration, figure, find, h, pager, put, say } from './dom.js'
+import { History } from './history.js'
 import { whyPanel } from './why.js'
 
 /**
@@ -58,9 +59,10 @@ export class Features {
     find('features-find', HTMLElement).hidden = this.#all.size <= 8
     none.hidden = names.length > 0
     say(none, wanted === '' ? noFeatures : 'No feature has that in its name.')
-    for (const [name, { element }] of this.#views) {
+    for (const [name, { element, close }] of this.#views) {
       if (shown.includes(name)) continue
       element.remove()
+      close()
       this.#views.delete(name)
     }
     shown.forEach((name, at) => {
@@ -98,13 +100,31 @@ class FeatureView {
    */
   constructor(name, ask) {
     const why = whyPanel(name, ask)
+    const past = h('div', {})
+    /** @type {History | undefined} */
+    let history
+    const toggle = () => {
+      const { open } = this.element
+      why.open(open)
+      // Made when it is first looked at: there may be many features on a page.
+      if (open && history === undefined) {
+        history = new History(name, ask)
+        put(past, history.element)
+      }
+      history?.open(open)
+    }
     this.element = h(
       'details',
-      { class: 'feature', toggle: () => why.open(this.element.open) },
+      { class: 'feature', toggle },
       this.#summary,
       this.#shares,
+      past,
       why.element,
     )
+    this.close = () => {
+      why.open(false)
+      history?.close()
+    }
   }
 
   /** @param {FeatureReport} feature */

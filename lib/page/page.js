@@ -1,4 +1,5 @@
 /** The page: what comes from the feed goes to the parts, and the address says which view is shown. */
+import { Audit } from './audit.js'
 import { duration, find, say } from './dom.js'
 import { Features } from './features.js'
 import { Feed } from './feed.js'
@@ -22,6 +23,7 @@ let state
 const ask = path => feed.ask(path)
 const features = new Features(ask)
 const seats = new Seats(ask)
+const audit = new Audit(ask)
 const feed = new Feed({
   pool(next) {
     head = next
@@ -75,18 +77,18 @@ function noticesOf(head) {
   return texts
 }
 
+const views = /** @type {const} */ (['pool', 'seats', 'audit'])
+
 function route() {
-  const isSeats = location.hash === '#seats'
-  find('view-pool', HTMLElement).hidden = isSeats
-  find('view-seats', HTMLElement).hidden = !isSeats
-  for (const [id, isHere] of /** @type {const} */ ([
-    ['nav-pool', !isSeats],
-    ['nav-seats', isSeats],
-  ])) {
-    if (isHere) find(id, HTMLElement).setAttribute('aria-current', 'page')
-    else find(id, HTMLElement).removeAttribute('aria-current')
+  const here = views.find(name => location.hash === `#${name}`) ?? 'pool'
+  for (const name of views) {
+    find(`view-${name}`, HTMLElement).hidden = name !== here
+    const link = find(`nav-${name}`, HTMLElement)
+    if (name === here) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
   }
-  seats.open(isSeats)
+  seats.open(here === 'seats')
+  audit.open(here === 'audit')
 }
 
 addEventListener('hashchange', route)

@@ -147,7 +147,39 @@ t.test('a pool with its eyes open', async t => {
       verdict: { says: [/7 can be granted at once/] },
       denials: [{ code: 'LICD_BAD_COUNT', server: own }],
     })
+    await pool.processes.ctl(['criteria', 'set', 'cad', '--threshold', '0.8'])
+    interface Past {
+      usage: { granted: number[]; owned: number[] }
+      audit: { records: { action: string; outcome: string }[]; total: number }
+    }
+    // A tick later at the latest the leader has told all of them.
+    const past = async (server: string): Promise<Past> => ({
+      usage: await getJson(`${urlOf(server)}/api/usage?feature=cad&unit=minute&from=10m`),
+      audit: await getJson(`${urlOf(server)}/api/audit?search=cad`),
+    })
+    await pool.until('the past is known at all servers', async () => {
+      const all = await Promise.all(pool.servers.map(past))
+      return all.every(
+        ({ usage, audit }) =>
+          usage.granted.reduce((sum, count) => sum + count, 0) === 2 &&
+          audit.records[0]?.action === 'set-threshold',
+      )
+    })
+    t.match(await past(third), {
+      audit: {
+        records: [
+          { action: 'set-threshold', subject: 'cad', outcome: 'ok' },
+          { action: 'add-feature' },
+        ],
+      },
+    })
+    t.equal((await past(own)).usage.owned.at(-1), 9)
+    t.equal((await fetch(`${url}/api/usage?feature=nothing`)).status, 404)
     for (const path of [
+      '/api/usage',
+      '/api/usage?feature=cad&unit=minute&from=7d',
+      '/api/audit?limit=501',
+      '/api/audit?before=x',
       '/api/why',
       '/api/why?feature=%20',
       '/api/seats?limit=0',
@@ -160,7 +192,14 @@ t.test('a pool with its eyes open', async t => {
     const { seats: known } = await pool.processes.ctl<{ seats: { clientId: string }[] }>(['seats'])
     const [secret = ''] = known.map(seat => seat.clientId)
     t.ok(secret.length > 10)
-    for (const path of ['/api/pool', '/api/seats', '/api/why?feature=cad', '/metrics']) {
+    for (const path of [
+      '/api/pool',
+      '/api/seats',
+      '/api/why?feature=cad',
+      '/api/usage?feature=cad',
+      '/api/audit',
+      '/metrics',
+    ]) {
       t.notMatch(await (await fetch(url + path)).text(), secret, `no bearer secret in ${path}`)
     }
   })
