@@ -14,6 +14,7 @@ import { serversCommand } from './ctl/servers.ts'
 import { settingsCommand } from './ctl/settings.ts'
 import { snapshotCommand } from './ctl/snapshot.ts'
 import { statusCommand } from './ctl/status.ts'
+import { topCommand } from './ctl/top.ts'
 import { transferLeaderCommand } from './ctl/transfer-leader.ts'
 import { usageCommand } from './ctl/usage.ts'
 import { upgradeCommand } from './ctl/upgrade.ts'
@@ -30,6 +31,7 @@ export const ctlCommand = defineGroup(
     serversCommand,
     seatsCommand,
     usageCommand,
+    topCommand,
     watchCommand,
     featureCommand,
     codeCommand,

@@ -36,7 +36,8 @@ export const statusCommand = defineCommand({
     }),
 })
 
-function only(view: PoolView, feature: string | undefined): PoolView {
+/** Of this feature alone. Throws LICD_UNKNOWN_FEATURE. */
+export function only(view: PoolView, feature: string | undefined): PoolView {
   if (feature === undefined) return view
   const features = view.status.features.filter(({ name }) => name === feature)
   if (features.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)

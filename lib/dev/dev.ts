@@ -6,8 +6,8 @@ import { viewPool } from '../ctl/pool-view.ts'
 import { describe } from '../ctl/words.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { Demand } from './demand.ts'
-import { Screen, type Terminal } from './screen.ts'
 import { devFeature, devPool, devServers, Session, type SessionOptions } from './session.ts'
+import { Screen, type Terminal } from '../screen.ts'
 import { withoutSecrets } from '../without-secrets.ts'
 import { draw } from './view.ts'
 
@@ -175,8 +175,8 @@ class Show {
         killed: this.#session.killed,
         clients: this.#demand.describe(),
         hint: this.#hint,
-        width: this.#screen.width,
-        height: this.#screen.height,
+        width: Math.max(60, this.#screen.width),
+        height: Math.max(16, this.#screen.height),
         colours: this.#options.colours,
       }),
     )
