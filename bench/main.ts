@@ -7,6 +7,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { Progress } from '../lib/progress.ts'
+import { systemClock } from '../raft/index.ts'
 import type { Figures, Group, SectionTable } from './figures.ts'
 import { measureGrowth } from './growth.ts'
 import { load, machine } from './machine.ts'
@@ -19,7 +21,11 @@ import { report } from './table.ts'
 
 async function main(options: BenchOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'licd-bench-'))
-  const note = (text: string) => process.stderr.write(`${text}\n`)
+  const progress = new Progress(process.stderr, systemClock)
+  const note = (text: string) => {
+    if (progress.isShown) progress.say(text)
+    else process.stderr.write(`${text}\n`)
+  }
   const run: Run = { options, folder, note, versions: {}, skipped: {} }
   const loadBefore = load()
   const about = machine()
@@ -32,6 +38,7 @@ async function main(options: BenchOptions): Promise<void> {
       else sections.push(...(await (part === 'outage' ? measureOutage : measureGrowth)(run)))
     }
   } finally {
+    progress.clear()
     rmSync(folder, { recursive: true, force: true })
   }
   const { versions, skipped } = run
@@ -44,7 +51,7 @@ async function main(options: BenchOptions): Promise<void> {
   for (const file of [options.json, options.html]) mkdirSync(dirname(file), { recursive: true })
   writeFileSync(options.json, JSON.stringify(figures))
   writeFileSync(options.html, page(figures))
-  note(`figures: ${options.json}, page: ${options.html}`)
+  process.stderr.write(`figures: ${options.json}, page: ${options.html}\n`)
 }
 
 const options = readOptions(process.argv.slice(2))

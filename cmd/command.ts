@@ -62,7 +62,11 @@ export function defineCommand<const O extends OptionSet, const P extends Positio
       checkValues(spec.options, args)
       // What yargs made of the declared options is what they declare: the one place where types are taken on trust.
       const typed = args as ArgumentsCamelCase<InferredOptionTypes<O> & InferredOptionTypes<P>>
-      exit((await spec.run(typed, program)) ?? 0)
+      try {
+        exit((await spec.run(typed, program)) ?? 0)
+      } finally {
+        program.progress.clear()
+      }
     },
   })
 }

@@ -43,6 +43,7 @@ export const devCommand = defineCommand({
         ...terminal(),
         colours: hasColours(program),
         print: line => program.print(line),
+        progress: program.progress,
         signal: end.signal,
         command: ownCommand(),
       })

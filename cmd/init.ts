@@ -68,6 +68,7 @@ export const initCommand = defineCommand({
       vendors,
       settings: { tickMs, leaseTicks, seatTicks },
       ...(addresses === undefined ? {} : { addresses }),
+      onStep: what => program.progress.say(what),
       wall: Date.now,
       randomBytes,
     })

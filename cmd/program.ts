@@ -5,6 +5,8 @@
  * from outside is made harmless before it reaches a terminal.
  */
 import { styleText } from 'node:util'
+import { Progress } from '../lib/progress.ts'
+import { systemClock } from '../raft/system.ts'
 import type { Environment, Settings } from './settings.ts'
 
 type Format = Parameters<typeof styleText>[0]
@@ -14,6 +16,8 @@ export interface Program {
   readonly settings: Settings
   /** Columns of the terminal; undefined where the output is no terminal: then nothing is cut. */
   readonly columns: number | undefined
+  /** What takes longer than a second says what it does; taken away when the command ends. */
+  readonly progress: Progress
   /** One or more lines of a result. */
   print(text: string): void
   /** One result for programs, on a line of its own. */
@@ -30,13 +34,15 @@ export function createProgram(environment: Environment, settings: Settings): Pro
     stdout.isTTY &&
     (environment.NO_COLOR === undefined || environment.NO_COLOR === '') &&
     environment.TERM !== 'dumb'
+  const progress = new Progress(stderr, systemClock, environment.TERM)
   return {
     environment,
     settings,
+    progress,
     columns: stdout.isTTY ? Math.max(stdout.columns, 80) : undefined,
-    print: text => void stdout.write(`${text}\n`),
-    printJson: value => void stdout.write(`${JSON.stringify(value)}\n`),
-    note: text => void stderr.write(`licd: ${harmless(text)}\n`),
+    print: text => progress.above(() => stdout.write(`${text}\n`)),
+    printJson: value => progress.above(() => stdout.write(`${JSON.stringify(value)}\n`)),
+    note: text => progress.above(() => stderr.write(`licd: ${harmless(text)}\n`)),
     paint: (format, text) => (isColoured ? styleText(format, text) : text),
   }
 }

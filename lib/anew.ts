@@ -51,6 +51,8 @@ export interface RestoreOptions extends Chance {
   readonly servers?: readonly string[]
   /** Serve no sooner than after so many ticks: for a pool whose lease was made longer after the snapshot. */
   readonly holdTicks?: number
+  /** Told what is being done. */
+  readonly onStep?: (what: string) => void
 }
 
 export interface Anew {
@@ -90,6 +92,7 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
   const places = authority && new Map(servers.map(name => [name, addressOf(authority, name)]))
   const issue = { now: Math.trunc(options.wall()), randomBytes: options.randomBytes }
   for (const [server, path] of Object.entries(folders)) {
+    options.onStep?.(`writing ${path}`)
     await makeFolder(path, { server, servers, key }, async () => {
       await onStorage(join(path, 'raft'), (storage, done) =>
         seed(

@@ -69,6 +69,8 @@ export interface InitOptions {
   /** The calendar starts here, milliseconds since 1970. */
   readonly wall: () => number
   readonly randomBytes: (count: number) => Uint8Array
+  /** Told what is being done. */
+  readonly onStep?: (what: string) => void
 }
 
 export interface InitialisedPool {
@@ -130,6 +132,7 @@ export async function initPool(options: InitOptions): Promise<InitialisedPool> {
   const key = { pool, fingerprint, clusterId, epoch: now, macKeys, jwk, ...issuer }
   for (const [server, path] of Object.entries(folders)) {
     const address = addresses?.get(server)
+    options.onStep?.(`writing ${path}`)
     await makeFolder(path, { server, servers, key }, async () => {
       await writeFirstLog(join(path, 'raft'), servers, encoded)
       if (authority === undefined || address === undefined) return

@@ -122,7 +122,11 @@ async function decide(args: Args, program: Program, { wanted, send }: Decision):
       // One that is there already stays what it is.
       wanted,
       waitMs,
-      onWait: text => program.note(`waiting for ${text}`),
+      onWait: text => {
+        const waits = `${server} is decided on; waiting for ${text}`
+        if (program.progress.isShown) program.progress.say(waits)
+        else program.note(`waiting for ${text}`)
+      },
     })
     if (settled.outcome === 'waiting' && waitMs > 0) {
       throw new LicdError(

@@ -30,7 +30,9 @@ const saveCommand = defineCommand({
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
       const { saveSnapshot } = await import('../../lib/ctl/save.ts')
-      const { header, server, bytes } = await saveSnapshot(client, args.file)
+      const { header, server, bytes } = await saveSnapshot(client, args.file, what =>
+        program.progress.say(what),
+      )
       if (args.json) program.printJson({ ...header, server, bytes, file: args.file })
       else {
         program.print(
@@ -49,6 +51,7 @@ const showCommand = defineCommand({
   examples: [['ctl snapshot show /backup/pool.snap', 'is it whole, and of when']],
   run: async (args, program) => {
     const { readSnapshotFile } = await import('../../lib/snapshot-file.ts')
+    program.progress.say(`checking ${args.file}`)
     show(program, await readSnapshotFile(args.file), args.json)
     return 0
   },
@@ -90,7 +93,9 @@ const restoreCommand = defineCommand({
   run: async (args, program) => {
     const { readSnapshotFile } = await import('../../lib/snapshot-file.ts')
     const { restorePool, votersIn } = await import('../../lib/anew.ts')
+    program.progress.say(`checking ${args.file}`)
     const snapshot = await readSnapshotFile(args.file)
+    program.progress.clear()
     const servers = args.servers?.split(',').map(name => name.trim()) ?? votersIn(snapshot)
     const { header } = snapshot
     await confirm(program, {
@@ -105,6 +110,7 @@ const restoreCommand = defineCommand({
       folder: resolve(args.out),
       servers,
       ...holdTicksOf(args.holdTicks),
+      onStep: what => program.progress.say(what),
       wall: Date.now,
       randomBytes,
     })

@@ -12,13 +12,27 @@ export interface Saved {
 }
 
 /**
- * Everything acknowledged before the call is in the file. It is read back and checked before this returns.
+ * Everything acknowledged before the call is in the file. It is read back and checked before this returns. `onStep` is told
+ * what is being done.
  *
  * @throws LicdError as `CtlClient.ask`; LICD_SNAPSHOT_GONE, LICD_STORAGE, LICD_BAD_SNAPSHOT
  */
-export async function saveSnapshot(client: CtlClient, path: string): Promise<Saved> {
+export async function saveSnapshot(
+  client: CtlClient,
+  path: string,
+  onStep: (what: string) => void = () => undefined,
+): Promise<Saved> {
   const { session, header, server } = await client.ask('snapshot-open', { by: client.by })
-  const bytes = await writeSnapshotFile(path, header, readChunks(client, server, session))
+  let read = 0
+  const told = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of readChunks(client, server, session)) {
+      read += chunk.byteLength
+      onStep(`reading the ledger of ${server}: ${(read / 1e6).toFixed(1)} MB`)
+      yield chunk
+    }
+  }
+  const bytes = await writeSnapshotFile(path, header, told())
+  onStep(`checking ${path}`)
   await readSnapshotFile(path)
   return { header, server, bytes }
 }

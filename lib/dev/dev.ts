@@ -7,16 +7,19 @@ import { describe } from '../ctl/words.ts'
 import type { PoolStatus } from '../protocol/ctl.ts'
 import { Demand } from './demand.ts'
 import { devFeature, devPool, devServers, Session, type SessionOptions } from './session.ts'
+import type { Progress } from '../progress.ts'
 import { Screen, type Terminal } from '../screen.ts'
 import { withoutSecrets } from '../without-secrets.ts'
 import { draw } from './view.ts'
 
-export interface DevOptions extends Omit<SessionOptions, 'log'> {
+export interface DevOptions extends Omit<SessionOptions, 'log' | 'onStep'> {
   /** Absent where there is no terminal: plain lines then. */
   readonly terminal?: Terminal
   readonly colours: boolean
   /** Lines for people, when there is no terminal; also the last words. */
   readonly print: (line: string) => void
+  /** Where its start and its end say what they do. */
+  readonly progress: Progress
   /** Ends the show. */
   readonly signal: AbortSignal
   /** How the program is called, for the hint of what to type in a second terminal. */
@@ -37,7 +40,9 @@ export async function runDev(options: DevOptions): Promise<void> {
     ...options,
     // The servers' logs would fill the screen with what events say better; their end is told by event.
     log: () => undefined,
+    onStep: what => options.progress.say(what),
   })
+  options.progress.clear()
   if (options.signal.aborted) return
   print(`NATS: ${session.broker.name}`)
   print(`Data: ${session.folder}`)
@@ -56,8 +61,10 @@ export async function runDev(options: DevOptions): Promise<void> {
     show = new Show(session, demand, options)
     await show.run(terminal)
   } finally {
+    options.progress.say('stopping the clients')
     await demand.stop()
     print('Stopping; nothing is left behind ...')
+    options.progress.say('stopping the servers and NATS')
   }
 }
 
@@ -68,6 +75,7 @@ class Show {
   readonly #events: string[] = []
   readonly #hint: string
   readonly #missing = new Set<string>()
+  #page: string | undefined
   #status: PoolStatus | undefined
   #isAsking = false
   #screen: Screen | undefined
@@ -152,8 +160,9 @@ class Show {
     this.#isAsking = true
     viewPool(this.#session.ctl)
       .then(
-        ({ status }) => {
+        ({ status, httpOf }) => {
           this.#status = status
+          this.#found(httpOf)
           if (this.#screen === undefined) for (const line of summary(status)) this.say(line)
         },
         () => {
@@ -166,6 +175,18 @@ class Show {
       })
   }
 
+  /** The page of a server that runs; said once where there is no screen. */
+  #found(httpOf: Readonly<Record<string, string>>): void {
+    const isFirst = this.#page === undefined
+    this.#page = Object.keys(httpOf)
+      .sort()
+      .filter(server => !this.#session.killed.has(server))
+      .map(server => httpOf[server])[0]
+    if (isFirst && this.#page !== undefined && this.#screen === undefined) {
+      this.say(`Page: ${this.#page}`)
+    }
+  }
+
   #draw(): void {
     if (this.#screen === undefined) return
     this.#screen.draw(
@@ -174,7 +195,7 @@ class Show {
         events: this.#events,
         killed: this.#session.killed,
         clients: this.#demand.describe(),
-        hint: this.#hint,
+        hints: [...(this.#page === undefined ? [] : [`Page: ${this.#page}`]), this.#hint],
         width: Math.max(60, this.#screen.width),
         height: Math.max(16, this.#screen.height),
         colours: this.#options.colours,

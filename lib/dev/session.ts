@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly nats?: string
   /** The built-in broker even where a nats-server is found. */
   readonly embedded?: boolean
+  /** Told what its start does. */
+  readonly onStep?: (what: string) => void
   /** Lines of the servers' logs. */
   readonly log: (line: string) => void
 }
@@ -77,11 +79,14 @@ export class Session implements AsyncDisposable {
     let session: Session | undefined
     let broker: Broker | undefined
     try {
+      options.onStep?.('making the pool')
       const fingerprint = isNew ? await init(folder, vendor) : undefined
+      options.onStep?.('starting NATS')
       broker = await openBroker(options)
       const bus = await connectNats({ servers: [broker.url], name: 'licd dev', waitMs: 5_000 })
       session = new Session(options, folder, broker, bus)
       await session.#serve()
+      options.onStep?.('adding the demo feature')
       if (fingerprint !== undefined) await session.#addFeature(vendor, fingerprint)
       return session
     } catch (error) {
@@ -96,7 +101,16 @@ export class Session implements AsyncDisposable {
 
   async #serve(): Promise<void> {
     for (const server of devServers) this.#start(server)
-    await Promise.all([...this.#children.values()].map(({ ready }) => ready))
+    const starting = new Set<string>(devServers)
+    const say = () => this.#options.onStep?.(`starting ${[...starting].join(', ')}`)
+    say()
+    await Promise.all(
+      [...this.#children.values()].map(async ({ server, ready }) => {
+        await ready
+        starting.delete(server)
+        say()
+      }),
+    )
   }
 
   #start(server: string): Child {

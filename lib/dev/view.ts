@@ -14,8 +14,8 @@ export interface DevView {
   /** Servers whose process was killed by key and not restarted. */
   readonly killed: ReadonlySet<string>
   readonly clients: string
-  /** The one line to type in a second terminal. */
-  readonly hint: string
+  /** Where to look on: the page, and the line to type in a second terminal. */
+  readonly hints: readonly string[]
   readonly width: number
   readonly height: number
   readonly colours: boolean
@@ -35,9 +35,9 @@ export function draw(view: DevView): string[] {
     for (const feature of status.features) lines.push(...drawFeature(feature, status, view, paint))
   }
   lines.push(paint('dim', view.clients), '')
-  const room = Math.max(3, view.height - lines.length - 3)
+  const room = Math.max(3, view.height - lines.length - 2 - view.hints.length)
   lines.push(...view.events.slice(-room).map(event => cut(event, view.width)))
-  lines.push('', paint('dim', cut(view.hint, view.width)), keys(paint))
+  lines.push('', ...view.hints.map(hint => paint('dim', cut(hint, view.width))), keys(paint))
   return lines
 }
 

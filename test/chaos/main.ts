@@ -5,6 +5,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Progress } from '../../lib/progress.ts'
+import { systemClock } from '../../raft/index.ts'
 import { drawRun } from './picture.ts'
 import { reportOf } from './report.ts'
 import { runChaos } from './run.ts'
@@ -24,8 +26,13 @@ const { values } = parseArgs({
 /** What comes before and after the storm. */
 const aroundMs = 40_000
 const started = performance.now()
-const say = (text: string): void =>
-  console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${text}`)
+const progress = new Progress(process.stderr, systemClock)
+const say = (text: string): void => {
+  const at = ((performance.now() - started) / 1000).toFixed(1).padStart(6)
+  progress.above(() => console.log(`${at} s  ${text}`))
+  // What was said last goes on: on a terminal one sees for how long.
+  progress.say(`of ${values.minutes} min; ${text}`)
+}
 
 const { seed, network, keep } = values
 const [minutes, servers] = [Number(values.minutes), Number(values.servers)]
@@ -39,6 +46,7 @@ const outcome = await runChaos({
   ...(network === 'namespaces' || network === 'proxies' ? { network } : {}),
   ...(keep === undefined ? {} : { keep }),
 })
+progress.clear()
 console.log(reportOf(outcome))
 const { lines, hosts, sites, violations } = outcome
 const title = `licd under fire: ${servers} servers, ${outcome.clients} clients, seed ${seed}`

@@ -3,6 +3,8 @@
  * a new process costs. What only a process has (exit, signals, the line on standard error) is tested with one.
  */
 import { LicdError } from '../../lib/error.ts'
+import { Progress } from '../../lib/progress.ts'
+import { systemClock } from '../../raft/index.ts'
 import { createParser } from '../../cmd/parser.ts'
 import type { Program } from '../../cmd/program.ts'
 import { Settings } from '../../cmd/settings.ts'
@@ -35,6 +37,7 @@ export function captureProgram({ env = {}, columns, onNote }: CallOptions = {}):
     environment,
     settings: new Settings(environment, undefined),
     columns,
+    progress: new Progress({ write: () => true }, systemClock),
     printed,
     noted,
     print: text => void printed.push(text),

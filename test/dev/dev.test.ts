@@ -48,7 +48,7 @@ const view: DevView = {
   events: Array.from({ length: 50 }, (_, n) => `event ${n} ${'x'.repeat(200)}`),
   killed: new Set(),
   clients: 'clients hold 4/4',
-  hint: 'In a second terminal: licd ctl status',
+  hints: ['Page: http://127.0.0.1:4290', 'In a second terminal: licd ctl status'],
   width: 80,
   height: 24,
   colours: false,
@@ -122,6 +122,9 @@ t.test(
     await dev.until(/In a second terminal: .*ctl status --nats/)
     await dev.until(/(borrows|lends) \d+ demo/)
     await dev.until(/clients hold/)
+    await dev.until(/Page: http:\/\/127\.0\.0\.1:\d+/)
+    const page = /Page: (\S+)/.exec(dev.output())?.[1] ?? ''
+    t.match(await (await fetch(page)).text(), '<title>licd</title>')
     const folder = /Data: (\S+)/.exec(dev.output())?.[1] ?? ''
     t.ok(existsSync(folder), folder)
     dev.child.kill('SIGINT')

@@ -7,6 +7,8 @@
  */
 import { fork } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { Progress } from '../../lib/progress.ts'
+import { systemClock } from '../../raft/index.ts'
 import { coverageTable } from './pool-coverage.ts'
 import { poolReplayLine, type PoolRequest } from './pool-options.ts'
 import { sceneNames } from './pool-scenes.ts'
@@ -99,12 +101,14 @@ function runJobs(jobs: number): void {
 }
 const children: ReturnType<typeof fork>[] = []
 
+const progress = new Progress(process.stderr, systemClock)
+
 function say(totals: PoolTotals): void {
-  if (!process.stderr.isTTY) return
-  process.stderr.write(`\r${totals.seeds} seeds, ${totals.cpuSeconds.toFixed(0)} s of CPU\u001b[K`)
+  progress.say(`${totals.seeds} seeds, ${totals.cpuSeconds.toFixed(0)} s of CPU`)
 }
 
 function conclude(reports: readonly Report[]): void {
+  progress.clear()
   const totals = sumPools(reports.map(report => report.totals))
   console.log(`\n${coverageTable(totals.branches, Number(values.wanted))}\n\n${poolReport(totals)}`)
   const failed = reports.find(report => report.failed !== undefined)?.failed

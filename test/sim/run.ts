@@ -6,6 +6,8 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { Progress } from '../../lib/progress.ts'
+import { systemClock } from '../../raft/index.ts'
 import { replayLine, type RunRequest } from './node-options.ts'
 import { runQuiet } from './node-quiet.ts'
 import { NodeFailure, runNodes } from './node-world.ts'
@@ -85,8 +87,11 @@ function work(part: number, jobs: number): void {
   process.disconnect()
 }
 
+const progress = new Progress(process.stderr, systemClock)
+
 function say(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${line}\u001b[K`)
+  if (line === '') progress.clear()
+  else progress.say(line)
 }
 
 function explain(request: RunRequest, failure: NodeFailure): void {
