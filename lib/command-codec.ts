@@ -11,6 +11,7 @@
 import { Packr } from 'msgpackr'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { unpackPlain } from '../raft/msgpack.ts'
 import type { Command, CommandBody } from './ledger/command.ts'
 import { denialReasons } from './ledger/history.ts'
 
@@ -308,13 +309,7 @@ function decode(bytes: Uint8Array): Command | undefined {
   if (bytes.length < 2 || bytes.length > commandBytesMax) return undefined
   const [version] = bytes
   if (version !== versions.first && version !== versions.latest) return undefined
-  let value: unknown
-  try {
-    value = packr.unpack(bytes.subarray(1))
-  } catch {
-    // Whatever the parser stumbled over, the bytes hold no command: that is the answer.
-    return undefined
-  }
+  const value = unpackPlain(packr, bytes.subarray(1))
   const command = version === versions.first ? asFirst(value) : asLatest(value)
   if (command?.id === '' && !unkept.has(command.body.type)) return undefined
   return command

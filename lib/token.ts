@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict'
 import { hash, timingSafeEqual } from 'node:crypto'
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../raft/msgpack.ts'
 import type { SeatProof } from './ledger/command.ts'
 import { seatBounds } from './protocol/seat.ts'
 
@@ -70,7 +71,7 @@ export function readToken(key: TokenKey, pool: string, token: Uint8Array): SeatP
   const expected = mac(key, domain.token, body).subarray(0, macBytes)
   if (!timingSafeEqual(expected, token.subarray(body.byteLength))) return undefined
   // Made by a server of the pool: what follows guards against another version, not against malice.
-  const value: unknown = packr.unpack(body)
+  const value = unpackPlain(packr, body)
   const fields: readonly unknown[] = Array.isArray(value) ? value : []
   const [version, ofPool, feature, seatId, server, incarnation, seatTick, lastTick] = fields
   if (version !== tokenVersion || ofPool !== pool) return undefined

@@ -9,6 +9,7 @@ import { Packr } from 'msgpackr'
 import { maxMembers, type Configuration } from './core/configuration.ts'
 import { numberLimit, type Entry } from './core/entry.ts'
 import type { SnapshotMeta } from './core/message.ts'
+import { unpackPlain } from './msgpack.ts'
 
 /** No shared structures (they depend on the order of messages); binary is copied out of the input. */
 const packr = new Packr({ useRecords: false, copyBuffers: true, int64AsType: 'number' })
@@ -20,11 +21,7 @@ export function pack(row: readonly unknown[]): Uint8Array {
 
 /** Never throws: what is no msgpack, has bytes left over, or is no array gives `undefined`. */
 export function unpack(data: Uint8Array): readonly unknown[] | undefined {
-  try {
-    return arrayOf(packr.unpack(data))
-  } catch {
-    return undefined
-  }
+  return arrayOf(unpackPlain(packr, data))
 }
 
 function arrayOf(value: unknown): readonly unknown[] | undefined {

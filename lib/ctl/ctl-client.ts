@@ -8,6 +8,7 @@
  * Bounded: one subscription, `pendingMax` requests under way, every wait ends by `timeoutMs`.
  */
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Bus, BusMessage, Clock, Random, Subscription } from '../../raft/ports.ts'
 import { isCode, LicdError, type Code } from '../error.ts'
 import type { CodeContent } from '../ledger/command.ts'
@@ -348,16 +349,10 @@ export class CtlClient {
   }
 
   #decode(data: Uint8Array): Fields | undefined {
-    try {
-      const value: unknown = this.#packr.unpack(data)
-      if (typeof value !== 'object' || value === null) return undefined
-      const fields = value as Fields
-      return typeof fields.ok === 'boolean' && typeof fields.server === 'string'
-        ? fields
-        : undefined
-    } catch {
-      return undefined
-    }
+    const value = unpackPlain(this.#packr, data)
+    if (typeof value !== 'object' || value === null) return undefined
+    const fields = value as Fields
+    return typeof fields.ok === 'boolean' && typeof fields.server === 'string' ? fields : undefined
   }
 
   /** Waits for the next attempt, as long as the refusal asks for. False, at once, where that is beyond the end. */

@@ -5,6 +5,7 @@
  * over, since anything at all may be published on a subject.
  */
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Bus, Subscription } from '../../raft/ports.ts'
 import type { CodeEvent, ServerEvent, SyncEvent } from '../protocol/ctl.ts'
 import { subjects } from '../protocol/subject.ts'
@@ -28,7 +29,7 @@ export function watchPool(
   let dropped = 0
   const subscription = bus.subscribe(events, ({ subject, data }) => {
     const parts = subject.split('.')
-    const event = read(parts[kindAt], parts[kindAt + 1], decode(packr, data))
+    const event = read(parts[kindAt], parts[kindAt + 1], unpackPlain(packr, data))
     if (event === undefined) dropped++
     else handle(event)
   })
@@ -37,14 +38,6 @@ export function watchPool(
     get dropped() {
       return dropped
     },
-  }
-}
-
-function decode(packr: Packr, data: Uint8Array): unknown {
-  try {
-    return packr.unpack(data)
-  } catch {
-    return undefined
   }
 }
 

@@ -15,6 +15,7 @@
  */
 import assert from 'node:assert/strict'
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Code } from '../error.ts'
 import {
   checkAcquire,
@@ -138,13 +139,8 @@ export function decodeFind(data: Uint8Array): Decoded<never> {
 }
 
 function unpack(data: Uint8Array): readonly unknown[] | undefined {
-  try {
-    const value: unknown = packr.unpack(data)
-    return Array.isArray(value) ? value : undefined
-  } catch {
-    // Any fault of the bytes is the same to the caller: they hold no message.
-    return undefined
-  }
+  const value = unpackPlain(packr, data)
+  return Array.isArray(value) ? value : undefined
 }
 
 function decodeRequest<Item extends object>(

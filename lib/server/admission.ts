@@ -5,12 +5,14 @@
  * has a log that may still call it a voter, and nobody tells it otherwise, for it is spoken to no more: so a server
  * that hears no leader asks the others who belongs to the pool.
  */
-import { unpack } from 'msgpackr'
+import { Packr } from 'msgpackr'
 import { isMember, type NodeStatus } from '../../raft/index.ts'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Bus, Clock, Subscription, Timer } from '../../raft/ports.ts'
 import { isFields } from './ctl-request.ts'
 
 const lookMs = 2_000
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 /** Until the disk is read. */
 const firstMs = 50
 
@@ -86,12 +88,7 @@ export class Admission {
   #heard(data: Uint8Array): void {
     const { server, status } = this.#options
     if (status()?.leader !== undefined) return
-    let answer: unknown
-    try {
-      answer = unpack(data)
-    } catch {
-      return
-    }
+    const answer = unpackPlain(packr, data)
     if (!isFields(answer) || answer.ok !== true || answer.server === server) return
     if (typeof answer.leader !== 'string' || !Array.isArray(answer.servers)) return
     const rows: readonly unknown[] = answer.servers

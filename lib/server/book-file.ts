@@ -4,7 +4,7 @@
  * It is good for one start: taking it deletes it, durably, before anything is granted, so that no seat book is
  * ever used twice. A book that cannot be read is no book: the server relearns its seats instead.
  */
-import { pack, unpack } from 'msgpackr'
+import { Packr } from 'msgpackr'
 import {
   closeSync,
   fsyncSync,
@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import { LicdError } from '../error.ts'
 
 /** A book as handed over: whose it is, and what the seat service put into it. */
@@ -31,6 +32,7 @@ export interface BookStore {
 }
 
 const version = 1
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 
 export function fileBookStore(path: string): BookStore {
   return {
@@ -67,7 +69,7 @@ export function fileBookStore(path: string): BookStore {
 }
 
 export function encodeBook({ incarnation, data }: HandedOver): Uint8Array {
-  const body = pack([version, incarnation, data])
+  const body = packr.pack([version, incarnation, data])
   const bytes = new Uint8Array(body.length + 4)
   bytes.set(body)
   new DataView(bytes.buffer).setUint32(body.length, crc32(body))
@@ -80,10 +82,15 @@ export function decodeBook(bytes: Uint8Array): HandedOver | undefined {
   const body = bytes.subarray(0, -4)
   const checksum = new DataView(bytes.buffer, bytes.byteOffset + body.length, 4).getUint32(0)
   if (crc32(body) !== checksum) return undefined
-  const fields: unknown = unpack(body)
+  const fields = unpackPlain(packr, body)
   if (!isList(fields) || fields[0] !== version) return undefined
   const [, incarnation, data] = fields
-  if (typeof incarnation !== 'number' || !(data instanceof Uint8Array)) return undefined
+  if (
+    typeof incarnation !== 'number' ||
+    !Number.isSafeInteger(incarnation) ||
+    !(data instanceof Uint8Array)
+  )
+    return undefined
   return { incarnation, data: new Uint8Array(data) }
 }
 

@@ -2,6 +2,7 @@
  * Operators' requests and answers as bytes: msgpack maps, or JSON where the request says so.
  */
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import type { CtlAnswers } from '../protocol/ctl.ts'
 import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
@@ -15,9 +16,13 @@ const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'num
 /** `undefined` for what is no map. No bytes at all are an empty one. */
 export function decodeRequest(data: Uint8Array, isJson: boolean): Fields | undefined {
   if (data.length === 0) return {}
+  const value = isJson ? parse(data) : unpackPlain(packr, data)
+  return isFields(value) ? value : undefined
+}
+
+function parse(data: Uint8Array): unknown {
   try {
-    const value: unknown = isJson ? JSON.parse(new TextDecoder().decode(data)) : packr.unpack(data)
-    return isFields(value) ? value : undefined
+    return JSON.parse(new TextDecoder().decode(data))
   } catch {
     return undefined
   }

@@ -5,12 +5,15 @@
  * and then, of which beginning it is (epoch), and one that hears of a later beginning of the same pool stops. Where
  * they cannot hear each other, nothing can tell: that is why an operator has to say that the old pool is gone.
  */
-import { pack, unpack } from 'msgpackr'
+import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Bus, Clock, Subscription, Timer } from '../../raft/ports.ts'
 import type { PoolIdentity } from '../pool-key.ts'
 
 const everyMs = 5_000
 const version = 1
+const bytesMax = 1_024
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 
 export interface EpochWatchOptions {
   readonly bus: Bus
@@ -50,7 +53,7 @@ export class EpochWatch {
   #say(): void {
     const { bus, subject, identity } = this.#options
     const { fingerprint, clusterId, epoch } = identity
-    bus.publish(subject, new Uint8Array(pack([version, fingerprint, clusterId, epoch])))
+    bus.publish(subject, new Uint8Array(packr.pack([version, fingerprint, clusterId, epoch])))
   }
 
   #heard(data: Uint8Array): void {
@@ -65,12 +68,8 @@ export class EpochWatch {
 }
 
 function decode(data: Uint8Array): Omit<PoolIdentity, 'pool'> | undefined {
-  let row: unknown
-  try {
-    row = unpack(data)
-  } catch {
-    return undefined
-  }
+  if (data.length > bytesMax) return undefined
+  const row = unpackPlain(packr, data)
   const fields: readonly unknown[] = Array.isArray(row) ? row : []
   const [given, fingerprint, clusterId, epoch] = fields
   if (given !== version || typeof fingerprint !== 'string') return undefined

@@ -4,8 +4,9 @@
  * An entry of a later version stops the server: others have applied it. One that does not decode otherwise changes
  * nothing, on every server alike: it never got past a leader, so it is damage that checksums missed. It is logged and skipped.
  */
-import { pack, unpack } from 'msgpackr'
+import { Packr } from 'msgpackr'
 import assert from 'node:assert/strict'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Logger } from '../../raft/ports.ts'
 import type { Command as Entry, Restoration, StateMachine } from '../../raft/state-machine.ts'
 import { commandCodec } from '../command-codec.ts'
@@ -20,6 +21,7 @@ export const sliceBytes = 48 * 1024
 /** Rows in a slice, a bound on the work of one pull. */
 export const sliceRows = 128
 const sliceVersion = 1
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 const comparedEveryTicks = 4
 
 export interface LedgerHooks {
@@ -133,24 +135,24 @@ function* slices(rows: Iterator<Row>): Generator<Uint8Array, void> {
     const packed: Uint8Array[] = []
     let bytes = 0
     while (!next.done && bytes < sliceBytes && packed.length < sliceRows) {
-      const row = pack(next.value)
+      const row = packr.pack(next.value)
       packed.push(row)
       bytes += row.length
       next = rows.next()
     }
-    yield new Uint8Array(pack([sliceVersion, packed]))
+    yield new Uint8Array(packr.pack([sliceVersion, packed]))
   }
 }
 
 export function* rowsOf(data: Uint8Array): Generator<Row> {
-  const slice: unknown = unpack(data)
+  const slice = unpackPlain(packr, data)
   // Raft has checked the bytes; what does not fit here was written by another version.
   assert(isList(slice) && slice[0] === sliceVersion, 'a snapshot of another version')
   const rows = slice[1]
   assert(isList(rows))
   for (const row of rows) {
     assert(row instanceof Uint8Array)
-    yield unpack(row) as Row
+    yield unpackPlain(packr, row) as Row
   }
 }
 

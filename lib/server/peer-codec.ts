@@ -5,6 +5,7 @@
  * to `undefined`: the receiver drops and counts it.
  */
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import { bounds, type Listing, type Usage } from '../ledger/command.ts'
 import { denialReasons } from '../ledger/history.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
@@ -83,12 +84,8 @@ export function decodeClaim(data: Uint8Array): Claim | undefined {
 
 function decode(data: Uint8Array, bytesMax: number): readonly unknown[] | undefined {
   if (data.length > bytesMax) return undefined
-  try {
-    const fields: unknown = packr.unpack(data)
-    return isList(fields) && fields[0] === version ? fields : undefined
-  } catch {
-    return undefined
-  }
+  const fields = unpackPlain(packr, data)
+  return isList(fields) && fields[0] === version ? fields : undefined
 }
 
 function isList(value: unknown): value is readonly unknown[] {

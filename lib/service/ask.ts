@@ -9,6 +9,7 @@
  *   answer   [1, 'seat', seatId, held, movedTo | null]  held: 0 no, 1 yes, 2 not known (relearning, or behind the asker)
  */
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 
 const version = 1
 const bytesMax = 512
@@ -53,13 +54,9 @@ export function decodeHolding(data: Uint8Array): Holding | undefined {
 
 function decode(data: Uint8Array): readonly unknown[] {
   if (data.byteLength > bytesMax) return []
-  try {
-    const value: unknown = packr.unpack(data)
-    const fields: readonly unknown[] = Array.isArray(value) ? value : []
-    const [ofVersion, kind, ...rest] = fields
-    if (fields.length !== 5) return []
-    return ofVersion === version && kind === 'seat' ? rest : []
-  } catch {
-    return []
-  }
+  const value = unpackPlain(packr, data)
+  const fields: readonly unknown[] = Array.isArray(value) ? value : []
+  const [ofVersion, kind, ...rest] = fields
+  if (fields.length !== 5) return []
+  return ofVersion === version && kind === 'seat' ? rest : []
 }

@@ -8,6 +8,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { Packr } from 'msgpackr'
+import { unpackPlain } from '../../raft/msgpack.ts'
 import type { SeatBook } from '../book/book.ts'
 import { bounds } from '../ledger/command.ts'
 import type { LedgerState, Move } from '../ledger/state.ts'
@@ -96,12 +97,7 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | undefined {
     body.byteLength,
   )
   if (crc32(body) !== crc) return undefined
-  let fields: readonly unknown[]
-  try {
-    fields = rowOf(packr.unpack(body))
-  } catch {
-    return undefined
-  }
+  const fields = rowOf(unpackPlain(packr, body))
   if (fields.length !== 10 || fields[0] !== version) return undefined
   const [, server, incarnation, tick, tickMs, relearnUntil, ...lists] = fields
   const [unknown, spentMoves, seenMoves, rows] = lists
