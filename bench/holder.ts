@@ -1,5 +1,6 @@
 /** Very many seats held at one server without a client for each: acquired by the protocol, and left alone. */
 import { decodeAnswer, encodeAcquire } from '../lib/protocol/seat-codec.ts'
+import { seatBounds } from '../lib/protocol/seat.ts'
 import { subjects } from '../lib/protocol/subject.ts'
 import { connectNats, systemRandom, type NatsBus } from '../raft/index.ts'
 
@@ -9,7 +10,8 @@ const silenceMs = 30_000
 export class Holder {
   readonly #bus: NatsBus
   readonly #reply: string
-  readonly #clientId = systemRandom.id()
+  /** One client may hold only so many (`seatBounds.clientSeats`). */
+  #clientId = systemRandom.id()
   readonly #waiting = new Map<string, (failure?: string) => void>()
   #batch = 0
   held = 0
@@ -33,6 +35,7 @@ export class Holder {
   async grow(server: string, feature: string, total: number): Promise<void> {
     while (this.held < total) {
       const count = Math.min(seatsEach, total - this.held)
+      if (this.held % seatBounds.clientSeats === 0) this.#clientId = systemRandom.id()
       await this.#acquire(server, feature, count)
       this.held += count
     }

@@ -49,6 +49,7 @@ const byCode: Partial<Record<Code, number>> = {
   LICD_INTERNAL: exitCodes.defect,
   LICD_NO_SEAT: exitCodes.noSeat,
   LICD_TOO_MANY_WAITING: exitCodes.noSeat,
+  LICD_TOO_MANY_SEATS: exitCodes.noSeat,
   LICD_NOT_SERVING: exitCodes.noSeat,
   LICD_NO_LEASE: exitCodes.noSeat,
   LICD_OVER_LIMIT: exitCodes.noSeat,

@@ -16,6 +16,8 @@ export const codes = {
   LICD_TIMEOUT:
     'No answer or no seat in the time allowed. Allow more time, or see `licd ctl status`.',
   LICD_TOO_MANY_WAITING: 'The server keeps no more waiting requests. Try again later.',
+  LICD_TOO_MANY_SEATS:
+    'The client holds as many seats here as one client may; the message names the bound. Release some first.',
   LICD_NOT_SERVING:
     'The server is starting or stopping and may not grant or renew now. Another server may.',
   LICD_NO_LEASE:

@@ -34,6 +34,8 @@ export class SeatBook {
   readonly #stocks = new Map<string, Stock>()
   readonly #seats = new Map<string, Seat>()
   readonly #holders = new Map<string, Holder>()
+  /** By client id: how many seats it holds. */
+  readonly #clients = new Map<string, { seats: number }>()
   /** Held seats, by when they may have expired: an entry may be early, for renewals do not reorder. */
   readonly #byClock = new DueHeap<Seat>()
   /** Dark seats, by the last tick at which they count. */
@@ -77,6 +79,11 @@ export class SeatBook {
   /** In use of a feature here; 0 for one that this book knows nothing of. */
   inUse(feature: string): number {
     return this.#stocks.get(feature)?.inUse ?? 0
+  }
+
+  /** Seats that the client holds here; those that fell silent stay its own until they are over. */
+  seatsOf(clientId: string): number {
+    return this.#clients.get(clientId)?.seats ?? 0
   }
 
   find(seatId: string): Seat | undefined {
@@ -343,10 +350,13 @@ export class SeatBook {
     const key = `${clientId}\n${user}\n${host}`
     let holder = this.#holders.get(key)
     if (holder === undefined) {
-      holder = { clientId, user, host, seats: 0 }
+      let of = this.#clients.get(clientId)
+      if (of === undefined) this.#clients.set(clientId, (of = { seats: 0 }))
+      holder = { clientId, user, host, seats: 0, client: of }
       this.#holders.set(key, holder)
     }
     holder.seats++
+    holder.client.seats++
     seat.holder = holder
   }
 
@@ -354,6 +364,7 @@ export class SeatBook {
     const { holder } = seat
     if (holder === undefined) return
     seat.holder = undefined
+    if (--holder.client.seats === 0) this.#clients.delete(holder.clientId)
     if (--holder.seats > 0) return
     this.#holders.delete(`${holder.clientId}\n${holder.user}\n${holder.host}`)
   }

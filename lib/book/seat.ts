@@ -13,6 +13,8 @@ export interface Holder {
   readonly host: string
   /** Seats that refer to it. */
   seats: number
+  /** Shared by all of the client's, whatever their labels. */
+  readonly client: { seats: number }
 }
 
 /**

@@ -30,6 +30,12 @@ export const seatBounds = {
   idMax: 40,
   /** Characters of user and host each. */
   labelMax: 128,
+  /** Seats that one client may hold at one server, those that it moves there aside. */
+  clientSeats: 100_000,
+  /** Requests of one client that may wait at one server: a quarter of what may wait there in all. */
+  clientWaiting: 2_500,
+  /** Seats of one client that may be on their way to one server: half of what may be in all. */
+  clientMoves: 5_000,
   /** Bytes of a token. */
   tokenMax: 512,
   /** The longest a request may wait at a server, milliseconds. */

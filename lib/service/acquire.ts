@@ -67,6 +67,7 @@ export class Acquire {
       this.#tooMany(item, feature.allocations, reply)
       return
     }
+    if (this.#hasEnough(item, clientId, reply)) return
     if (desk.state !== 'open' || !desk.isServing(now)) {
       denyNotServing(desk, item, reply, now)
       return
@@ -119,6 +120,10 @@ export class Acquire {
         // The pool owns less than when it came: it would be first for as long as it waits, and all others behind it.
         this.#waiting.remove(waiter)
         this.#tooMany(item, allocations, reply)
+        continue
+      }
+      if (this.#hasEnough(item, clientId, reply)) {
+        this.#waiting.remove(waiter)
         continue
       }
       if (this.#grantable(stock) < item.count) return
@@ -266,6 +271,15 @@ export class Acquire {
     }
   }
 
+  /** Refuses who holds as many as one client may: it waits for what it has itself. */
+  #hasEnough(item: AcquireItem, clientId: string, reply: Reply | undefined): boolean {
+    const own = this.#desk.book.seatsOf(clientId)
+    if (own + item.count <= seatBounds.clientSeats) return false
+    const detail = `It holds ${own} seats here, and one client may hold ${seatBounds.clientSeats}.`
+    this.#desk.deny(item, reply, 'LICD_TOO_MANY_SEATS', detail)
+    return true
+  }
+
   #tooMany(item: AcquireItem, allocations: number, reply: Reply | undefined): void {
     const { feature, count } = item
     if (allocations === 0) {
@@ -292,8 +306,9 @@ export class Acquire {
       desk.deny(item, reply, code)
       return
     }
-    if (this.#waiting.isFull) {
-      desk.deny(item, reply, 'LICD_TOO_MANY_WAITING')
+    const full = this.#waiting.refusal(clientId)
+    if (full !== undefined) {
+      desk.deny(item, reply, 'LICD_TOO_MANY_WAITING', full)
       return
     }
     const deadline = now + (isBrief ? briefMs : waitMs)

@@ -60,6 +60,7 @@ export class Explain implements SeatReport {
         return [{ source: 'lease', found: 0, why: reason }]
       }
       case 'LICD_BAD_COUNT':
+      case 'LICD_TOO_MANY_SEATS':
       case 'LICD_TOO_MANY_WAITING':
         return [{ source: 'feature', found: feature.allocations, why: detail }]
       case 'LICD_NO_SEAT':

@@ -5,11 +5,11 @@
  * server is learned again; own spare; a borrow for a fail-over update, which takes the seat's own allocation
  * along where nothing else is found (claims 13, 14, 28). Until the outcome is known here the client is told
  * `pending`, and then the one outcome there is: the command's id is made from the challenge, so a client that
- * confirms twice moves once. Bounded: beyond `pendingMax` a client is told to come again.
+ * confirms twice moves once. Bounded: beyond `pendingMax`, and beyond its own part of that, a client is told to come again.
  */
 import type { Timer } from '../../raft/ports.ts'
 import type { SeatProof } from '../ledger/command.ts'
-import type { RenewItem } from '../protocol/seat.ts'
+import { seatBounds, type RenewItem } from '../protocol/seat.ts'
 import type { Outcome } from '../server/parts.ts'
 import { challengeCommandId } from '../token.ts'
 import { decodeHolding, encodeQuestion, type Holding } from './ask.ts'
@@ -45,6 +45,8 @@ export class Failover {
   readonly #desk: Desk
   readonly #balance: Balance
   readonly #pending = new Map<string, Pending>()
+  /** Client id -> its seats on their way here. */
+  readonly #clients = new Map<string, number>()
   readonly #questions = new Map<number, Pending>()
   /** Feature -> seats that nothing was found for yet: they come before requests (R12). */
   readonly #short = new Map<string, Set<Pending>>()
@@ -85,10 +87,13 @@ export class Failover {
 
   begin(confirmed: Confirmed): void {
     const desk = this.#desk
-    const { item, proof, reply } = confirmed
+    const { item, proof, clientId, reply } = confirmed
     const { seatId } = item
-    if (this.#pending.size >= pendingMax) {
-      desk.deny(item, reply, 'LICD_LEASE_REFUSED', 'Too many seats are on their way here.')
+    const own = this.#clients.get(clientId) ?? 0
+    if (this.#pending.size >= pendingMax || own >= seatBounds.clientMoves) {
+      const detail = `${own} seats of this client and ${this.#pending.size} in all are on their way here.`
+      const { tickMs } = desk.host.ledger.state.settings
+      desk.deny(item, reply, 'LICD_LEASE_REFUSED', detail, { retryAfterMs: tickMs })
       return
     }
     const pending: Pending = {
@@ -99,6 +104,7 @@ export class Failover {
       timer: undefined,
     }
     this.#pending.set(seatId, pending)
+    this.#clients.set(clientId, own + 1)
     const { host } = desk
     const holder = host.ledger.state.moves.get(seatId)?.to ?? proof.server
     if (holder === host.server || this.#isGone(holder)) this.#settleHere(pending)
@@ -310,12 +316,19 @@ export class Failover {
   #drop(pending: Pending): void {
     const { seatId, feature } = pending.item
     this.#asked(pending)
-    if (this.#pending.get(seatId) === pending) this.#pending.delete(seatId)
+    if (this.#pending.get(seatId) === pending) this.#forget(pending)
     const short = this.#short.get(feature)
     if (short?.delete(pending) === true) {
       if (short.size === 0) this.#short.delete(feature)
       this.#desk.touch(feature)
     }
+  }
+
+  #forget({ item, clientId }: Pending): void {
+    this.#pending.delete(item.seatId)
+    const own = (this.#clients.get(clientId) ?? 1) - 1
+    if (own === 0) this.#clients.delete(clientId)
+    else this.#clients.set(clientId, own)
   }
 
   #isOpen(pending: Pending): boolean {

@@ -1,10 +1,10 @@
 /**
  * Requests that wait for seats at this server: one line per feature, first come, first served.
  *
- * Bounded for the whole server. A client keeps its place by repeating its request; one that is silent for
+ * Bounded for the whole server, and for each client, so that one cannot fill the queue of all. A client keeps its place by repeating its request; one that is silent for
  * `waitingForgetMs` is gone and loses it, so that no seat is kept for nobody.
  */
-import type { AcquireItem } from '../protocol/seat.ts'
+import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
 import type { Reply } from './wire.ts'
 
 export const waitingMax = 10_000
@@ -27,6 +27,8 @@ export interface Waiter {
 export class Waiting {
   readonly #lines = new Map<string, Map<string, Waiter>>()
   readonly #all = new Map<string, Waiter>()
+  /** Client id -> its requests here. */
+  readonly #clients = new Map<string, number>()
   /** Feature -> seats asked for: by all, and by those that asked to wait. */
   readonly #counts = new Map<string, { all: number; lasting: number }>()
 
@@ -34,8 +36,12 @@ export class Waiting {
     return this.#all.size
   }
 
-  get isFull(): boolean {
-    return this.#all.size >= waitingMax
+  /** Why no more may wait of this client, with the bound; `undefined` where one may. */
+  refusal(clientId: string): string | undefined {
+    if (this.#all.size >= waitingMax) return `${waitingMax} requests wait here.`
+    const own = this.#clients.get(clientId) ?? 0
+    if (own < seatBounds.clientWaiting) return undefined
+    return `${own} requests of this client wait here: withdraw some, or send several as one with a count.`
   }
 
   find(requestId: string): Waiter | undefined {
@@ -75,6 +81,7 @@ export class Waiting {
     const added: Waiter = { ...waiter, position: line.size + 1 }
     line.set(requestId, added)
     this.#all.set(requestId, added)
+    this.#clients.set(waiter.clientId, (this.#clients.get(waiter.clientId) ?? 0) + 1)
     const counts = this.#counts.get(feature) ?? { all: 0, lasting: 0 }
     counts.all += count
     if (!waiter.isBrief) counts.lasting += count
@@ -82,9 +89,12 @@ export class Waiting {
     return added
   }
 
-  remove({ item, isBrief }: Waiter): void {
+  remove({ item, clientId, isBrief }: Waiter): void {
     const { feature, requestId, count } = item
     if (!this.#all.delete(requestId)) return
+    const own = (this.#clients.get(clientId) ?? 1) - 1
+    if (own === 0) this.#clients.delete(clientId)
+    else this.#clients.set(clientId, own)
     const line = this.#lines.get(feature)
     line?.delete(requestId)
     const counts = this.#counts.get(feature)
