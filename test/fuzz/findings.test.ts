@@ -77,7 +77,7 @@ t.test('plain are exactly the values that are written, whole', async t => {
   }
   const all = new Packr({ useRecords: false, moreTypes: true, useBigIntExtension: true })
   for (const value of [new Date(0), new Set([1]), /x/, new Error('x'), 2n ** 70n]) {
-    t.notOk(isPlain(all.pack(value)), String(value))
+    t.notOk(isPlain(all.pack(value)), typeof value === 'bigint' ? 'bigint' : value.constructor.name)
   }
   t.notOk(isPlain(Buffer.from([0xdd, 0xff, 0xff, 0xff, 0xff])), 'a claim of four billion values')
 })
