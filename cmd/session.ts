@@ -85,7 +85,10 @@ export async function withSession<T>(
   if (timeoutMs === 0) throw usage('--timeout must be above 0.')
   const { CtlClient } = await import('../lib/ctl/ctl-client.ts')
   const { credentials } = await natsOptions(source, environment)
-  const signer = credentials === undefined ? undefined : await signerFor(credentials)
+  const signer =
+    credentials === undefined
+      ? undefined
+      : await signerFor(typeof credentials === 'string' ? credentials : credentials())
   const bus = await openNats(source, { name: 'licd ctl', environment })
   const client = new CtlClient({
     bus,

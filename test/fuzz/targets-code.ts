@@ -168,7 +168,8 @@ const authority = {
   account,
   servers: new Map([['alpha', { host: '127.0.0.1', port: 4222 }]]),
 }
-const keyFile = { ...identity, macKey: new Uint8Array(32).fill(3), jwk }
+const macKeys = [3, 4].map(byte => new Uint8Array(32).fill(byte))
+const keyFile = { ...identity, macKeys: macKeys.slice(0, 1), jwk }
 
 /** A file's reader: it gives a value or one of our errors. */
 function file(
@@ -192,7 +193,9 @@ const files: readonly Target[] = [
   }),
   file(
     'pool.key and pool.join',
-    [keyFile, { ...keyFile, authority }].map(k => jsonBytes(keyFileContent(k))),
+    [keyFile, { ...keyFile, authority }, { ...keyFile, macKeys }].map(k =>
+      jsonBytes(keyFileContent(k)),
+    ),
     readPoolKey,
   ),
   file(
