@@ -63,8 +63,9 @@ t.test('what it must notice it does notice', async t => {
   )
   t.match(
     await found(text => {
-      const end = performance.now() + (text.length > 100 ? 60 : 0)
-      while (performance.now() < end);
+      // Time of the processor, as that is what is judged: a busy machine gives little of it in 60 ms.
+      const from = process.cpuUsage()
+      while (text.length > 100 && process.cpuUsage(from).user < 60_000);
       return valid(text)
     }),
     /ms for \d+ bytes/,
