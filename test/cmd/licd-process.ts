@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { watchParent } from '../../lib/nats-server.ts'
 
-const program = fileURLToPath(new URL('../../cmd/start.cjs', import.meta.url))
+const ownProgram = fileURLToPath(new URL('../../cmd/start.cjs', import.meta.url))
 
 /**
  * The test runner has Node load its hooks in every process that a test starts, whatever environment is given; the
@@ -30,6 +30,8 @@ export interface Running {
 export interface LicdOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
+  /** Another build's `start.cjs`. */
+  readonly program?: string
   /** Called after anything was written. */
   readonly onOutput?: () => void
 }
@@ -41,6 +43,7 @@ function environmentOf(options: LicdOptions): Record<string, string> {
 }
 
 export function startLicd(args: readonly string[], options: LicdOptions = {}): Running {
+  const { program = ownProgram } = options
   const child = spawn('/usr/bin/env', [...bare, process.execPath, program, ...args], {
     env: environmentOf(options),
     stdio: ['pipe', 'pipe', 'pipe'],
