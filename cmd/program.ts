@@ -43,7 +43,8 @@ export function createProgram(environment: Environment, settings: Settings): Pro
     print: text => progress.above(() => stdout.write(`${text}\n`)),
     printJson: value => progress.above(() => stdout.write(`${JSON.stringify(value)}\n`)),
     note: text => progress.above(() => stderr.write(`licd: ${harmless(text)}\n`)),
-    paint: (format, text) => (isColoured ? styleText(format, text) : text),
+    paint: (format, text) =>
+      isColoured ? styleText(format, text, { validateStream: false }) : text,
   }
 }
 

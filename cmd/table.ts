@@ -49,7 +49,10 @@ export function formatTable(
     chars: noLines,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
   })
-  table.push(...shown)
+  // The first column names what the row is about: names often differ at their ends.
+  table.push(
+    ...shown.map(([name = '', ...rest]) => [cutMiddle(name, widths?.[0] ?? Infinity), ...rest]),
+  )
   const [head = '', ...body] = table
     .toString()
     .split('\n')
@@ -69,12 +72,58 @@ function fit(
   )
   const total = () => widths.reduce((sum, width) => sum + width + gap, -gap)
   if (total() <= room) return undefined
-  for (let excess = total() - room; excess > 0; excess = total() - room) {
-    const widest = Math.max(...widths)
-    if (widest <= narrowest) break
-    widths[widths.indexOf(widest)] = widest - 1
+  const texts = columns.flatMap(({ right }, index) => (right === true ? [] : [index]))
+  // Text first: a figure of which a part is missing says something else.
+  for (const cut of [texts, [...widths.keys()]]) {
+    for (let excess = total() - room; excess > 0; excess = total() - room) {
+      const widest = Math.max(0, ...cut.map(index => widths[index] ?? 0))
+      if (widest <= narrowest) break
+      const at = cut.find(index => widths[index] === widest)
+      if (at === undefined) break
+      widths[at] = widest - 1
+    }
   }
   return widths
+}
+
+/** At most `width` columns: the beginning and the end of what is longer. */
+export function cutMiddle(text: string, width: number): string {
+  if (text.length <= width) return text
+  const end = Math.floor((width - 1) / 2)
+  return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`
+}
+
+const hanging = '  '
+
+/** Lines of at most `room` columns, broken at spaces where it can be; what follows the first is indented. */
+export function wrap(text: string, room: number | undefined): string[] {
+  if (room === undefined || text.length <= room) return [text]
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line.trim() !== '' && line.length + 1 + word.length > room) {
+      lines.push(line)
+      line = hanging
+    }
+    line += line === '' || line === hanging ? word : ` ${word}`
+    // A word that is longer than a line is broken anywhere.
+    while (line.length > room) {
+      lines.push(line.slice(0, room))
+      line = hanging + line.slice(room)
+    }
+  }
+  return [...lines, line]
+}
+
+/** One text as lines that fit the terminal; made harmless, and coloured where a colour is given. */
+export function printText(
+  program: Program,
+  text: string,
+  colour?: Parameters<Program['paint']>[0],
+): void {
+  for (const line of wrap(harmlessLine(text), program.columns)) {
+    program.print(colour === undefined ? line : program.paint(colour, line))
+  }
 }
 
 /** `41 s`, `12 min`, `5 h`, `3 d`: how long, to a glance. */

@@ -8,7 +8,14 @@ import { endWarning } from './code-end.ts'
 import { printDark } from './dark.ts'
 import type { Program } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
-import { formatDate, formatDuration, formatPercent, formatTable, type Cell } from '../table.ts'
+import {
+  formatDate,
+  formatDuration,
+  formatPercent,
+  formatTable,
+  printText,
+  type Cell,
+} from '../table.ts'
 
 export const statusCommand = defineCommand({
   command: 'status [feature]',
@@ -44,23 +51,26 @@ export function only(view: PoolView, feature: string | undefined): PoolView {
   return { ...view, status: { ...view.status, features } }
 }
 
-function printStatus(program: Program, view: PoolView): void {
+/** The pool as text: no line is longer than the terminal. */
+export function printStatus(program: Program, view: PoolView): void {
   const { status, answeredBy } = view
-  const leader = status.leader ?? program.paint('red', 'none')
-  program.print(
-    `pool ${status.pool}, leader ${leader}, revision ${status.revision}, tick ${status.tick}, says ${answeredBy}`,
+  printText(
+    program,
+    `pool ${status.pool}, leader ${status.leader ?? 'none'}, revision ${status.revision}, tick ${status.tick}, says ${answeredBy}`,
+    ...(status.leader === undefined ? (['red'] as const) : []),
   )
-  program.print(`fingerprint ${status.fingerprint}`)
+  printText(program, `fingerprint ${status.fingerprint}`)
   const { tickMs } = status.settings
   // A server that hears no ticks tells what was: whoever reads it must know how long ago.
-  if (isCutOff(view)) for (const line of cutOffText(view)) program.print(program.paint('red', line))
-  if (status.heldTicks !== undefined) program.print(heldText(status.heldTicks, tickMs))
+  if (isCutOff(view)) for (const line of cutOffText(view)) printText(program, line, 'red')
+  if (status.heldTicks !== undefined) printText(program, heldText(status.heldTicks, tickMs))
   program.print('')
   printServers(program, view)
-  for (const problem of problemsOf(view)) program.print(program.paint('red', problem))
+  for (const problem of problemsOf(view)) printText(program, problem, 'red')
   program.print('')
   if (status.features.length === 0) {
-    program.print(
+    printText(
+      program,
       'no features yet: licd ctl feature add NAME COUNT --local, or licd ctl code add FILE',
     )
     return
@@ -178,11 +188,11 @@ function printFeatures(program: Program, { status, live }: PoolView): void {
   )
   for (const feature of status.features) {
     const remarks = remarksOn(feature)
-    if (remarks.length > 0) program.print(`${feature.name}: ${remarks.join('; ')}`)
+    if (remarks.length > 0) printText(program, `${feature.name}: ${remarks.join('; ')}`)
     const warning = endWarning(feature.endsAt, status.calendar)
     if (warning === undefined) continue
     const text = `${feature.name}: a code ${warning.text} and leaves fewer: licd ctl code list`
-    program.print(program.paint(warning.colour, text))
+    printText(program, text, warning.colour)
   }
   printDark(program, status.features)
 }

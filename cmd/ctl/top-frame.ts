@@ -8,7 +8,7 @@ import type { PoolView } from '../../lib/ctl/pool-view.ts'
 import { partsOf, shareParts, type ShareParts } from '../../lib/http/figures.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { harmlessLine, type Program } from '../program.ts'
-import { formatDuration } from '../table.ts'
+import { cutMiddle, formatDuration } from '../table.ts'
 import { mayGrant } from './status.ts'
 
 export interface TopView {
@@ -213,11 +213,8 @@ function nameWidth(named: readonly Pick<ServerStatus, 'name'>[]): number {
   return Math.min(nameMost, Math.max(6, ...named.map(({ name }) => name.length + 2)))
 }
 
-/** Long names differ at their ends as often as at their beginnings: the middle is left out. */
 function pad(text: string, width: number): string {
-  if (text.length <= width) return text.padEnd(width)
-  const end = Math.floor((width - 1) / 2)
-  return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`
+  return cutMiddle(text, width).padEnd(width)
 }
 
 function cut(text: string, width: number): string {
