@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Progress } from '../lib/progress.ts'
 import { systemClock } from '../raft/index.ts'
+import { measureEyes } from './eyes.ts'
 import type { Figures, Group, SectionTable } from './figures.ts'
 import { measureGrowth } from './growth.ts'
 import { load, machine } from './machine.ts'
@@ -18,6 +19,8 @@ import { page } from './page/page.ts'
 import { profile } from './profile.ts'
 import { measureReplicated, measureSeats, type Run } from './sections.ts'
 import { report } from './table.ts'
+
+const others = { outage: measureOutage, growth: measureGrowth, eyes: measureEyes } as const
 
 async function main(options: BenchOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'licd-bench-'))
@@ -35,7 +38,7 @@ async function main(options: BenchOptions): Promise<void> {
     for (const part of options.parts) {
       if (part === 'seats') groups.push(await measureSeats(run))
       else if (part === 'replicated') groups.push(await measureReplicated(run))
-      else sections.push(...(await (part === 'outage' ? measureOutage : measureGrowth)(run)))
+      else sections.push(...(await others[part](run)))
     }
   } finally {
     progress.clear()

@@ -9,14 +9,15 @@ export const usage = `npm run bench -- [options]
   --only A,B         contenders: licd,echo,etcd,kv,redis,postgres; ceiling is a part of echo (all that are here)
   --rows A,B         rows by id or part of it: licd.unawaited,echo (all)
   --layouts A,B      client processes x in flight: 1x1,1x16,1x256,4x16,16x16 (those)
-  --parts A,B        seats,replicated,outage (those); growth, which takes long
+  --parts A,B        seats,replicated,outage (those); growth, which takes long; eyes:
+                     what figures and history cost
   --growth           growth alone: cost by seats held, features, servers; restart by entries
   --most N           the largest step of growth: seats, entries 10^6, features 10^4, servers 32, or N of each
   --profile          flame graphs instead, of the servers and a client: --rows, one of --layouts (1x256), --seconds
   --json FILE        where the figures go (.build/bench/bench.json)
   --html FILE        where the page goes (.build/bench/bench.html)`
 
-const parts = ['seats', 'replicated', 'outage', 'growth'] as const
+const parts = ['seats', 'replicated', 'outage', 'growth', 'eyes'] as const
 export type Part = (typeof parts)[number]
 
 export interface BenchOptions {

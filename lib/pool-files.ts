@@ -61,6 +61,8 @@ export interface InitOptions {
   readonly servers: readonly string[]
   readonly vendors?: readonly VendorKey[]
   readonly settings?: Settings
+  /** By which rules it goes: the newest, unless a pool of before is meant. */
+  readonly level?: number
   /**
    * Server -> where its nats-server is to be reached. With it the pool has TLS, roles and credentials, and
    * `pool.join`, `operator.context` and `client.context` beside the folders.
@@ -273,10 +275,7 @@ function checkedServers({ pool, servers, settings, vendors }: InitOptions): stri
 
 /** The ledger's first command: the same bytes in every folder. */
 export function genesisOf(
-  options: Pick<InitOptions, 'pool' | 'servers' | 'vendors' | 'settings' | 'wall'> & {
-    /** By which rules it goes: the newest, unless a pool of before is meant. */
-    readonly level?: number
-  },
+  options: Pick<InitOptions, 'pool' | 'servers' | 'vendors' | 'settings' | 'wall' | 'level'>,
   fingerprint: string,
 ): Command {
   return {

@@ -4,9 +4,11 @@
  *
  * Nothing here reaches into a server: what a test learns, it learns as an operator or a client would.
  */
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { initPool } from '../lib/pool-files.ts'
 import { licd, startLicd, type Ended, type Running } from './cmd/licd-process.ts'
 import { startNatsServer, type TestNatsServer } from './nats-server.ts'
 
@@ -16,6 +18,8 @@ export interface PoolOptions {
   readonly tickMs?: number
   readonly leaseTicks?: number
   readonly seatTicks?: number
+  /** By which rules the pool goes: the newest when absent. `init` is not asked then. */
+  readonly level?: number
   /** More arguments for `licd init`. */
   readonly init?: readonly string[]
   /** More arguments for `licd serve`; `--http off` when absent. */
@@ -24,6 +28,17 @@ export interface PoolOptions {
 
 /** What `licd serve` says when it may grant. */
 export const ready = /^ready /m
+
+/** A pool by rules of before, as it was made then. */
+async function initOfBefore(
+  folder: string,
+  servers: readonly string[],
+  { level = 1, tickMs = 100, leaseTicks = 30, seatTicks = 20 }: PoolOptions,
+): Promise<void> {
+  const settings = { tickMs, leaseTicks, seatTicks }
+  const pool = { pool: 'default', servers, settings, level }
+  await initPool({ folder, ...pool, wall: Date.now, randomBytes })
+}
 
 /** A running pool. Dispose of it: processes and folders go. */
 export class ProcessPool implements AsyncDisposable {
@@ -67,9 +82,11 @@ export class ProcessPool implements AsyncDisposable {
       ...['--seat-ticks', String(options.seatTicks ?? 20)],
     ]
     const names = ['--servers', servers.join(',')]
-    const more = options.init ?? []
-    const ran = await licd(['init', 'default', ...names, '--out', folder, ...settings, ...more])
-    if (ran.code !== 0) throw new Error(`init: ${ran.stderr}`)
+    if (options.level === undefined) {
+      const more = options.init ?? []
+      const ran = await licd(['init', 'default', ...names, '--out', folder, ...settings, ...more])
+      if (ran.code !== 0) throw new Error(`init: ${ran.stderr}`)
+    } else await initOfBefore(folder, servers, options)
     await Promise.all(servers.map(server => pool.startServer(server)))
     return pool
   }

@@ -40,10 +40,17 @@ export const licd: Contender = {
 }
 
 /** Three servers with these features, so large that nobody uses them up. */
-export async function startLicd(features: readonly string[]): Promise<Running> {
+export async function startLicd(
+  features: readonly string[],
   // With figures and page, as users run it.
-  const serve = () => ['--http', '127.0.0.1:0']
-  const pool = await ProcessPool.start({ tickMs: 1_000, leaseTicks: 30, seatTicks: 20, serve })
+  { http = '127.0.0.1:0', level }: { readonly http?: string; readonly level?: number } = {},
+): Promise<Running & { readonly pool: ProcessPool }> {
+  const serve = () => ['--http', http]
+  const settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 20 }
+  const pool = await ProcessPool.start({
+    ...{ ...settings, serve },
+    ...(level === undefined ? {} : { level }),
+  })
   try {
     await addFeatures(pool.nats.url, features, allocations)
   } catch (error) {
@@ -51,6 +58,7 @@ export async function startLicd(features: readonly string[]): Promise<Running> {
     throw error
   }
   return {
+    pool,
     address: { urls: [pool.nats.url], servers: pool.servers },
     processes: () => [
       ...pool.servers.map(name => ({ name: `server ${name}`, pid: pool.pid(name) })),

@@ -1,5 +1,6 @@
 /**
- * Pictures of the page for the README, of a real pool: `node dist/test/http/pictures.js docs`.
+ * Pictures of the page for the README, of a real pool: `node dist/test/http/pictures.js docs [MINUTES]`. With minutes, use
+ * wanders for so long first, so that the history's chart has something to show.
  *
  * A day in small: three users' programs, a feature that runs short, denials, and a server that is lost while we look.
  */
@@ -20,7 +21,27 @@ async function hold(client: Client, feature: string, count: number): Promise<voi
   }
 }
 
-async function main(folder: string): Promise<void> {
+/** Use that comes and goes, as in an office; real time, since the history is by the pool's calendar. */
+async function wander(client: Client, feature: string, minutes: number): Promise<void> {
+  const until = systemClock.now() + minutes * 60_000
+  const held: { release(): Promise<unknown> }[] = []
+  for (let n = 0; systemClock.now() < until; n++) {
+    const wanted = Math.round(16 + 14 * Math.sin(n / 9) + 6 * Math.sin(n / 2.3))
+    while (held.length > Math.max(0, wanted)) await held.pop()?.release()
+    while (held.length < wanted) {
+      try {
+        const user = users[held.length % users.length] ?? ''
+        held.push(await client.acquire(feature, { user, host: `ws${held.length}` }))
+      } catch {
+        // Denied: that is a part of the picture.
+        break
+      }
+    }
+    await new Promise<void>(resolve => systemClock.after(5_000, resolve))
+  }
+}
+
+async function main(folder: string, minutes: number): Promise<void> {
   const found = chromium()
   if ('missing' in found) throw new Error(found.missing)
   await using pool = await WatchedPool.start({
@@ -34,6 +55,7 @@ async function main(folder: string): Promise<void> {
   for (const [feature, allocations] of Object.entries({
     cad: 30,
     'cfd@2026': 12,
+    fem: 30,
     render: 200,
     viewer: 50,
   })) {
@@ -52,6 +74,7 @@ async function main(folder: string): Promise<void> {
   await pool.until('somebody waits', ({ features }) =>
     features.some(({ shares }) => shares.some(({ demand }) => demand > 0)),
   )
+  if (minutes > 0) await wander(first, 'fem', minutes)
   const { http = '' } = await pool.processes.ctl<{ http?: string }>(['status'], 'beta')
   const browser = await launch(found.path)
   const take = async (name: string, view: { scheme: Scheme; width: number; height: number }) => {
@@ -62,6 +85,13 @@ async function main(folder: string): Promise<void> {
     await cfd.getByText('LICD_NO_SEAT').waitFor()
     return { page, shoot: () => page.screenshot({ path: join(folder, `${name}.png`) }) }
   }
+  const { page } = await look(browser, http, { scheme: 'light', width: 1180 })
+  await page.setViewportSize({ width: 1180, height: 900 })
+  const fem = page.locator('details.feature', { has: page.getByText('fem') }).first()
+  await fem.locator('summary').click()
+  await fem.locator('.past canvas').nth(1).waitFor()
+  await fem.scrollIntoViewIfNeeded()
+  await fem.screenshot({ path: join(folder, 'page-history.png') })
   await (await take('page-light', { scheme: 'light', width: 1180, height: 700 })).shoot()
   await (await take('page-phone', { scheme: 'dark', width: 360, height: 860 })).shoot()
   const lost = await take('page-dark', { scheme: 'dark', width: 1180, height: 700 })
@@ -76,4 +106,4 @@ async function main(folder: string): Promise<void> {
   ctl.close()
 }
 
-await main(process.argv[2] ?? 'docs')
+await main(process.argv[2] ?? 'docs', Number(process.argv[3] ?? 0))
