@@ -1,0 +1,33 @@
+/**
+ * Floods of server alpha in full: `npm run hostile -- [--messages 1000000] [--flood NAME] [--servers alpha,beta,gamma]`.
+ * Prints a line of a table for each. In a pool of one server the other client cannot go elsewhere.
+ */
+import { parseArgs } from 'node:util'
+import { ProcessPool } from '../pool-processes.ts'
+import { asLine, flood, floods } from './floods.ts'
+import { memoryBound } from './bound.ts'
+
+const { values } = parseArgs({
+  options: {
+    messages: { type: 'string', default: '1000000' },
+    flood: { type: 'string' },
+    servers: { type: 'string', default: 'alpha' },
+  },
+})
+const times = { tickMs: 1_000, leaseTicks: 300, seatTicks: 300 }
+await using pool = await ProcessPool.start({ servers: values.servers.split(','), ...times })
+await pool.ctl(['feature', 'add', 'cad', '50', '--local'])
+await pool.ctl(['feature', 'add', 'full', '1', '--local'])
+const chosen = Object.keys(floods).filter(
+  name => values.flood === undefined || name === values.flood,
+)
+process.stdout.write(
+  '| flood | messages | seconds | answers | the other client | MiB before, most |\n| --- | --- | --- | --- | --- | --- |\n',
+)
+for (const name of chosen) {
+  // 10^5 clients are what one connection can play; the others are as many messages as asked for.
+  const count = Number(values.messages) / (name.includes('clients') ? 10 : 1)
+  const row = await flood(pool, name, count)
+  process.stdout.write(`${asLine(row)}\n`)
+  if (row.most > memoryBound) process.exitCode = 1
+}
