@@ -76,9 +76,12 @@ export class PoolNetwork {
     for (const pair of pairs) this.#clogs.set(pair.join('>'), this.#world.now + ms)
   }
 
-  /** Until the returned function is called, commands of `server` reach the leader after about `ms`. */
+  /**
+   * Until the returned function is called, commands of `server` reach the leader after about `ms`, now and then later.
+   * All copies of one take the same time, or one that is sent again would be as good as a quick one.
+   */
   late(server: string, ms: number): () => void {
-    this.#late.set(server, ms)
+    this.#late.set(server, ms * (0.5 + 0.8 * this.#random.next()))
     return () => this.#late.delete(server)
   }
 
@@ -134,9 +137,7 @@ export class PoolNetwork {
   #lateness(from: string, { subject }: BusMessage): LinkFault | undefined {
     if (this.#late.size === 0 || !subject.endsWith('.propose')) return undefined
     const ms = this.#late.get(from)
-    return ms === undefined
-      ? undefined
-      : { delayMs: ms * (0.5 + 0.6 * this.#random.next()), reorder: true }
+    return ms === undefined ? undefined : { delayMs: ms, reorder: true }
   }
 
   #faultOf(from: string, to: string): LinkFault | undefined {

@@ -10,8 +10,9 @@ import { pack, unpack } from 'msgpackr'
 import { bounds } from '../../lib/ledger/command.ts'
 import type { CodeContent, Command, Result, Settings } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
-import { checkLinearizable, type Model, type Operation } from './linear.ts'
+import { checkLinearizable, type Operation } from './linear.ts'
 import { vendor } from './pool-codes.ts'
+import { modelOf, type Fate, type Input, type Output } from './pool-fates.ts'
 import type { PoolWorld } from './pool-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
@@ -27,10 +28,7 @@ const lastWords = new Set([
   'LICD_TOO_MANY',
 ])
 
-type Input = 'change' | 'question'
-type Output = 'applied' | 'refused' | 'unknown'
 type Answer = { readonly ok: boolean; readonly code?: string; readonly outcome?: Output }
-type Fate = 'open' | 'applied' | 'refused'
 
 interface Change {
   readonly id: string
@@ -60,12 +58,14 @@ export class PoolOperators {
   #asked = 0
   #codes = 0
   #changingMembers = false
-  #settingsLeft = 4
+  #settingsLeft: number
 
   constructor(world: PoolWorld, random: SeededRandom) {
     this.#world = world
     this.#random = random
     this.slowest = world.options.settings
+    const { scene } = world.options
+    this.#settingsLeft = scene === 'leaves' || scene === 'roles' ? 16 : 4
     const { bus, clock } = world.pool.connect('operator-a')
     this.#bus = bus
     this.#clock = clock
@@ -147,7 +147,7 @@ export class PoolOperators {
 
   criteria(): void {
     const random = this.#random
-    const { features, lopsided } = this.#world.options
+    const { features, owner } = this.#world.options
     const { name } = random.pick(features)
     const servers = [...(this.#world.state?.servers.keys() ?? [])].sort()
     if (random.chance(0.25)) {
@@ -157,17 +157,30 @@ export class PoolOperators {
     }
     const all = this.#world.state?.features.get(name)?.allocations ?? 0
     const targets: Record<string, number> = {}
-    const shape = random.pick([...(lopsided ? [] : ['random']), 'one', 'little'])
+    const shape =
+      owner === 'nobody'
+        ? 'little'
+        : owner === 'follower'
+          ? 'one'
+          : random.pick([...(owner === undefined ? ['random'] : []), 'one', 'little'])
     let left = shape === 'little' ? Math.min(all, servers.length) : all
     for (const server of servers) {
       targets[server] = random.between(0, shape === 'little' ? Math.min(1, left) : left)
       left -= targets[server]
     }
     if (shape === 'one') for (const name of servers) targets[name] = 0
-    const at = lopsided ? this.#world.pool.leader?.server : undefined
-    if (shape === 'one') targets[at ?? random.pick(servers)] = all
-    const isEven = random.chance(lopsided ? 0.1 : 0.4)
+    if (shape === 'one') targets[this.#owner(servers)] = all
+    const isEven = random.chance(owner === undefined ? 0.4 : 0.1)
     return this.#change('criteria-set', { feature: name, targets: isEven ? 'even' : targets })
+  }
+
+  #owner(servers: readonly string[]): string {
+    const { owner } = this.#world.options
+    const leader = this.#world.pool.leader?.server
+    if (owner === 'leader' && leader !== undefined) return leader
+    // The same one every time, as long as it does not lead.
+    const [first] = owner === 'follower' ? servers.filter(server => server !== leader) : []
+    return first ?? this.#random.pick(servers)
   }
 
   allocations(): void {
@@ -207,12 +220,17 @@ export class PoolOperators {
     const voters = records.filter(({ role }) => role === 'voter')
     const learners = records.filter(({ role }) => role === 'learner')
     const others = voters.length > 2 ? ['demote', 'remove', 'remove'] : []
-    const kind = random.pick([
-      ...(records.length < 5 ? ['add', 'add'] : []),
-      ...(learners.length > 0 ? ['promote', 'promote', 'promote'] : others),
-      ...others,
-      'none',
-    ])
+    const isRoles = this.#world.options.scene === 'roles'
+    const kind = isRoles
+      ? learners.length > 0
+        ? 'promote'
+        : 'demote'
+      : random.pick([
+          ...(records.length < 5 ? ['add', 'add'] : []),
+          ...(learners.length > 0 ? ['promote', 'promote', 'promote'] : others),
+          ...others,
+          'none',
+        ])
     if (kind === 'add') {
       const name = this.#newcomers.shift()
       if (name === undefined) return
@@ -232,7 +250,8 @@ export class PoolOperators {
     this.#changingMembers = true
     this.#world.tell(`${operation} ${JSON.stringify(fields)}`)
     const { scene } = this.#world.options
-    this.#clock.after(scene === 'members' ? 700 : 2_500, () => (this.#changingMembers = false))
+    const pauseMs = scene === 'roles' ? 300 : scene === 'members' ? 700 : 2_500
+    this.#clock.after(pauseMs, () => (this.#changingMembers = false))
     this.#change(operation, fields)
   }
 
@@ -373,21 +392,5 @@ export class PoolOperators {
       if (verdict === 'undecided') this.undecided++
       assert(verdict !== 'not-linearizable', `what was told of ${id} is not linearizable`)
     }
-  }
-}
-
-/** One id: nothing, until it is applied or refused. `fate`: what the log says of it. */
-function modelOf(fate: Fate): Model<Fate, Input, Output> {
-  return {
-    initial: 'open',
-    step(state, input, output) {
-      if (input === 'question') {
-        const told = state === 'open' ? 'unknown' : state
-        return output === undefined || output === told ? state : undefined
-      }
-      if (output === undefined) return fate
-      return output === fate ? fate : undefined
-    },
-    key: state => state,
   }
 }

@@ -62,7 +62,18 @@ const aims = [
 ] as const
 
 /** Of scenes alone. */
-type SceneFault = 'alone' | 'asleep' | 'belated' | 'deaf' | 'homecoming' | 'late'
+type SceneFault =
+  | 'alone'
+  | 'asleep'
+  | 'away'
+  | 'belated'
+  | 'deaf'
+  | 'exodus'
+  | 'homecoming'
+  | 'hop'
+  | 'late'
+  | 'stale'
+  | 'tardy'
 const sceneAims = ['aim-deaf', 'aim-office'] as const
 
 const drawnFaults = [
@@ -122,8 +133,8 @@ export interface PoolOptions {
   readonly scene?: SceneName
   /** What a synced write takes, ms, least and most; absent: as in other simulations. */
   readonly syncMs?: readonly [number, number]
-  /** Operators want everything at one server. */
-  readonly lopsided?: boolean
+  /** Where operators want nearly everything; undefined: now here, now there. */
+  readonly owner?: 'leader' | 'follower' | 'nobody' | undefined
 }
 
 const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']

@@ -92,7 +92,106 @@ export const sceneBefalls = {
       if (!faults.isOver) faults.crash(victim, 300 * random.next())
     })
   },
+  exodus(faults, random) {
+    leaveHomes(faults, random, 0.6)
+  },
+  tardy(faults, random) {
+    // A server alone is down, or its proofs have ended, when what its clients make others ask for comes at last.
+    const { world } = faults
+    const homes = new Map<string, number>()
+    for (const { core } of world.clients) {
+      if (core?.server !== undefined) homes.set(core.server, (homes.get(core.server) ?? 0) + 1)
+    }
+    const victim = follower(faults, random, homes)
+    if (victim === undefined) return
+    const { leaseMs, deadlineMs, tickMs } = pace(faults)
+    const others = world.pool.names.filter(name => name !== victim)
+    const ms = leaseMs + 6 * tickMs
+    faults.aloneUntil = world.now + ms + 4 * tickMs
+    faults.cut(both(others, [victim]), ms)
+    for (const name of others) faults.until(ms, world.network.late(name, deadlineMs))
+    faults.until(leaseMs + 2 * tickMs - deadlineMs / 2 - 800, () => {
+      if (faults.isOver) return
+      for (const client of world.clients) {
+        if (client.core?.server === victim) loseSight(faults, client, victim, random)
+      }
+    })
+  },
+  hop(faults, random) {
+    const { world } = faults
+    const { running, names } = world.pool
+    const server = random.chance(0.1) ? faults.victim(random) : follower(faults, random)
+    const isWhole = running.length === names.length && world.now >= faults.aloneUntil
+    if (server === undefined || !isWhole) return
+    if (random.chance(0.4)) {
+      faults.crash(server, 500 + 700 * random.next())
+      return
+    }
+    const ms = 1_200 + 800 * random.next()
+    faults.aloneUntil = world.now + ms + 200
+    faults.cut(
+      both(
+        names.filter(name => name !== server),
+        [server],
+      ),
+      ms,
+    )
+  },
+  stale(faults, random) {
+    // What it said comes when it is another run already, of which many of its clients know no other server.
+    const victim = follower(faults, random)
+    if (victim === undefined) return
+    const { world } = faults
+    const { deadlineMs, leaseMs } = pace(faults)
+    const ms = deadlineMs * (0.4 + 0.3 * random.next())
+    faults.aloneUntil = world.now + ms + 0.9 * leaseMs
+    faults.until(ms, world.network.late(victim, deadlineMs))
+    const other = random.pick(world.pool.names.filter(name => name !== victim))
+    // Clients of another one come to it shortly before.
+    faults.until(Math.max(1, ms - 1_000), () => {
+      if (faults.isOver) return
+      for (const client of world.clients) {
+        if (client.core?.server === other) loseSight(faults, client, other, random)
+      }
+    })
+    faults.until(ms, () => {
+      if (faults.isOver) return
+      faults.isolateClients(victim, random)
+      faults.crash(victim, 50 * random.next())
+      for (const client of world.clients.filter(() => random.chance(0.6))) {
+        faults.until(500 + 2_000 * random.next(), () => {
+          if (!faults.isOver) client.dropOne()
+        })
+      }
+    })
+  },
+  away(faults, random) {
+    const victim = follower(faults, random)
+    const { running, names } = faults.world.pool
+    if (victim === undefined || running.length < names.length) return
+    faults.stop(victim, pace(faults).leaseMs * (1.2 + 0.4 * random.next()))
+  },
 } satisfies Readonly<Record<string, Befall>>
+
+/** Many clients lose sight of their server at once, each of its own. */
+function leaveHomes(faults: PoolFaults, random: SeededRandom, part: number): void {
+  for (const client of faults.world.clients) {
+    const server = client.core?.server
+    if (server !== undefined && random.chance(part)) loseSight(faults, client, server, random)
+  }
+}
+
+/** A client does not reach its server, and has lost the broker for a moment: it leaves the server soon (`doubtedMs`). */
+function loseSight(
+  faults: PoolFaults,
+  client: SimulatedClient,
+  server: string,
+  random: SeededRandom,
+): void {
+  faults.cut(both([client.name], [server]), 1_000 + 600 * random.next())
+  client.setLink(false)
+  faults.until(20, () => client.setLink(true))
+}
 
 function pace({ world }: PoolFaults) {
   const { tickMs, leaseTicks, seatTicks } = world.state?.settings ?? world.options.settings
@@ -100,12 +199,18 @@ function pace({ world }: PoolFaults) {
   return { tickMs, leaseMs: tickMs * leaseTicks, seatMs: tickMs * seatTicks, deadlineMs }
 }
 
-/** A server that does not lead, so that the pool clock goes on without it; none while another one is alone. */
-function follower({ world, aloneUntil }: PoolFaults, random: SeededRandom): string | undefined {
+/** A server that does not lead, so that the pool clock goes on without it, of the most worth; none while another one is alone. */
+function follower(
+  { world, aloneUntil }: PoolFaults,
+  random: SeededRandom,
+  worth: ReadonlyMap<string, number> = new Map(),
+): string | undefined {
   if (world.now < aloneUntil) return undefined
   const { running, leader } = world.pool
-  const others = running.filter(server => server !== leader)
-  return others.length === 0 ? undefined : random.pick(others).server
+  const others = running.filter(server => server !== leader).map(({ server }) => server)
+  const most = Math.max(...others.map(server => worth.get(server) ?? 0))
+  const best = others.filter(server => (worth.get(server) ?? 0) === most)
+  return best.length === 0 ? undefined : random.pick(best)
 }
 
 /** Some clients reach that server alone, and all others any but that one. Returns the others. */

@@ -4,6 +4,7 @@
  *
  * A scene says what the world is like and what befalls it, never what is to come of it.
  */
+import { denseScenes } from './pool-dense-scenes.ts'
 import type { PoolFault, PoolOptions } from './pool-options.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
@@ -16,6 +17,12 @@ export const sceneNames = [
   'members',
   'alone',
   'movers',
+  'lean',
+  'tardy',
+  'hops',
+  'bounces',
+  'leaves',
+  'roles',
 ] as const
 
 export type SceneName = (typeof sceneNames)[number]
@@ -31,7 +38,7 @@ export interface Scene extends Partial<
     | 'swingMs'
     | 'steady'
     | 'syncMs'
-    | 'lopsided'
+    | 'owner'
   >
 > {
   readonly servers: number
@@ -57,7 +64,12 @@ const cast: readonly SceneName[] = [
   'deaf',
   'deaf',
   'movers',
-  'movers',
+  'lean',
+  'tardy',
+  'tardy',
+  'hops',
+  'bounces',
+  'leaves',
 ]
 
 const few = [3, 5, 8]
@@ -93,7 +105,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       trailingEntries: 5,
       snapshotEveryEntries: random.pick([15, 10_000]),
       allocations: [8, 12, 25],
-      lopsided: random.chance(0.5),
+      owner: random.chance(0.5) ? 'leader' : undefined,
       ...load(random, [20, 30], [1_000, 6_000]),
       faultsMs: 20_000,
       kinds: [
@@ -140,7 +152,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       trailingEntries: random.pick([0, 5]),
       snapshotEveryEntries: random.pick([8, 15, 30]),
       allocations: [5, 8, 12],
-      lopsided: random.chance(0.4),
+      owner: random.chance(0.4) ? 'leader' : undefined,
       swingMs: random.pick([0, 4_000]),
       ...load(random, [15, 30], [1_000, 4_000, 10_000]),
       faultsMs: 16_000,
@@ -221,7 +233,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       trailingEntries: random.pick([0, 5]),
       snapshotEveryEntries: random.pick([8, 30]),
       allocations: random.pick([few, [12, 25]]),
-      lopsided: true,
+      owner: 'leader',
       ...load(random, [15, 25], [6_000, 20_000]),
       faultsMs: 16_000,
       kinds: [
@@ -256,6 +268,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       ],
     }
   },
+  ...denseScenes,
 }
 
 function load(

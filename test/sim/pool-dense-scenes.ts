@@ -1,0 +1,129 @@
+/**
+ * Scenes that are short and about one thing each: little happens beside what their branches of the rules wait for, so
+ * that many runs are cheap. `pool-scenes.ts` casts them among the others.
+ */
+import type { Scene } from './pool-scenes.ts'
+import type { SeededRandom } from './seeded-random.ts'
+
+type Draw = (random: SeededRandom) => Scene
+
+const usual = {
+  servers: 3,
+  electionTimeoutMs: 600,
+  trailingEntries: 5,
+  snapshotEveryEntries: 30,
+  countMax: 1,
+} as const
+
+export const denseScenes = {
+  /** More than is wanted, owned by nobody or by the leader; clients lose sight of their servers, and what is idle flows back. */
+  lean: random => {
+    const leaseTicks = random.between(9, 12)
+    return {
+      ...usual,
+      settings: { tickMs: 300, leaseTicks, seatTicks: leaseTicks },
+      // So few that hardly more than one is borrowed at a time.
+      allocations: [15, 17],
+      owner: random.pick(['nobody', 'nobody', 'leader']),
+      clients: 8,
+      wishesPerSecond: 5,
+      holdMs: [3_000, 8_000],
+      faultsMs: 18_000,
+      kinds: [
+        ['exodus', 1_200],
+        ['criteria', 700],
+        ['late', 2_500],
+      ],
+    }
+  },
+  /** What servers tell the leader takes so long that proofs end on the way. */
+  tardy: random => {
+    return {
+      ...usual,
+      servers: random.pick([3, 4]),
+      settings: { tickMs: 300, leaseTicks: random.between(8, 9), seatTicks: 6 },
+      allocations: [5, 11, 15],
+      owner: 'follower',
+      clients: 15,
+      wishesPerSecond: 7,
+      holdMs: [3_000, 10_000],
+      faultsMs: 22_000,
+      kinds: [
+        ['tardy', 600],
+        ['criteria', 1_500],
+      ],
+    }
+  },
+  /** In a full pool one server after the other is away or deaf for a second or two, and what it missed is in a snapshot. */
+  hops: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 300, leaseTicks: 20, seatTicks: 20 },
+      trailingEntries: 0,
+      snapshotEveryEntries: 4,
+      allocations: [3, 5, 8],
+      clients: 15,
+      wishesPerSecond: 12,
+      holdMs: [4_000, 12_000],
+      faultsMs: 18_000,
+      kinds: [
+        ['hop', 400],
+        ['exodus', 3_000],
+      ],
+    }
+  },
+  /** Servers start anew under the eyes of clients that can go nowhere else, and of words that are still on their way. */
+  bounces: random => {
+    const leaseTicks = random.between(8, 12)
+    return {
+      ...usual,
+      settings: { tickMs: 300, leaseTicks, seatTicks: leaseTicks },
+      allocations: [5, 8, 12],
+      swingMs: random.pick([0, 2_000]),
+      clients: 15,
+      wishesPerSecond: 16,
+      holdMs: [2_000, 8_000],
+      faultsMs: 15_000,
+      kinds: [
+        ['stale', 400],
+        ['aim-relearn', 500],
+        ['criteria', 1_000],
+      ],
+    }
+  },
+  /** Servers stop cleanly and are back when their lease is over, or sleep, while ticks get slower and faster. */
+  leaves: random => {
+    const leaseTicks = random.between(4, 6)
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks, seatTicks: leaseTicks },
+      allocations: [3, 5, 8],
+      clients: 10,
+      wishesPerSecond: 8,
+      holdMs: [500, 3_000],
+      faultsMs: 20_000,
+      kinds: [
+        ['away', 700],
+        ['settings', 900],
+        ['suspend', 3_000],
+      ],
+    }
+  },
+  /** Voters become learners and voters again, and little else happens. */
+  roles: () => {
+    return {
+      ...usual,
+      servers: 4,
+      settings: { tickMs: 300, leaseTicks: 6, seatTicks: 6 },
+      allocations: [3, 5, 8],
+      clients: 8,
+      wishesPerSecond: 6,
+      holdMs: [500, 3_000],
+      faultsMs: 14_000,
+      kinds: [
+        ['members', 150],
+        ['settings', 800],
+      ],
+    }
+  },
+} satisfies Readonly<Record<string, Draw>>
