@@ -87,14 +87,6 @@ export const clientMutants: readonly Mutant[] = [
     put: 'batches.add(batch);',
   },
   {
-    name: 'grant-of-a-server-it-left',
-    doc: 'A client takes a grant of a server that it left, and asks elsewhere too.',
-    ids: ['R4'],
-    file: acquiring,
-    find: 'if (record?.target !== server) return false;',
-    put: 'if (record === undefined) return false;',
-  },
-  {
     name: 'unheard-grant-kept',
     doc: 'A seat that was granted to nobody is not given back.',
     ids: ['R4'],

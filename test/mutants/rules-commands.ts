@@ -136,14 +136,6 @@ export const commandMutants: readonly Mutant[] = [
     put: "if (remembered === undefined) this.#settle(id, { type: 'expired' }); else this.applied(id, remembered.result, false);",
   },
   {
-    name: 'snapshot-frees-offers',
-    doc: 'What a snapshot does not tell of is no offer any more.',
-    ids: ['R1', 'R11'],
-    file: intake,
-    find: 'if (this.#options.state().results.has(id))',
-    put: 'if (id !== undefined)',
-  },
-  {
     name: 'snapshot-forgets-ids',
     doc: 'A restored ledger does not know the commands of before.',
     ids: ['R8', 'R11'],

@@ -65,12 +65,12 @@ export const giveMutants: readonly Mutant[] = [
     put: 'return { ok: true, incarnation: record.incarnation, relearn };',
   },
   {
-    name: 'top-up-before-demand',
-    doc: 'Shares are raised to their targets before those who wait are served.',
+    name: 'waiting-not-served-at-ticks',
+    doc: 'A tick that finds a server down leaves its share to itself, though others wait.',
     ids: ['R12'],
-    file: settle,
-    find: 'meetDemand(context, feature, standing); if (topUp) raiseToTargets(context, feature, standing);',
-    put: 'if (topUp) raiseToTargets(context, feature, standing); meetDemand(context, feature, standing);',
+    file: 'lib/ledger/tick.js',
+    find: '(feature.owed === 0 && feature.demand.length === 0)',
+    put: 'feature.owed === 0',
   },
   {
     name: 'leaving-server-is-given',

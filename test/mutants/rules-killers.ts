@@ -13,7 +13,7 @@ export const rulesKillers: readonly KillerPlace[] = [
     group: 'rules',
     name: 'pool stories',
     module: 'test/sim/pool-stories-killer.js',
-    seeds: 10,
+    seeds: 100,
     isFixed: true,
   },
   { group: 'rules', name: 'ledger model', module: 'test/mutants/rules-ledger.js', seeds: 60 },

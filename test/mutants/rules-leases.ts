@@ -33,6 +33,14 @@ export const leaseMutants: readonly Mutant[] = [
     put: 'if (this.#underWay.size >= 200)',
   },
   {
+    name: 'tick-of-unknown-outcome-frees-its-slot',
+    doc: 'A tick that stands in the log, and of which nothing is heard for long, is taken for lost.',
+    ids: ['R2'],
+    file: 'lib/server/replica.js',
+    find: "done(outcome !== 'refused')",
+    put: "done(outcome === 'committed')",
+  },
+  {
     name: 'faster-ticks-shorten-promises',
     doc: 'When ticks get faster, what was promised in ticks is over sooner.',
     ids: ['R2'],

@@ -15,7 +15,7 @@ import { PoolChecks } from './pool-checks.ts'
 import { SimulatedClient } from './pool-client.ts'
 import { both } from './pool-network.ts'
 import { observe, type PoolObserver } from './pool-observer.ts'
-import { simulatePool, type SimulatedPool } from './pool.ts'
+import { simulatePool, type PoolOptions, type SimulatedPool } from './pool.ts'
 import { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
@@ -92,6 +92,8 @@ export class Stage {
   readonly programs: Program[] = []
   /** What is lost beside what is cut, by sender and subject. */
   loses: (from: string, subject: string) => boolean = () => false
+  /** How much later than usual something comes, ms. */
+  delays: (from: string, to: string, subject: string) => number = () => 0
   /** Called when a seat was moved, before anybody hears of it. */
   onMove: (to: string) => void = () => {}
   /** What clients said to keep their seats and to give them back. */
@@ -100,8 +102,13 @@ export class Stage {
   #acting = ''
   #wrong: Error | undefined
 
-  constructor(settings: Settings, targets: Readonly<Record<string, number>>) {
+  constructor(
+    settings: Settings,
+    targets: Readonly<Record<string, number>>,
+    more: Pick<PoolOptions, 'raft' | 'snapshotEveryEntries'> = {},
+  ) {
     this.pool = simulatePool({
+      ...more,
       seed: 1,
       servers: ['alpha', 'beta', 'gamma'],
       settings,
@@ -111,7 +118,9 @@ export class Stage {
     const { pool, checks } = this
     pool.broker.fault = (from, to, { subject }) => {
       const isLost = this.#cuts.has(`${from}>${to}`) || this.loses(from, subject)
-      return isLost ? { drop: true } : undefined
+      if (isLost) return { drop: true }
+      const delayMs = this.delays(from, to, subject)
+      return delayMs > 0 ? { delayMs, reorder: true } : undefined
     }
     pool.broker.tap = (from, message) => {
       if (/\.seat\.[a-z]+\.(renew|release)$/.test(message.subject))

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { observe } from './pool-observer.ts'
+import { ruleStories } from './pool-rule-stories.ts'
 import { Stage, type Program } from './pool-stage.ts'
 
 export interface PoolStory {
@@ -179,15 +180,15 @@ const repeated: PoolStory = {
   },
 }
 
-export const poolStories: readonly PoolStory[] = [takerDown, resumed, remembered, repeated].map(
-  story => ({
-    ...story,
-    run: () => {
-      try {
-        story.run()
-      } finally {
-        observe(undefined)
-      }
-    },
-  }),
-)
+const told = [takerDown, resumed, remembered, repeated, ...ruleStories]
+
+export const poolStories: readonly PoolStory[] = told.map(story => ({
+  ...story,
+  run: () => {
+    try {
+      story.run()
+    } finally {
+      observe(undefined)
+    }
+  },
+}))

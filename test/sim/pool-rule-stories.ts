@@ -1,0 +1,229 @@
+/**
+ * Sentences of the rules, told to a whole pool: each is a schedule in which the sentence decides what happens.
+ *
+ * Unlike the four schedules of the design they are no attacks that succeeded once; they are what chance seldom plays.
+ */
+import assert from 'node:assert/strict'
+import { Stage, type Program } from './pool-stage.ts'
+import type { PoolStory } from './pool-stories.ts'
+
+const settings = { tickMs: 500, leaseTicks: 20, seatTicks: 20 }
+
+const uncommitted: PoolStory = {
+  name: 'R2 - of the ticks that a leader cannot commit it puts two into its log, however long that lasts',
+  mutants: ['many-ticks-uncommitted', 'tick-of-unknown-outcome-frees-its-slot'],
+  run() {
+    const stage = new Stage(settings, { alpha: 1, beta: 0, gamma: 0 })
+    const { pool } = stage
+    stage.lead('alpha')
+    // They hear it and answer, so that it goes on leading; what it tells them never reaches their disks.
+    for (const name of ['beta', 'gamma']) pool.slowDisk(name, Infinity)
+    let most = 0
+    let led = 0
+    for (let n = 0; n < 60; n++) {
+      pool.run(500)
+      const { raft, isLeader } = pool.server('alpha')
+      if (raft === undefined || !isLeader) continue
+      led++
+      most = Math.max(most, raft.lastIndex - raft.lastApplied)
+    }
+    assert(led > 40, 'it goes on leading')
+    assert.equal(most, 2)
+  },
+}
+
+/** What the mover says to a server from now on. */
+function wordsTo(stage: Stage, mover: Program, server: string): () => number {
+  const from = stage.said.length
+  return () =>
+    stage.said
+      .slice(from)
+      .filter(
+        ({ from: name, message }) =>
+          name === mover.name && message.subject.includes(`.seat.${server}.`),
+      ).length
+}
+
+/** The mover has just renewed at alpha, loses sight of it, and confirms a move at beta of which it hears nothing more. */
+function confirmed(late: boolean): { stage: Stage; mover: Program } {
+  // Long enough to come back to beta, which it avoids for a while when it does not answer.
+  const stage = new Stage({ ...settings, tickMs: 1_000 }, { alpha: 1, beta: 1, gamma: 0 })
+  const { pool } = stage
+  stage.lead('gamma')
+  stage.cut([stage.holder('full', 'beta').name], ['alpha', 'gamma'])
+  const mover = stage.holder('mover', 'alpha')
+  let isMoved = false
+  stage.onMove = to => {
+    isMoved ||= to === 'beta'
+    stage.cut([mover.name], ['beta'])
+  }
+  assert(
+    pool.runUntil(() => mover.leftMs > 18_500, 20_000),
+    'it has just renewed',
+  )
+  stage.cut([mover.name], ['gamma'])
+  // Either nothing passes between them, or all that alpha says comes when the mover has left it.
+  if (late) stage.delays = (from, to) => (from === 'alpha' && to === mover.name ? 8_000 : 0)
+  else stage.cut([mover.name], ['alpha'])
+  assert(
+    pool.runUntil(() => isMoved, 15_000),
+    'the seat is moved',
+  )
+  return { stage, mover }
+}
+
+const silentWhileOpen: PoolStory = {
+  name: 'R6 - a client that does not know how its move ended neither renews nor releases at the server it left',
+  mutants: ['renews-at-the-old-server', 'confirmation-not-noted', 'releases-while-a-move-is-open'],
+  run() {
+    for (const gives of [false, true]) {
+      const { stage, mover } = confirmed(false)
+      const { pool } = stage
+      stage.heal([mover.name], ['alpha'])
+      const words = wordsTo(stage, mover, 'alpha')
+      if (gives) mover.giveBack()
+      for (let n = 0; n < 40; n++) {
+        pool.run(100)
+        assert.equal(words(), 0, 'nothing is said to the server that it left')
+      }
+      stage.heal([mover.name], ['beta'])
+      pool.run(8_000)
+      // What it learned there decides.
+      if (!gives) assert(mover.valid === 1 && mover.lost === 0, 'it has its seat at beta')
+      assert.equal(stage.share('beta'), 2)
+      assert.equal(words(), 0)
+    }
+  },
+}
+
+const openUntilTold: PoolStory = {
+  name: 'R6 - a move stays open whatever other servers say, until its own server tells how it ended',
+  mutants: ['open-move-forgotten'],
+  run() {
+    const { stage, mover } = confirmed(false)
+    const { pool } = stage
+    const words = wordsTo(stage, mover, 'alpha')
+    const asked = wordsTo(stage, mover, 'gamma')
+    // It reaches gamma, which challenges it, and is gone before it hears the answer: that cannot have moved anything.
+    stage.heal([mover.name], ['gamma'])
+    const hasAsked = (): boolean => asked() > 0
+    assert(pool.runUntil(hasAsked, 6_000), 'it asks gamma')
+    stage.delays = (from, to) => (from === 'gamma' && to === mover.name ? 30 : 0)
+    pool.time.after(15, () => pool.crash('gamma'))
+    pool.run(200)
+    stage.delays = () => 0
+    stage.heal([mover.name], ['alpha'])
+    pool.run(2_500)
+    assert.equal(words(), 0, 'nothing is said to the server that it left')
+  },
+}
+
+const dropsLateReplies: PoolStory = {
+  name: 'R6 - a client that left its server drops what that one says late',
+  mutants: ['hears-the-server-it-left'],
+  run() {
+    const { stage, mover } = confirmed(true)
+    const { pool } = stage
+    const words = wordsTo(stage, mover, 'alpha')
+    for (let n = 0; n < 90 && mover.leftMs > 200; n++) {
+      const before = mover.leftMs
+      pool.run(100)
+      assert(mover.leftMs <= before, 'it believes no longer for what alpha says')
+    }
+    assert.equal(words(), 0, 'and says nothing to it')
+  },
+}
+
+const unheard: PoolStory = {
+  name: 'R4, R5 - what was granted to a client that asks elsewhere by now is grantable long before it ends',
+  mutants: ['unheard-grant-kept'],
+  run() {
+    const stage = new Stage({ ...settings, tickMs: 1_000 }, { alpha: 1, beta: 1, gamma: 0 })
+    const { pool } = stage
+    stage.lead('gamma')
+    const asker = stage.waiter('asker', 'beta', 0)
+    const heldAtBeta = (): number => pool.server('beta').service.seats({ limit: 9 }).seats.length
+    stage.delays = (from, to) => (from === 'beta' && to === 'asker' ? 7_000 : 0)
+    asker.ask()
+    assert(
+      pool.runUntil(() => heldAtBeta() === 1, 1_000),
+      'it is granted',
+    )
+    // Nor does beta hear that it is wanted no more.
+    stage.loses = (from, subject) => from === 'asker' && subject.includes('.seat.beta.')
+    pool.run(6_000)
+    assert(asker.valid === 1 && asker.own.server !== 'beta', 'it has a seat of another server')
+    stage.loses = () => false
+    pool.run(3_000)
+    assert.equal(heldAtBeta(), 0)
+    assert.equal(asker.valid, 1)
+  },
+}
+
+const unlisted: PoolStory = {
+  name: 'R3, R11 - a server that hears everything, and is listed by no tick, has no lease when it is down',
+  mutants: ['snapshot-extends-the-lease'],
+  run() {
+    const stage = new Stage(
+      settings,
+      { alpha: 0, beta: 0, gamma: 1 },
+      { snapshotEveryEntries: 4, raft: { trailingEntries: 0 } },
+    )
+    const { pool } = stage
+    stage.lead('alpha')
+    const holder = stage.holder('holder', 'gamma')
+    stage.cut([holder.name], ['alpha', 'beta'])
+    stage.loses = (from, subject) => from === 'gamma' && subject.endsWith('.keepalive')
+    // What it missed comes in a snapshot.
+    stage.cut(['gamma'], ['alpha', 'beta'])
+    pool.run(5_000)
+    const before = pool.server('gamma').raft?.snapshotIndex ?? 0
+    stage.heal(['gamma'], ['alpha', 'beta'])
+    assert(
+      pool.runUntil(() => (pool.server('gamma').raft?.snapshotIndex ?? 0) > before, 5_000),
+      'it installs a snapshot',
+    )
+    const run = pool.server('gamma').incarnation
+    const isDown = (): boolean => stage.state.servers.get('gamma')?.endedIncarnation === run
+    let lapsed = false
+    assert(
+      pool.runUntil(() => {
+        const { leaseUntil, clock } = pool.server('gamma')
+        lapsed ||= leaseUntil <= clock.now()
+        return isDown()
+      }, 20_000),
+      'it goes down',
+    )
+    assert(lapsed, 'its lease was over before the ledger said that it is down')
+  },
+}
+
+const keptPromise: PoolStory = {
+  name: 'R1, R8 - a giver keeps its limit lowered until its entry can be applied no more',
+  mutants: ['given-up-at-its-deadline'],
+  run() {
+    const stage = new Stage(settings, { alpha: 0, beta: 4, gamma: 0 })
+    const { pool } = stage
+    stage.lead('alpha')
+    // All that beta tells the leader from now on comes in the last ticks in which it may be applied.
+    stage.delays = (from, _to, subject) =>
+      from === 'beta' && subject.endsWith('.propose') ? 4_700 : 0
+    const targets = { alpha: 4, beta: 0, gamma: 0 }
+    const set = { id: 'away', by: 'story', timeoutMs: 30_000, feature: 'cad', targets }
+    assert(pool.ask('criteria-set', set)?.ok)
+    pool.run(1_500)
+    const next = stage.waiter('next', 'beta', 4)
+    pool.run(20_000)
+    assert(next.valid > 0, 'what was not promised is granted')
+  },
+}
+
+export const ruleStories: readonly PoolStory[] = [
+  uncommitted,
+  silentWhileOpen,
+  openUntilTold,
+  dropsLateReplies,
+  unheard,
+  unlisted,
+  keptPromise,
+]
