@@ -39,8 +39,8 @@ export async function look(
   const hosts = new Set<string>()
   page.on('pageerror', error => errors.push(error.message))
   page.on('console', message => {
-    // A server that is gone is told of by the browser itself; the tests of that look at the page.
-    if (message.type() === 'error' && !message.text().includes('net::ERR_')) {
+    // A server that is gone, or starts, is told of by the browser itself; the tests of that look at the page.
+    if (message.type() === 'error' && !/net::ERR_|status of 503/.test(message.text())) {
       errors.push(message.text())
     }
   })

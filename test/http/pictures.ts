@@ -92,9 +92,9 @@ async function main(folder: string, minutes: number): Promise<void> {
   await fem.locator('.past canvas').nth(1).waitFor()
   await fem.scrollIntoViewIfNeeded()
   await fem.screenshot({ path: join(folder, 'page-history.png') })
-  await (await take('page-light', { scheme: 'light', width: 1180, height: 700 })).shoot()
+  await (await take('page-light', { scheme: 'light', width: 1180, height: 600 })).shoot()
   await (await take('page-phone', { scheme: 'dark', width: 360, height: 860 })).shoot()
-  const lost = await take('page-dark', { scheme: 'dark', width: 1180, height: 700 })
+  const lost = await take('page-dark', { scheme: 'dark', width: 1180, height: 600 })
   await pool.processes.kill('alpha')
   await lost.page.locator('#servers').getByText('silent').waitFor()
   await lost.page
