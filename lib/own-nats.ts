@@ -8,6 +8,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Logger } from '../raft/ports.ts'
 import { defaultPort } from './access/address.ts'
 import { natsFiles, natsFolder } from './access/nats-config.ts'
@@ -73,8 +74,7 @@ export async function startOwnNats({ server, log }: OwnNatsOptions): Promise<Own
       const waitMs = Math.min(backOffMs.first * 2 ** failures, backOffMs.most)
       failures++
       log.error('nats-ended', { url, failures, againInMs: waitMs })
-      await pause(waitMs, stopping.signal)
-      if (isAborted(stopping.signal)) return
+      if (!(await pause(waitMs, stopping.signal))) return
       try {
         running = await start()
         log.info('nats-started', { url, pid: running.pid })
@@ -118,20 +118,10 @@ function passOn(log: Logger): (line: string) => void {
   }
 }
 
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const finish = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, ms)
-    signal.addEventListener('abort', finish)
-  })
+/** False when it was cut short. */
+function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  const whole = setTimeout(ms, true, { signal })
+  return whole.catch(() => false)
 }
 
 /** Says what to do about a nats-server that does not start. */

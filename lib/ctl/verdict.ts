@@ -51,7 +51,8 @@ function availability(view: WhyView): string[] {
   const { total, where } = spareOf(view)
   const free = status?.free ?? 0
   const waiting = servers.reduce((sum, { standing }) => sum + (standing?.waiting ?? 0), 0)
-  const queue = waiting > 0 ? [`${waiting} seats are waited for.`] : []
+  const queue =
+    waiting > 0 ? [`${waiting === 1 ? 'A seat is' : `${waiting} seats are`} waited for.`] : []
   if (total > 0) return [`${total} can be granted at once: ${where.join(', ')}.`, ...queue]
   const serving = servers.filter(({ standing }) => (standing?.grantsForMs ?? 0) > 0)
   const answered = servers.filter(server => server.answered)

@@ -200,7 +200,8 @@ export class Explain implements SeatReport {
         : ''
     if (position === 0) {
       const { all } = this.#lines.asked(feature.name)
-      const before = all > 0 ? `; ${all} seats are waited for here` : ''
+      const before =
+        all > 0 ? `; ${all === 1 ? 'one seat is' : `${all} seats are`} waited for here` : ''
       return `did not ask to wait (licd run --wait, or a timeout)${before}`
     }
     const ended = refused === 'LICD_ABORTED' ? 'gave up' : 'its time was over'
