@@ -23,7 +23,7 @@ export interface Table {
   readonly shares: Readonly<Record<string, number>>
 }
 
-export function tableOf(status: PoolStatus, feature: string): Table {
+export function tableOf(status: Pick<PoolStatus, 'features'>, feature: string): Table {
   const found = featureOf(status, feature)
   return {
     allocations: found.allocations,
@@ -32,7 +32,7 @@ export function tableOf(status: PoolStatus, feature: string): Table {
   }
 }
 
-export function featureOf(status: PoolStatus, feature: string): FeatureStatus {
+export function featureOf(status: Pick<PoolStatus, 'features'>, feature: string): FeatureStatus {
   const found = status.features.find(({ name }) => name === feature)
   if (found === undefined) throw new Error(`no feature ${feature} in ${JSON.stringify(status)}`)
   return found
