@@ -2,6 +2,9 @@
  * Which NATS a server uses, and whether it runs one beside it: what the command line says, then the environment, then
  * what `licd init` put into the data folder, then this host's.
  */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { NatsOptions } from '../raft/nats-bus.ts'
 import type { Logger } from '../raft/ports.ts'
 import { isLoopback } from '../lib/access/address.ts'
@@ -64,15 +67,21 @@ export async function findNats(
   }
   try {
     const server = own?.server ?? onLoopback
-    const nats = await startOwnNats({ server: { ...server, environment }, log })
     const folder = own?.server.config?.folder
-    return {
-      ...{ options, remark, stop: () => nats.stop() },
-      prepare: prepare(
-        () => checkConfig(folder, environment),
-        () => nats.reload(),
-      ),
+    let loaded = digestOf(folder)
+    let next = loaded
+    const nats = await startOwnNats({ server: { ...server, environment }, log })
+    const check = async (): Promise<void> => {
+      await checkConfig(folder, environment)
+      next = digestOf(folder)
     }
+    // It lets go of its clients for a moment when it reads all anew: not where nothing is new.
+    const reload = (): void => {
+      if (next === loaded) return
+      loaded = next
+      nats.reload()
+    }
+    return { options, remark, stop: () => nats.stop(), prepare: prepare(check, reload) }
   } catch (cause) {
     throw ownNatsError(cause)
   }
@@ -85,6 +94,17 @@ function textOf(credentials: NatsOptions['credentials']): string {
 /** All of the way in that holds for as long as the process. */
 function shapeOf({ credentials, ...rest }: NatsOptions): string {
   return JSON.stringify([rest, credentials === undefined])
+}
+
+/** Of all files in the nats-server's folder; those that come and go meanwhile count as a change. */
+function digestOf(folder: string | undefined): string {
+  if (folder === undefined) return ''
+  const hash = createHash('sha256')
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name)
+    if (statSync(path).isFile()) hash.update(`${name}\0`).update(readFileSync(path))
+  }
+  return hash.digest('hex')
 }
 
 /** Throws LICD_BAD_CONFIG: the nats-server would refuse it. */

@@ -112,7 +112,7 @@ async function writeFiles(pool: MixedPool, old: Build, folder: string): Promise<
   )
   execFileSync('tar', [
     '-czf',
-    join(folder, 'level-1.tgz'),
+    join(folder, 'level-1.tar.gz'),
     '-C',
     pool.folder,
     ...pool.servers,

@@ -26,7 +26,7 @@ const told = JSON.parse(readFileSync(join(folder, 'level-1.json'), 'utf8')) as T
 
 t.test('log, seat books, key and server files', async t => {
   await using pool = await MixedPool.open()
-  execFileSync('tar', ['-xzf', join(folder, 'level-1.tgz'), '-C', pool.folder])
+  execFileSync('tar', ['-xzf', join(folder, 'level-1.tar.gz'), '-C', pool.folder])
   await Promise.all(pool.servers.map(server => pool.start(server, present)))
   const status = await pool.ctl<PoolStatus>(present, 'status')
   t.match(status, { fingerprint: told.fingerprint, level: 1, levelMax })
@@ -53,7 +53,7 @@ t.test('log, seat books, key and server files', async t => {
 
 t.test('a snapshot', async t => {
   const out = t.testdir()
-  execFileSync('tar', ['-xzf', join(folder, 'level-1.tgz'), '-C', out])
+  execFileSync('tar', ['-xzf', join(folder, 'level-1.tar.gz'), '-C', out])
   const snapshot = join(out, 'pool.snap')
   const shown = await licd(['ctl', 'snapshot', 'show', snapshot, '--json'])
   t.match(JSON.parse(shown.stdout), { pool: 'default', fingerprint: told.fingerprint })
