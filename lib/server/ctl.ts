@@ -230,7 +230,7 @@ export class Ctl {
     // A repeated command is told what it was told before, whatever would be wise now.
     const isKnown = state.results.has(change.value.id)
     if (isKnown) return this.#commit(change.value, body.value, done)
-    return membership.judge(body.value, refusal => {
+    return membership.judge(change.value.id, body.value, refusal => {
       if (refusal !== undefined) return done({ ok: false, ...refusal })
       const role = state.servers.get(body.value.server)?.role
       const unchanged = body.value.type === 'add-server' ? isMember(role) : role === body.value.role

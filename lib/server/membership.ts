@@ -32,6 +32,8 @@ export const lagMax = 256
 const freshHeartbeats = 3
 /** How long, in heartbeats, a decision waits for the answers of those who would remain. */
 const patienceHeartbeats = 15
+/** Judgements that are remembered; beyond it the oldest are forgotten. */
+const judgedMax = 256
 /** So often the office is offered to another before the leader goes without. */
 const handOversMax = 3
 
@@ -62,6 +64,9 @@ export class Membership {
   readonly #draining = new Map<string, Draining>()
   #underWay = false
   #handOvers = 0
+  /** By the id of a command: who waits for the judgement under way, and what the last ones were refused for. */
+  readonly #judging = new Map<string, ((refusal: Refusal | undefined) => void)[]>()
+  readonly #refused = new Map<string, Refusal>()
   /** What was waited for last, so that it is told once. */
   #waiting = ''
 
@@ -93,15 +98,32 @@ export class Membership {
    * Calls back with why a decision would be unwise now, or `undefined`. Only the leader can tell. Takes a moment when
    * somebody has not answered lately, for he may be about to.
    */
-  judge(body: Decision, done: (refusal: Refusal | undefined) => void): void {
+  judge(id: string, body: Decision, done: (refusal: Refusal | undefined) => void): void {
+    // A copy of a request is no second try: what its sender was told of the first would be wrong.
+    const known = this.#refused.get(id)
+    if (known !== undefined) return done(known)
+    const joined = this.#judging.get(id)
+    if (joined !== undefined) return void joined.push(done)
+    this.#judging.set(id, [done])
     const { clock, heartbeatMs } = this.#options
     const end = clock.now() + patienceHeartbeats * heartbeatMs
     const look = (): void => {
       const refusal = this.#refusal(body)
-      if (refusal?.code !== 'LICD_QUORUM_AT_RISK' || clock.now() >= end) done(refusal)
+      if (refusal?.code !== 'LICD_QUORUM_AT_RISK' || clock.now() >= end) this.#tell(id, refusal)
       else clock.after(heartbeatMs / 2, look)
     }
     look()
+  }
+
+  #tell(id: string, refusal: Refusal | undefined): void {
+    const asking = this.#judging.get(id) ?? []
+    this.#judging.delete(id)
+    if (refusal !== undefined) this.#refused.set(id, refusal)
+    for (const oldest of this.#refused.keys()) {
+      if (this.#refused.size <= judgedMax) break
+      this.#refused.delete(oldest)
+    }
+    for (const done of asking) done(refusal)
   }
 
   #refusal(body: Decision): Refusal | undefined {
