@@ -106,6 +106,10 @@ const found = [
     request: { seed: 14, scene: 'leaves' as const },
   },
   {
+    why: 'a server crashed with the request that was to found the pool, which was not asked again (world)',
+    request: { seed: 100_034 },
+  },
+  {
     why: 'a client that cannot tell its uptime slept for 1.8 s and believed in a seat of 1.9 s (R4, I3)',
     request: { seed: 231, scene: 'none' as const },
   },
