@@ -24,10 +24,10 @@ import {
 /** Of 256 random bits a hash tells nothing; of its own 96 bits no two agree. */
 const kidBytes = 12
 
-/** What a MAC key is called in public. */
+/** What a MAC key is called in public. Operators type it: it never begins as an option does. */
 export function macKeyId(macKey: Uint8Array): string {
   const digest = createHash('sha256').update('licd-mac-key\0').update(macKey).digest()
-  return digest.subarray(0, kidBytes).toString('base64url')
+  return digest.subarray(0, kidBytes).toString('base64url').replace(/^-/, '_')
 }
 
 interface Held {

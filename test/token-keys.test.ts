@@ -85,3 +85,13 @@ t.test('what is in use or heard is not let go of, whatever the file says', async
   t.same(held.kids, [id2, id1])
   t.same(heard(held), [1, 2])
 })
+
+t.test('the id of a key is what an operator can type', t => {
+  // Some of these hashes begin with a dash, as an option does.
+  for (let n = 0; n < 500; n++) {
+    const key = new Uint8Array(32)
+    key.set([n & 0xff, n >> 8])
+    t.match(macKeyId(key), /^[\w][\w-]{15}$/)
+  }
+  t.end()
+})
