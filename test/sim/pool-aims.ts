@@ -226,6 +226,9 @@ export class PoolAims {
     if (!this.#world.pool.names.includes(server)) return
     const times = this.#promises.get(server) ?? []
     this.#promises.set(server, [...times.slice(-9), this.#world.now])
+    if (server !== this.#world.pool.leader?.server) {
+      this.#strike('aim-behind', 1, random => this.#deafen(server, random, [1.5, 3]))
+    }
     if (this.#streams.get('aim-deaf')?.random.chance(0.3) === true) this.#hearLate(server)
     this.#strike('aim-give', 0.15, random => {
       if (random.chance(0.3)) this.#hitLeader(random)
@@ -251,12 +254,16 @@ export class PoolAims {
   }
 
   /** It hears nothing from the others for some ticks. */
-  #deafen(server: string, random: SeededRandom): void {
+  #deafen(
+    server: string,
+    random: SeededRandom,
+    [least, most]: readonly [number, number] = [3, 8],
+  ): void {
     const { faults, pool, options } = this.#world
     const others = pool.names.filter(name => name !== server)
     faults.cut(
       others.map(name => [name, server] as const),
-      options.settings.tickMs * (3 + 5 * random.next()),
+      options.settings.tickMs * (least + (most - least) * random.next()),
     )
   }
 
@@ -311,10 +318,14 @@ export class PoolAims {
     })
   }
 
+  /** A client is challenged: `aim-challenge`, or its answer is lost. */
   challenged(server: string, subject: string | undefined): void {
     const name = /^_INBOX\.([^.]+)-\d+\./.exec(subject ?? '')?.[1]
     const client = this.#world.clients.find(one => one.name === name)
     if (client === undefined) return
+    this.#strike('aim-answer', 0.8, () => {
+      this.#world.faults.cut([[client.name, server]], 500)
+    })
     this.#strike('aim-challenge', 0.6, random => {
       const { faults, network } = this.#world
       const ms = faults.lastingMs(random)

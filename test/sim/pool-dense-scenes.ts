@@ -102,8 +102,28 @@ export const denseScenes = {
       wishesPerSecond: 8,
       holdMs: [500, 3_000],
       faultsMs: 20_000,
+      habits: { settings: 16 },
       kinds: [
         ['away', 700],
+        ['settings', 900],
+        ['suspend', 3_000],
+      ],
+    }
+  },
+  /** The same in a smaller pool with shorter leases. */
+  quits: random => {
+    const leaseTicks = random.between(4, 5)
+    return {
+      ...usual,
+      settings: { tickMs: 120, leaseTicks, seatTicks: leaseTicks },
+      allocations: [3, 5, 8],
+      clients: 5,
+      wishesPerSecond: 4,
+      holdMs: [500, 3_000],
+      faultsMs: 24_000,
+      habits: { settings: 16 },
+      kinds: [
+        ['away', 300],
         ['settings', 900],
         ['suspend', 3_000],
       ],
@@ -120,9 +140,177 @@ export const denseScenes = {
       wishesPerSecond: 6,
       holdMs: [500, 3_000],
       faultsMs: 14_000,
+      habits: { settings: 16, members: 'roles', membersPauseMs: 300 },
       kinds: [
         ['members', 150],
         ['settings', 800],
+      ],
+    }
+  },
+  /** Codes are added, end and are removed, while their seats are in use. */
+  codes: random => {
+    const leaseTicks = random.between(5, 7)
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks, seatTicks: leaseTicks },
+      stock: 'coded',
+      allocations: [5, 8],
+      clients: 5,
+      wishesPerSecond: 6,
+      holdMs: [500, 3_000],
+      faultsMs: 16_000,
+      habits: { codesMs: [200, 900] },
+      kinds: [
+        ['codes', 110],
+        ['criteria', 1_500],
+      ],
+    }
+  },
+  /** Servers are taken in and removed, one after the other. */
+  comings: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 4, seatTicks: 4 },
+      stock: 'one',
+      allocations: [5, 8],
+      clients: 4,
+      wishesPerSecond: 4,
+      holdMs: [500, 3_000],
+      faultsMs: 20_000,
+      habits: { members: 'newcomers', membersPauseMs: 500 },
+      kinds: [['members', 100]],
+    }
+  },
+  /** Servers and clients sleep; what clients say comes when their seats are over, at a server that no tick told so. */
+  sleepers: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 14, seatTicks: 4 },
+      stock: 'one',
+      allocations: [12],
+      // Unseen, a nap of whoever cannot tell its uptime is out of bounds (design, section 4).
+      blind: 0,
+      clients: 6,
+      wishesPerSecond: 8,
+      holdMs: [2_000, 8_000],
+      faultsMs: 20_000,
+      kinds: [
+        ['dusk', 300],
+        ['nap', 250],
+        ['client-suspend', 400],
+      ],
+    }
+  },
+  /** Clients leave servers that the pool hears nothing of, and servers that do not know them yet. */
+  strays: random => {
+    const leaseTicks = random.between(12, 16)
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks, seatTicks: leaseTicks },
+      trailingEntries: 0,
+      snapshotEveryEntries: 4,
+      stock: 'one',
+      allocations: [8, 10],
+      clients: 8,
+      wishesPerSecond: 8,
+      holdMs: [4_000, 12_000],
+      faultsMs: 20_000,
+      kinds: [
+        ['hush', 900],
+        ['reborn', 600],
+      ],
+    }
+  },
+  /** Clients that move do not get to answer. */
+  riddles: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 300, leaseTicks: 12, seatTicks: 12 },
+      stock: 'one',
+      allocations: [8],
+      clients: 8,
+      wishesPerSecond: 8,
+      holdMs: [4_000, 12_000],
+      faultsMs: 16_000,
+      kinds: [
+        ['exodus', 900],
+        ['aim-answer', 60],
+      ],
+    }
+  },
+  /** Servers promise something, hear nothing for a moment, and are told by a snapshot. */
+  behind: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 14, seatTicks: 14 },
+      trailingEntries: 0,
+      snapshotEveryEntries: 3,
+      stock: 'one',
+      allocations: [20, 25],
+      clients: 5,
+      wishesPerSecond: 8,
+      holdMs: [500, 3_000],
+      faultsMs: 18_000,
+      kinds: [
+        ['criteria', 400],
+        ['aim-behind', 300],
+      ],
+    }
+  },
+  /** What servers ask the leader for comes when its time is over. */
+  overdue: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 4, seatTicks: 4 },
+      syncMs: [120, 180],
+      electionTimeoutMs: 1_000,
+      stock: 'several',
+      allocations: [15, 20],
+      clients: 6,
+      wishesPerSecond: 8,
+      holdMs: [500, 3_000],
+      faultsMs: 18_000,
+      kinds: [
+        ['overdue', 900],
+        ['criteria', 200],
+      ],
+    }
+  },
+  /** The pool has enough, and its leader nothing: clients that move get what is free. */
+  flocks: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 20, seatTicks: 20 },
+      stock: 'one',
+      // So few that one is borrowed at a time.
+      allocations: [11],
+      owner: 'nobody',
+      clients: 6,
+      wishesPerSecond: 3,
+      holdMs: [3_000, 8_000],
+      faultsMs: 20_000,
+      habits: { threshold: 1 },
+      kinds: [
+        ['flock', 700],
+        ['criteria', 1_000],
+      ],
+    }
+  },
+  /** Clients leave a server that is alone, and what they make others ask for comes when it is down, with all that it owned. */
+  heirs: () => {
+    return {
+      ...usual,
+      settings: { tickMs: 200, leaseTicks: 10, seatTicks: 10 },
+      stock: 'one',
+      allocations: [16, 20],
+      owner: 'follower',
+      clients: 6,
+      wishesPerSecond: 6,
+      holdMs: [6_000, 15_000],
+      faultsMs: 25_000,
+      kinds: [
+        ['inherit', 1_200],
+        ['criteria', 900],
       ],
     }
   },

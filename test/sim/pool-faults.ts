@@ -5,6 +5,7 @@
  * Everything that begins ends by itself after a while; `calm` ends it all at once.
  */
 import { clientBefalls } from './pool-client-faults.ts'
+import { denseBefalls } from './pool-dense-faults.ts'
 import { both, type Pair } from './pool-network.ts'
 import type { PoolFault } from './pool-options.ts'
 import { sceneBefalls } from './pool-scene-faults.ts'
@@ -353,6 +354,7 @@ const befalls: Partial<Readonly<Record<PoolFault, Befall>>> = {
   },
   ...clientBefalls,
   ...sceneBefalls,
+  ...denseBefalls,
   codes: faults => faults.world.operators.codes(),
   criteria: faults => faults.world.operators.criteria(),
   allocations: faults => faults.world.operators.allocations(),

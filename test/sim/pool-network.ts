@@ -77,11 +77,16 @@ export class PoolNetwork {
   }
 
   /**
-   * Until the returned function is called, commands of `server` reach the leader after about `ms`, now and then later.
+   * Until the returned function is called, commands of `server` reach the leader after `ms` times some factor
+   * from `least` to `most`.
    * All copies of one take the same time, or one that is sent again would be as good as a quick one.
    */
-  late(server: string, ms: number): () => void {
-    this.#late.set(server, ms * (0.5 + 0.8 * this.#random.next()))
+  late(
+    server: string,
+    ms: number,
+    [least, most]: readonly [number, number] = [0.5, 1.3],
+  ): () => void {
+    this.#late.set(server, ms * (least + (most - least) * this.#random.next()))
     return () => this.#late.delete(server)
   }
 

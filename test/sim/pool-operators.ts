@@ -13,6 +13,7 @@ import type { Ledger } from '../../lib/ledger/ledger.ts'
 import { checkLinearizable, type Operation } from './linear.ts'
 import { vendor } from './pool-codes.ts'
 import { modelOf, type Fate, type Input, type Output } from './pool-fates.ts'
+import { drawChange, newcomers } from './pool-members.ts'
 import type { PoolWorld } from './pool-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
@@ -53,7 +54,7 @@ export class PoolOperators {
   readonly #effects = new Map<string, number>()
   readonly #acknowledged = new Map<string, number>()
   readonly #history = new Map<string, Operation<Input, Output>[]>()
-  readonly #newcomers = ['zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu']
+  readonly #newcomers = newcomers()
   readonly #left = new Set<string>()
   #asked = 0
   #codes = 0
@@ -64,8 +65,7 @@ export class PoolOperators {
     this.#world = world
     this.#random = random
     this.slowest = world.options.settings
-    const { scene } = world.options
-    this.#settingsLeft = scene === 'leaves' || scene === 'roles' ? 16 : 4
+    this.#settingsLeft = world.options.habits?.settings ?? 4
     const { bus, clock } = world.pool.connect('operator-a')
     this.#bus = bus
     this.#clock = clock
@@ -121,7 +121,8 @@ export class PoolOperators {
       return this.#change('code-remove', { codeId: record.content.codeId })
     }
     const kind = known.length === 0 ? 'feature' : 'allocations'
-    const ends = random.chance(0.6) ? random.between(2_000, 25_000) : undefined
+    const [least, most] = this.#world.options.habits?.codesMs ?? [2_000, 25_000]
+    const ends = random.chance(0.6) ? random.between(least, most) : undefined
     const text = this.#codeText(name, kind, random.between(1, 8), ends)
     return this.#change('code-add', { text })
   }
@@ -151,11 +152,11 @@ export class PoolOperators {
 
   criteria(): void {
     const random = this.#random
-    const { features, owner } = this.#world.options
+    const { features, owner, habits } = this.#world.options
     const { name } = random.pick(features)
     const servers = [...(this.#world.state?.servers.keys() ?? [])].sort()
-    if (random.chance(0.25)) {
-      const threshold = random.pick([0.5, 0.8, 0.9, 1])
+    if (random.chance(habits?.threshold === undefined ? 0.25 : 0.5)) {
+      const threshold = habits?.threshold ?? random.pick([0.5, 0.8, 0.9, 1])
       const server = random.chance(0.5) ? { server: random.pick(servers) } : {}
       return this.#change('threshold-set', { feature: name, threshold, ...server })
     }
@@ -217,45 +218,19 @@ export class PoolOperators {
   }
 
   members(): void {
-    const { state, pool } = this.#world
+    const { state, pool, options } = this.#world
     if (this.#changingMembers || state === undefined) return
-    const random = this.#random
-    const records = [...state.servers.values()].filter(({ role }) => role !== 'removed')
-    const voters = records.filter(({ role }) => role === 'voter')
-    const learners = records.filter(({ role }) => role === 'learner')
-    const others = voters.length > 2 ? ['demote', 'remove', 'remove'] : []
-    const isRoles = this.#world.options.scene === 'roles'
-    const kind = isRoles
-      ? learners.length > 0
-        ? 'promote'
-        : 'demote'
-      : random.pick([
-          ...(records.length < 5 ? ['add', 'add'] : []),
-          ...(learners.length > 0 ? ['promote', 'promote', 'promote'] : others),
-          ...others,
-          'none',
-        ])
-    if (kind === 'add') {
-      const name = this.#newcomers.shift()
-      if (name === undefined) return
-      pool.addMachine(name)
-      pool.start(name)
-      this.#member('servers-add', { server: name, role: random.pick(['voter', 'learner']) })
-    } else if (kind === 'remove') {
-      this.#member('servers-remove', { server: random.pick(records).name })
-    } else if (kind === 'promote') {
-      this.#member('servers-promote', { server: random.pick(learners).name })
-    } else if (kind === 'demote') {
-      this.#member('servers-demote', { server: random.pick(voters).name })
+    const change = drawChange(state, options, this.#random, this.#newcomers)
+    if (change === undefined) return
+    const { operation, fields } = change
+    if (operation === 'servers-add') {
+      pool.addMachine(fields.server)
+      pool.start(fields.server)
     }
-  }
-
-  #member(operation: string, fields: object): void {
     this.#changingMembers = true
     this.#world.tell(`${operation} ${JSON.stringify(fields)}`)
-    const { scene } = this.#world.options
-    const pauseMs = scene === 'roles' ? 300 : scene === 'members' ? 700 : 2_500
-    this.#clock.after(pauseMs, () => (this.#changingMembers = false))
+    const { membersPauseMs = 2_500 } = options.habits ?? {}
+    this.#clock.after(membersPauseMs, () => (this.#changingMembers = false))
     this.#change(operation, fields)
   }
 

@@ -68,13 +68,20 @@ type SceneFault =
   | 'away'
   | 'belated'
   | 'deaf'
+  | 'dusk'
   | 'exodus'
+  | 'flock'
   | 'homecoming'
   | 'hop'
+  | 'hush'
+  | 'inherit'
   | 'late'
+  | 'nap'
+  | 'overdue'
+  | 'reborn'
   | 'stale'
   | 'tardy'
-const sceneAims = ['aim-deaf', 'aim-office'] as const
+const sceneAims = ['aim-answer', 'aim-behind', 'aim-deaf', 'aim-office'] as const
 
 const drawnFaults = [
   ...serverFaults,
@@ -133,8 +140,24 @@ export interface PoolOptions {
   readonly scene?: SceneName
   /** What a synced write takes, ms, least and most; absent: as in other simulations. */
   readonly syncMs?: readonly [number, number]
+  /** How operators go about servers that come and go, and codes. */
+  readonly habits?: Habits
   /** Where operators want nearly everything; undefined: now here, now there. */
   readonly owner?: 'leader' | 'follower' | 'nobody' | undefined
+}
+
+/** What operators do over and over in a scene. */
+export interface Habits {
+  /** `roles`: voters become learners and voters again; `newcomers`: servers are taken in and removed. */
+  readonly members?: 'roles' | 'newcomers'
+  /** Least time between two changes of members, ms. */
+  readonly membersPauseMs?: number
+  /** How long codes last that end, ms. */
+  readonly codesMs?: readonly [number, number]
+  /** The borrowing threshold that they set, and often. */
+  readonly threshold?: number
+  /** Changes of settings in a run. */
+  readonly settings?: number
 }
 
 const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon']
@@ -193,7 +216,7 @@ export function drawPool(request: PoolRequest): PoolOptions {
 function playIn(name: SceneName, request: PoolRequest, usual: PoolOptions): PoolOptions {
   const random = new SeededRandom(`${name} ${request.seed}`)
   const scene: Scene = scenes[name](random)
-  const { servers, electionTimeoutMs, trailingEntries, allocations, kinds, ...rest } = scene
+  const { servers, electionTimeoutMs, trailingEntries, allocations, kinds, stock, ...rest } = scene
   const { without = [] } = request
   const heartbeatMs = electionTimeoutMs / 4
   return {
@@ -205,7 +228,10 @@ function playIn(name: SceneName, request: PoolRequest, usual: PoolOptions): Pool
     scene: name,
     servers: names.slice(0, request.servers ?? servers),
     raft: { ...defaultSettings, electionTimeoutMs, heartbeatMs, trailingEntries },
-    features: drawFeatures(random, allocations).slice(0, 2),
+    features:
+      stock === undefined
+        ? drawFeatures(random, allocations).slice(0, 2)
+        : stocks[stock](random.pick(allocations)),
     clients: request.clients ?? rest.clients ?? usual.clients,
     faultsMs: request.faultsMs ?? rest.faultsMs,
     kinds: new Map(kinds.filter(([kind]) => !without.includes(kind))),
@@ -251,6 +277,20 @@ function drawFeatures(random: SeededRandom, allocations = [3, 8, 12, 25] as read
     coded: at > 0 && random.chance(0.7),
   }))
 }
+
+/** What scenes that are about one thing have instead. */
+export const stocks = {
+  /** One feature. */
+  one: (allocations: number): FeaturePlan[] => [{ name: 'cad', allocations, coded: false }],
+  /** So many that much is under way at a time. */
+  several: (allocations: number): FeaturePlan[] =>
+    ['cad', 'sim', 'fem'].map(name => ({ name, allocations, coded: false })),
+  /** One, and another one that comes by codes. */
+  coded: (allocations: number): FeaturePlan[] => [
+    { name: 'cad', allocations: 2, coded: false },
+    { name: 'sim', allocations, coded: true },
+  ],
+} as const
 
 /** What a seed is about, in half of them. */
 const themes: readonly (readonly PoolFault[])[] = [

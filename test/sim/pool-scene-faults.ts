@@ -98,11 +98,7 @@ export const sceneBefalls = {
   tardy(faults, random) {
     // A server alone is down, or its proofs have ended, when what its clients make others ask for comes at last.
     const { world } = faults
-    const homes = new Map<string, number>()
-    for (const { core } of world.clients) {
-      if (core?.server !== undefined) homes.set(core.server, (homes.get(core.server) ?? 0) + 1)
-    }
-    const victim = follower(faults, random, homes)
+    const victim = follower(faults, random, homesOf(faults))
     if (victim === undefined) return
     const { leaseMs, deadlineMs, tickMs } = pace(faults)
     const others = world.pool.names.filter(name => name !== victim)
@@ -181,8 +177,17 @@ function leaveHomes(faults: PoolFaults, random: SeededRandom, part: number): voi
   }
 }
 
+/** How many clients each server has. */
+export function homesOf({ world }: PoolFaults): Map<string, number> {
+  const homes = new Map<string, number>()
+  for (const { core } of world.clients) {
+    if (core?.server !== undefined) homes.set(core.server, (homes.get(core.server) ?? 0) + 1)
+  }
+  return homes
+}
+
 /** A client does not reach its server, and has lost the broker for a moment: it leaves the server soon (`doubtedMs`). */
-function loseSight(
+export function loseSight(
   faults: PoolFaults,
   client: SimulatedClient,
   server: string,
@@ -193,14 +198,14 @@ function loseSight(
   faults.until(20, () => client.setLink(true))
 }
 
-function pace({ world }: PoolFaults) {
+export function pace({ world }: PoolFaults) {
   const { tickMs, leaseTicks, seatTicks } = world.state?.settings ?? world.options.settings
   const deadlineMs = tickMs * Math.min(10, leaseTicks - 1)
   return { tickMs, leaseMs: tickMs * leaseTicks, seatMs: tickMs * seatTicks, deadlineMs }
 }
 
 /** A server that does not lead, so that the pool clock goes on without it, of the most worth; none while another one is alone. */
-function follower(
+export function follower(
   { world, aloneUntil }: PoolFaults,
   random: SeededRandom,
   worth: ReadonlyMap<string, number> = new Map(),
