@@ -8,8 +8,8 @@
  */
 import type { Bus, BusMessage, Clock, Random, Subscription, Timer } from '../../raft/ports.ts'
 import type { Code } from '../error.ts'
-import { decodeAnswer, decodeFound, type Answer } from '../protocol/seat-codec.ts'
-import type { SeatResult } from '../protocol/seat.ts'
+import { decodeAnswer, decodeFound } from '../protocol/seat-codec.ts'
+import type { Answer, SeatResult } from '../protocol/seat.ts'
 import { anyServer, isServerName, subjects } from '../protocol/subject.ts'
 import { Acquiring, type AcquireRequest } from './acquiring.ts'
 import { HeldSeats, type Hold } from './hold.ts'

@@ -13,7 +13,6 @@
  * Nothing here throws for bytes from outside. A request that cannot be read is a coded failure, an item that
  * cannot be read is refused alone, an answer that cannot be read is undefined. Decoded tokens are views of `data`.
  */
-import assert from 'node:assert/strict'
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Code } from '../error.ts'
@@ -31,28 +30,24 @@ import {
 } from './seat-check.ts'
 import {
   protocolVersion,
+  detailMax,
+  resultKinds,
   seatBounds,
+
   seatIds,
   type AcquireItem,
+  type Answer,
   type FoundServer,
   type ReleaseItem,
   type RenewItem,
   type SeatResult,
 } from './seat.ts'
+import { quickAcquire, quickAnswer, quickRelease, quickRenew } from './seat-quick.ts'
 import { isName, isServerName } from './subject.ts'
 
-const packr = new Packr({ useRecords: false, int64AsType: 'number' })
+export * from './seat-encode.ts'
 
-/** A result's number on the wire, by kind. Never reuse one. */
-export const resultKinds = {
-  granted: 0,
-  waiting: 1,
-  renewed: 2,
-  challenge: 3,
-  pending: 4,
-  released: 5,
-  refused: 6,
-} as const satisfies Record<SeatResult['kind'], number>
+const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 
 /** A request as read: the items that are well formed, and refusals of those that are not. */
 export type Decoded<Item> =
@@ -68,61 +63,26 @@ export type Decoded<Item> =
   /** To be answered as a `refused` result with the empty id, in `batch` (0 where it could not be read). */
   | { readonly ok: false; readonly batch: number; readonly code: Code; readonly detail: string }
 
-/** One answer message. */
-export interface Answer {
-  /** The newest message that asked for these results. */
-  readonly batch: number
-  readonly server: string
-  readonly incarnation: number
-  readonly results: readonly SeatResult[]
-}
-
-/** `released` goes along: given back before anything is granted, and answered in the same message. */
-export function encodeAcquire(
-  batch: number,
-  clientId: string,
-  items: readonly AcquireItem[],
-  released: readonly ReleaseItem[] = [],
-) {
-  const rows = items.map(i => [i.requestId, i.feature, i.count, i.user, i.host, i.waitMs])
-  const request: unknown[] = [protocolVersion, batch, clientId, rows]
-  if (released.length > 0) request.push(released.map(i => [i.seatId, i.token]))
-  return packr.pack(request)
-}
-
-export function encodeRenew(batch: number, clientId: string, items: readonly RenewItem[]) {
-  const rows = items.map(i => {
-    const row = [i.seatId, i.feature, i.token, i.user, i.host, i.failover]
-    return i.confirm === undefined ? row : [...row, i.confirm]
-  })
-  return packr.pack([protocolVersion, batch, clientId, rows])
-}
-
-export function encodeRelease(batch: number, clientId: string, items: readonly ReleaseItem[]) {
-  return packr.pack([protocolVersion, batch, clientId, items.map(i => [i.seatId, i.token])])
-}
-
-export function encodeFind(batch: number, clientId: string) {
-  return packr.pack([protocolVersion, batch, clientId, []])
-}
-
 export function decodeAcquire(data: Uint8Array): Decoded<AcquireItem> {
-  return decodeRequest(
-    data,
-    ([requestId, feature, count, user, host, waitMs]) =>
-      checkAcquire({ requestId, feature, count, user, host, waitMs }),
-    readRelease,
-  )
+  return quickAcquire(data) ?? decodeRequest(data, readAcquire, readRelease)
+}
+
+function readAcquire(row: readonly unknown[]): AcquireItem | Refused {
+  const [requestId, feature, count, user, host, waitMs] = row
+  return checkAcquire({ requestId, feature, count, user, host, waitMs })
 }
 
 export function decodeRenew(data: Uint8Array): Decoded<RenewItem> {
-  return decodeRequest(data, ([seatId, feature, token, user, host, failover, confirm]) =>
-    checkRenew({ seatId, feature, token, user, host, failover, confirm }),
-  )
+  return quickRenew(data) ?? decodeRequest(data, readRenew)
+}
+
+function readRenew(row: readonly unknown[]): RenewItem | Refused {
+  const [seatId, feature, token, user, host, failover, confirm] = row
+  return checkRenew({ seatId, feature, token, user, host, failover, confirm })
 }
 
 export function decodeRelease(data: Uint8Array): Decoded<ReleaseItem> {
-  return decodeRequest(data, readRelease)
+  return quickRelease(data) ?? decodeRequest(data, readRelease)
 }
 
 function readRelease([seatId, token]: readonly unknown[]): ReleaseItem | Refused {
@@ -193,41 +153,6 @@ function sift<Item extends object>(
   return items
 }
 
-/**
- * One answer message. Granted seats must stand in the order of `seatIds`, for only their tokens travel. The
- * caller sees to it that it stays below `messageBytes`; `splitResults` helps.
- */
-export function encodeAnswer(answer: Answer) {
-  const { batch, server, incarnation, results } = answer
-  return packr.pack([protocolVersion, batch, server, incarnation, results.map(encodeResult)])
-}
-
-function encodeResult(result: SeatResult): readonly unknown[] {
-  const kind = resultKinds[result.kind]
-  switch (result.kind) {
-    case 'granted': {
-      const { requestId, expiresInMs, seats } = result
-      assert(seats.length > 0)
-      assert.equal(seats.length === 1 ? requestId : `${requestId}/0`, seats[0]?.seatId)
-      return [kind, requestId, expiresInMs, seats.map(seat => seat.token)]
-    }
-    case 'waiting':
-      return [kind, result.requestId, result.position]
-    case 'renewed':
-      return [kind, result.seatId, result.expiresInMs, result.token]
-    case 'challenge':
-      return [kind, result.seatId, result.nonce, result.lastTick, result.withinMs]
-    case 'pending':
-    case 'released':
-      return [kind, result.seatId]
-    case 'refused': {
-      const { id, code, detail, server = null, retryAfterMs = null } = result
-      return [kind, id, code, detail.slice(0, detailMax), server, retryAfterMs]
-    }
-  }
-}
-
-const detailMax = 512
 /** Fixed part of a result and of the message around it, with room to spare. */
 const overheadBytes = 64
 
@@ -272,6 +197,10 @@ export function splitResults(
 
 /** An answer, or undefined when the bytes hold none that this side understands wholly. */
 export function decodeAnswer(data: Uint8Array): Answer | undefined {
+  return quickAnswer(data) ?? decodeAnyAnswer(data)
+}
+
+function decodeAnyAnswer(data: Uint8Array): Answer | undefined {
   if (data.length > seatBounds.messageBytes) return undefined
   const message = unpack(data)
   if (message === undefined) return undefined
@@ -337,12 +266,6 @@ function decodeRefused(
     ...(typeof server === 'string' && isServerName(server) ? { server } : {}),
     ...(isAmount(retryAfterMs) ? { retryAfterMs } : {}),
   }
-}
-
-export function encodeFound(batch: number, found: FoundServer) {
-  const { pool, fingerprint, server, incarnation, serving, reason } = found
-  const fields = [protocolVersion, batch, pool, fingerprint, server, incarnation, serving]
-  return packr.pack(reason === undefined ? fields : [...fields, reason.code, reason.detail])
 }
 
 export function decodeFound(data: Uint8Array): (FoundServer & { batch: number }) | undefined {

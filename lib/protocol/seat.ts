@@ -132,6 +132,29 @@ export type SeatResult =
       readonly retryAfterMs?: number
     }
 
+/** Characters of a refusal's detail on the wire; what is longer is cut. */
+export const detailMax = 512
+
+/** One answer message. */
+export interface Answer {
+  /** The newest message that asked for these results. */
+  readonly batch: number
+  readonly server: string
+  readonly incarnation: number
+  readonly results: readonly SeatResult[]
+}
+
+/** A result's number on the wire, by kind. Never reuse one. */
+export const resultKinds = {
+  granted: 0,
+  waiting: 1,
+  renewed: 2,
+  challenge: 3,
+  pending: 4,
+  released: 5,
+  refused: 6,
+} as const satisfies Record<SeatResult['kind'], number>
+
 /** Answer to `find`: who this is. */
 export interface FoundServer {
   readonly pool: string

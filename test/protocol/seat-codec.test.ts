@@ -15,7 +15,6 @@ import {
   encodeRelease,
   encodeRenew,
   splitResults,
-  type Answer,
 } from '../../lib/protocol/seat-codec.ts'
 import {
   decodeJsonAcquire,
@@ -23,7 +22,7 @@ import {
   decodeJsonRenew,
   encodeJsonResult,
 } from '../../lib/protocol/seat-json.ts'
-import { seatBounds, seatIds, type SeatResult } from '../../lib/protocol/seat.ts'
+import { seatBounds, seatIds, type Answer, type SeatResult } from '../../lib/protocol/seat.ts'
 
 const packr = new Packr({ useRecords: false })
 const token = Uint8Array.of(1, 2, 3)

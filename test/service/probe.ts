@@ -7,9 +7,14 @@ import {
   encodeAcquire,
   encodeRelease,
   encodeRenew,
-  type Answer,
 } from '../../lib/protocol/seat-codec.ts'
-import type { AcquireItem, ReleaseItem, RenewItem, SeatResult } from '../../lib/protocol/seat.ts'
+import type {
+  AcquireItem,
+  Answer,
+  ReleaseItem,
+  RenewItem,
+  SeatResult,
+} from '../../lib/protocol/seat.ts'
 import type { SeatOperation } from '../../lib/protocol/subject.ts'
 import type { MemoryBus } from '../sim/memory-bus.ts'
 import { VirtualClock } from '../sim/virtual-clock.ts'
