@@ -5,14 +5,17 @@
  */
 const within = folders => `^(${folders.join('|')})/`
 
-/** A core is a function of its inputs: from outside it takes only assertions and, where named, plain types. */
-const core = ({ folder, types, comment }) => [
+/**
+ * A core is a function of its inputs: from outside it takes only assertions and, where named, plain types and files that are
+ * as pure.
+ */
+const core = ({ folder, types, uses = [], comment }) => [
   {
     name: `${folder}-is-pure`,
     comment,
     severity: 'error',
     from: { path: within([folder]) },
-    to: { pathNot: [within([folder]), ...types, '^(node:)?assert(/strict)?$'] },
+    to: { pathNot: [within([folder]), ...types, ...uses, '^(node:)?assert(/strict)?$'] },
   },
   ...types.map(other => ({
     name: `${folder}-takes-types-alone`,
@@ -38,6 +41,7 @@ module.exports = {
     ...core({
       folder: 'lib/book',
       types: ['^lib/error\\.ts$', '^lib/ledger/'],
+      uses: ['^lib/fresh-map\\.ts$'],
       comment: 'The seat book runs over virtual time too.',
     }),
     {

@@ -33,8 +33,9 @@ const arrayOfEight = 0x98
 export interface TokenKey {
   readonly inner: Buffer
   readonly outer: Buffer
-  /** By pool and feature. Bounded by `headsMax`: beyond it all are made anew. */
+  /** By feature, of one pool. Bounded by `headsMax`: beyond it all are made anew. */
   readonly heads: Map<string, Buffer>
+  headsOf: string
   tail: Tail | undefined
 }
 
@@ -62,6 +63,7 @@ export function tokenKey(macKey: Uint8Array): TokenKey {
     inner: block(0x36, 0),
     outer: block(0x5c, digestBytes),
     heads: new Map(),
+    headsOf: '',
     tail: undefined,
   }
 }
@@ -98,15 +100,18 @@ export function makeToken(key: TokenKey, pool: string, proof: SeatProof): Uint8A
   return token
 }
 
-function headOf({ heads }: TokenKey, pool: string, feature: string): Buffer {
-  // No name has a line break.
-  const name = `${pool}\n${feature}`
-  let head = heads.get(name)
+function headOf(key: TokenKey, pool: string, feature: string): Buffer {
+  const { heads } = key
+  if (key.headsOf !== pool) {
+    heads.clear()
+    key.headsOf = pool
+  }
+  let head = heads.get(feature)
   if (head === undefined) {
     if (heads.size >= headsMax) heads.clear()
     head = Buffer.from(packr.pack([tokenVersion, pool, feature]))
     head[0] = arrayOfEight
-    heads.set(name, head)
+    heads.set(feature, head)
   }
   return head
 }

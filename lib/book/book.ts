@@ -8,6 +8,7 @@
  * Invariant I2, per feature: a grant or promise leaves `in use <= limit <= share as applied`.
  */
 import assert from 'node:assert/strict'
+import { FreshMap } from '../fresh-map.ts'
 import { DueHeap } from './heap.ts'
 import { Stock, type Holder, type Seat } from './seat.ts'
 
@@ -32,8 +33,10 @@ export const expiryFactor = 1.04
 
 export class SeatBook {
   readonly #stocks = new Map<string, Stock>()
-  readonly #seats = new Map<string, Seat>()
+  readonly #seats = new FreshMap<string, Seat>()
   readonly #holders = new Map<string, Holder>()
+  /** Mostly the next seat is of the same holder. One without seats is forgotten. */
+  #lastHolder: Holder | undefined
   /** By client id: how many seats it holds. */
   readonly #clients = new Map<string, { seats: number }>()
   /** Held seats, by when they may have expired: an entry may be early, for renewals do not reorder. */
@@ -238,6 +241,7 @@ export class SeatBook {
   /** R5: lets go of what may be granted again now. */
   advance(now: number, tick: number): void {
     assert(tick >= this.#tick, 'The pool clock does not go back')
+    this.#seats.refresh()
     if (tick > this.#tick) {
       this.#tick = tick
       for (const [seatId, until] of this.#spentMoves) {
@@ -347,6 +351,17 @@ export class SeatBook {
 
   #hold(seat: Seat, { clientId, user, host }: Client): void {
     this.#letGo(seat)
+    const last = this.#lastHolder
+    const isSame =
+      last?.clientId === clientId && last.user === user && last.host === host && last.seats > 0
+    const holder = isSame ? last : this.#holderOf(clientId, user, host)
+    this.#lastHolder = holder
+    holder.seats++
+    holder.client.seats++
+    seat.holder = holder
+  }
+
+  #holderOf(clientId: string, user: string, host: string): Holder {
     const key = `${clientId}\n${user}\n${host}`
     let holder = this.#holders.get(key)
     if (holder === undefined) {
@@ -355,9 +370,7 @@ export class SeatBook {
       holder = { clientId, user, host, seats: 0, client: of }
       this.#holders.set(key, holder)
     }
-    holder.seats++
-    holder.client.seats++
-    seat.holder = holder
+    return holder
   }
 
   #letGo(seat: Seat): void {

@@ -8,7 +8,8 @@
  * Invariant: at most one grant of a request is accepted, and only from the server that is asked now.
  */
 import type { Random } from '../../raft/ports.ts'
-import { seatBounds, seatIds, type SeatResult } from '../protocol/seat.ts'
+import { FreshMap } from '../fresh-map.ts'
+import { seatBounds, type SeatResult } from '../protocol/seat.ts'
 import type { Outbox, Sent } from './outbox.ts'
 import {
   later,
@@ -49,7 +50,7 @@ export class Acquiring {
   readonly #outbox: Outbox
   readonly #servers: Servers
   readonly #releasing: Releasing
-  readonly #pending = new Map<string, AcquireRecord>()
+  readonly #pending = new FreshMap<string, AcquireRecord>()
 
   constructor(parts: {
     readonly time: SteadyClock
@@ -79,7 +80,8 @@ export class Acquiring {
       user,
       host,
       waits: waitMs !== undefined,
-      waitMs: waitMs ?? answerMs,
+      patienceMs: waitMs ?? answerMs,
+      waitMs: 0,
       deadline: now + (waitMs ?? answerMs),
       tried: undefined,
       refusal: undefined,
@@ -89,6 +91,7 @@ export class Acquiring {
       askedAt: undefined,
       tries: 0,
       nextAt: Infinity,
+      queuedAt: undefined,
     }
     this.#pending.set(record.requestId, record)
     if (this.#servers.home !== undefined) this.#ask(record, this.#servers.home)
@@ -113,10 +116,11 @@ export class Acquiring {
     const record = this.#pending.get(result.requestId)
     if (record?.target !== server) return false
     const expiresAt = (sent?.at ?? -Infinity) + result.expiresInMs
-    const stale = sent?.epoch !== this.#time.epoch || expiresAt <= this.#time.now()
+    const now = this.#time.now()
+    const stale = sent?.epoch !== this.#time.epochThen || expiresAt <= now
     if (stale) {
       // Nobody can tell how long it is good for: asked again, the server says so anew.
-      record.nextAt = this.#time.now()
+      record.nextAt = now
       record.askedAt = undefined
       return true
     }
@@ -210,6 +214,7 @@ export class Acquiring {
   }
 
   pulse(now: number, connected: boolean): void {
+    this.#pending.refresh()
     for (const record of [...this.#pending.values()]) {
       if (now >= record.deadline) this.cancel(record, this.#tooLate(record))
       else if (connected && record.target !== undefined) {
@@ -241,7 +246,7 @@ export class Acquiring {
     const isIdle = refusal !== undefined && idle.has(refusal.code)
     if (isIdle && this.#servers.home === undefined) return refusal
     // A moment without a server is no reason; to have had none for the whole of the request is.
-    const ms = Math.min(record.waitMs, absentMs)
+    const ms = Math.min(record.patienceMs, absentMs)
     return this.#servers.absence(this.#time.now(), ms) ?? { code: 'LICD_TIMEOUT', detail: '' }
   }
 
@@ -275,7 +280,7 @@ function makeHold(
   granted: Granted,
   from: { server: string; expiresAt: number; sent: Sent | undefined; batch: number },
 ): HoldRecord {
-  const { requestId, feature, user, host, count } = record
+  const { requestId, feature, user, host } = record
   const seats: SeatRecord[] = []
   const hold: HoldRecord = {
     id: requestId,
@@ -287,13 +292,13 @@ function makeHold(
     state: 'held',
     handlers: undefined,
     releases: 0,
-    whenOver: [],
+    whenOver: undefined,
   }
-  for (const [n, seatId] of seatIds(requestId, count).entries()) {
+  for (const { seatId, token } of granted.seats) {
     seats.push({
       seatId,
       hold,
-      token: granted.seats[n]?.token ?? new Uint8Array(0),
+      token,
       server: from.server,
       expiresAt: from.expiresAt,
       epoch: from.sent?.epoch ?? -1,
@@ -306,6 +311,7 @@ function makeHold(
       askedAt: undefined,
       tries: 0,
       nextAt: Infinity,
+      queuedAt: undefined,
     })
   }
   return hold

@@ -9,6 +9,7 @@
  * said to the seat's own server.
  */
 import type { Random } from '../../raft/ports.ts'
+import { FreshMap } from '../fresh-map.ts'
 import { seatBounds, type SeatResult } from '../protocol/seat.ts'
 import {
   Journeys,
@@ -45,7 +46,7 @@ export class Holding {
   readonly #servers: Servers
   readonly #releasing: Releasing
   readonly #journeys: Journeys
-  readonly #seats = new Map<string, SeatRecord>()
+  readonly #seats = new FreshMap<string, SeatRecord>()
   readonly #unheard: Unheard
   /** No seat has anything due before this: a client may hold many, and is woken often. */
   #lookAt = Infinity
@@ -81,9 +82,10 @@ export class Holding {
   }
 
   add(hold: HoldRecord): void {
+    const now = this.#time.now()
     for (const seat of hold.seats) {
       this.#seats.set(seat.seatId, seat)
-      this.#wait(seat, records.renewAt(seat, this.#time.now(), this.#random))
+      this.#wait(seat, records.renewAt(seat, now, this.#random))
     }
   }
 
@@ -97,7 +99,7 @@ export class Holding {
       done?.()
       return
     }
-    if (done !== undefined) hold.whenOver.push(done)
+    if (done !== undefined) (hold.whenOver ??= []).push(done)
     if (hold.state === 'releasing') return
     hold.state = 'releasing'
     hold.handlers = undefined
@@ -109,7 +111,7 @@ export class Holding {
     const { hold, seatId, server, token, journey } = seat
     if (journey !== undefined && journey.open.size > 0) return
     this.#seats.delete(seat.seatId)
-    this.#unheard.over(seat, this.#time.now())
+    this.#unheard.over(seat, this.#time)
     hold.releases++
     this.#releasing.seat(server, seatId, token, () => {
       hold.releases--
@@ -121,7 +123,9 @@ export class Holding {
     if (hold.state === 'over' || hold.releases > 0) return
     if (hold.seats.some(seat => this.#seats.has(seat.seatId))) return
     hold.state = 'over'
-    for (const done of hold.whenOver.splice(0)) done()
+    const { whenOver = [] } = hold
+    hold.whenOver = undefined
+    for (const done of whenOver) done()
   }
 
   renewed(result: Renewed, server: string, batch: number, sent: Sent | undefined): void {
@@ -314,6 +318,7 @@ export class Holding {
   }
 
   pulse(now: number, connected: boolean): void {
+    this.#seats.refresh()
     if (now < this.#lookAt) return
     const due = new Set<string>()
     for (const seat of [...this.#seats.values()]) {
@@ -369,7 +374,7 @@ export class Holding {
   #lose(seat: SeatRecord, refusal: Refusal): void {
     const { hold } = seat
     this.#seats.delete(seat.seatId)
-    this.#unheard.over(seat, this.#time.now())
+    this.#unheard.over(seat, this.#time)
     if (hold.state === 'held') {
       const { handlers } = hold
       hold.state = 'releasing'

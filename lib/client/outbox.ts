@@ -11,7 +11,6 @@ import { seatBounds, type AcquireItem, type ReleaseItem, type RenewItem } from '
 import { anyServer, type SeatOperation, type Subjects } from '../protocol/subject.ts'
 import {
   acquireItem,
-  releaseItem,
   renewItem,
   type AcquireRecord,
   type Asking,
@@ -28,10 +27,11 @@ export interface Sent {
   readonly epoch: number
 }
 
+/** What is to be sent to one server: each record once, see `Asking.queuedAt`. */
 interface Queue {
-  readonly releases: Set<ReleaseRecord>
-  readonly renewals: Set<SeatRecord>
-  readonly acquires: Set<AcquireRecord>
+  readonly releases: ReleaseRecord[]
+  readonly renewals: SeatRecord[]
+  readonly acquires: AcquireRecord[]
 }
 
 /** Fewer bytes than a server takes, so that its answer, token for token, fits as well. */
@@ -47,6 +47,8 @@ const ridersMax = 256
 interface Kind<Record, Item> {
   readonly operation: SeatOperation
   readonly item: (record: Record, now: number) => Item
+  /** No fewer bytes than the item takes: a character of a label may take three. */
+  readonly bytes: (item: Item) => number
   readonly encode: (
     batch: number,
     clientId: string,
@@ -55,20 +57,34 @@ interface Kind<Record, Item> {
   ) => Uint8Array
 }
 
+/** What surrounds the fields of an item. */
+const itemOverhead = 48
+
 const releasing: Kind<ReleaseRecord, ReleaseItem> = {
   operation: 'release',
-  item: releaseItem,
+  item: record => record,
+  bytes: releaseBytes,
   encode: encodeRelease,
 }
 const renewing: Kind<SeatRecord, RenewItem> = {
   operation: 'renew',
   item: renewItem,
+  bytes: ({ seatId, feature, token, user, host, confirm }) => {
+    const fixed = itemOverhead + seatId.length + feature.length + token.length
+    return fixed + 3 * (user.length + host.length) + (confirm?.length ?? 0)
+  },
   encode: encodeRenew,
 }
 const acquiring: Kind<AcquireRecord, AcquireItem> = {
   operation: 'acquire',
   item: acquireItem,
+  bytes: ({ requestId, feature, user, host }) =>
+    itemOverhead + requestId.length + feature.length + 3 * (user.length + host.length),
   encode: encodeAcquire,
+}
+
+function releaseBytes({ seatId, token }: ReleaseItem): number {
+  return itemOverhead + seatId.length + token.length
 }
 
 export class Outbox {
@@ -80,7 +96,7 @@ export class Outbox {
   readonly #clientId: string
   readonly #onAsked: (server: string, at: number) => void
   readonly #onFlush: () => void
-  readonly #queues = new Map<string, Queue>()
+  #queues = new Map<string, Queue>()
   /** In order of sending. At the bound the oldest is forgotten: its answers, if any, are not believed. */
   readonly #sent = new Map<number, Sent>()
   #lastBatch = 0
@@ -113,15 +129,21 @@ export class Outbox {
   }
 
   acquire(record: AcquireRecord): void {
-    if (record.target !== undefined) this.#queue(record.target).acquires.add(record)
+    if (record.target !== undefined) this.#put(this.#queue(record.target).acquires, record)
   }
 
   renew(seat: SeatRecord): void {
-    if (seat.target !== undefined) this.#queue(seat.target).renewals.add(seat)
+    if (seat.target !== undefined) this.#put(this.#queue(seat.target).renewals, seat)
   }
 
   release(record: ReleaseRecord): void {
-    this.#queue(record.target).releases.add(record)
+    this.#put(this.#queue(record.target).releases, record)
+  }
+
+  #put<Record extends Asking>(queue: Record[], record: Record): void {
+    if (record.queuedAt === record.target) return
+    record.queuedAt = record.target
+    queue.push(record)
   }
 
   get lastBatch(): number {
@@ -140,7 +162,7 @@ export class Outbox {
   #queue(server: string): Queue {
     let queue = this.#queues.get(server)
     if (queue === undefined) {
-      queue = { releases: new Set(), renewals: new Set(), acquires: new Set() }
+      queue = { releases: [], renewals: [], acquires: [] }
       this.#queues.set(server, queue)
     }
     if (!this.#flushing) {
@@ -154,16 +176,15 @@ export class Outbox {
   flush(): void {
     this.#flushing = false
     if (this.#closed) return
-    const queues = [...this.#queues]
-    this.#queues.clear()
-    for (const [server, { releases, renewals, acquires }] of queues) {
-      // What was queued may have gone elsewhere, or be wanted no more.
-      const wanted = [...acquires].filter(a => a.target === server && a.done !== undefined)
-      const given = [...releases]
+    const queues = this.#queues
+    this.#queues = new Map()
+    for (const [server, queue] of queues) {
+      const wanted = taken(queue.acquires, server).filter(({ done }) => done !== undefined)
+      const given = taken(queue.releases, server)
       // Releases go first, or along: what they free may serve the acquires.
       const riders = wanted.length > 0 ? given.splice(0, this.#ridersIn(given)) : []
       this.#send(server, releasing, given)
-      const seats = [...renewals].filter(seat => seat.target === server)
+      const seats = taken(queue.renewals, server)
       this.#send(server, renewing, seats, { onSent: noteConfirm })
       this.#send(server, acquiring, wanted, { riders })
     }
@@ -175,7 +196,7 @@ export class Outbox {
     let count = 0
     for (let bytes = 0; count < Math.min(given.length, ridersMax); count++) {
       const record = given[count]
-      bytes += record === undefined ? 0 : itemBytes(releaseItem(record))
+      bytes += record === undefined ? 0 : releaseBytes(record)
       if (bytes > this.#bytesMax / 2) break
     }
     return count
@@ -200,22 +221,21 @@ export class Outbox {
     const now = this.#time.now()
     for (let start = 0; start < records.length;) {
       const along = start === 0 ? riders : []
-      const released = along.map(releaseItem)
-      let bytes = released.reduce((sum, item) => sum + itemBytes(item), 0)
+      let bytes = along.reduce((sum, item) => sum + releaseBytes(item), 0)
       const items: Item[] = []
       let seats = 0
       for (let n = start; n < records.length && items.length < seatBounds.items; n++) {
         const record = records[n]
         if (record === undefined) break
         const item = kind.item(record, now)
-        bytes += itemBytes(item)
+        bytes += kind.bytes(item)
         seats += 'count' in item ? item.count : 1
         const isFull = bytes > bytesMax || seats > seatBounds.seatsPerMessage
         if (items.length > 0 && isFull) break
         items.push(item)
       }
       const batch = this.#publish(server, kind.operation, n =>
-        kind.encode(n, this.#clientId, items, released),
+        kind.encode(n, this.#clientId, items, along),
       )
       for (const record of along) noteSent(record, now, batch)
       for (const item of items) {
@@ -268,12 +288,11 @@ function noteConfirm(seat: SeatRecord, item: RenewItem, batch: number): void {
   journey.open.set(target, { lastTick: journey.lastTick, batches })
 }
 
-/** No fewer bytes than the item takes: a character of a label may take three. */
-function itemBytes(item: AcquireItem | RenewItem | ReleaseItem): number {
-  let bytes = 32
-  for (const value of Object.values(item) as unknown[]) {
-    if (typeof value === 'string') bytes += 3 + 3 * value.length
-    else if (value instanceof Uint8Array) bytes += 3 + value.length
-  }
-  return bytes
+/** Those that are still to be sent to this server: what was queued may have gone elsewhere meanwhile, or come twice. */
+function taken<Record extends Asking>(queue: readonly Record[], server: string): Record[] {
+  return queue.filter(record => {
+    if (record.queuedAt !== server || record.target !== server) return false
+    record.queuedAt = undefined
+    return true
+  })
 }

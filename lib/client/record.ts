@@ -3,7 +3,7 @@
  * (`acquiring.ts`, `holding.ts`, `releasing.ts`), and written to the wire by `outbox.ts`.
  */
 import type { Random } from '../../raft/ports.ts'
-import type { AcquireItem, ReleaseItem, RenewItem } from '../protocol/seat.ts'
+import type { AcquireItem, RenewItem } from '../protocol/seat.ts'
 
 /** An answer that has not come for so long is asked for again. */
 export const retryMs = 1_000
@@ -30,6 +30,8 @@ export interface Asking {
   tries: number
   /** When to ask (again), while nothing is unanswered. */
   nextAt: number
+  /** The server whose message of this turn it is to go with. */
+  queuedAt: string | undefined
 }
 
 export interface Refusal {
@@ -50,7 +52,10 @@ export interface AcquireRecord extends Asking {
   readonly host: string
   /** Whether to wait at the server for a seat; else only for its answer. */
   readonly waits: boolean
-  readonly waitMs: number
+  /** How long it is waited for: for a seat, or for an answer. */
+  readonly patienceMs: number
+  /** What the server is told of that, as of the newest message; 0 for one that does not wait for a seat. */
+  waitMs: number
   readonly deadline: number
   /** Servers that refused in a way that another may not. */
   tried: Set<string> | undefined
@@ -144,7 +149,7 @@ export interface HoldRecord {
   handlers: HoldHandlers | undefined
   /** Releases sent and not yet answered or given up. */
   releases: number
-  readonly whenOver: (() => void)[]
+  whenOver: (() => void)[] | undefined
 }
 
 export interface ReleaseRecord extends Asking {
@@ -155,10 +160,10 @@ export interface ReleaseRecord extends Asking {
   done: (() => void) | undefined
 }
 
+/** The record itself is the item. */
 export function acquireItem(record: AcquireRecord, now: number): AcquireItem {
-  const { requestId, feature, count, user, host } = record
-  const waitMs = record.waits ? Math.max(0, Math.ceil(record.deadline - now)) : 0
-  return { requestId, feature, count, user, host, waitMs }
+  record.waitMs = record.waits ? Math.max(0, Math.ceil(record.deadline - now)) : 0
+  return record
 }
 
 export function renewItem(seat: SeatRecord, now: number): RenewItem {
@@ -169,8 +174,4 @@ export function renewItem(seat: SeatRecord, now: number): RenewItem {
   const nonce = hold.state === 'held' ? journey?.nonce : undefined
   if (nonce === undefined || nonce.server !== target || now >= nonce.until) return item
   return { ...item, confirm: nonce.bytes }
-}
-
-export function releaseItem({ seatId, token }: ReleaseRecord): ReleaseItem {
-  return { seatId, token }
 }

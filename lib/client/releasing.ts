@@ -4,6 +4,7 @@
  * A release is repeated while it is unanswered, `triesMax` times in all; then it is left to expiry, which gives
  * the allocation back as well, only later. Nobody has to wait for it.
  */
+import { FreshMap } from '../fresh-map.ts'
 import type { Outbox } from './outbox.ts'
 import { retryMs, type ReleaseRecord } from './record.ts'
 
@@ -14,21 +15,23 @@ const noToken = new Uint8Array(0)
 
 export class Releasing {
   readonly #outbox: Outbox
-  readonly #open = new Map<string, ReleaseRecord>()
+  /** Server -> seat or request id -> what is given back there. */
+  readonly #open = new Map<string, FreshMap<string, ReleaseRecord>>()
+  #size = 0
 
   constructor(outbox: Outbox) {
     this.#outbox = outbox
   }
 
   get size(): number {
-    return this.#open.size
+    return this.#size
   }
 
   /** `done` is called once: when the server has answered, or is given up. */
   seat(server: string, seatId: string, token: Uint8Array, done?: () => void): void {
-    const key = keyOf(server, seatId)
-    const open = this.#open.get(key)
-    if (open !== undefined || this.#open.size >= openMax) {
+    const there = this.#at(server)
+    const open = there.get(seatId)
+    if (open !== undefined || this.#size >= openMax) {
       // A withdrawal crossed by the grant: now there is a token to give back.
       if (open?.token.length === 0 && token.length > 0) {
         open.token = token
@@ -45,9 +48,11 @@ export class Releasing {
       askedAt: undefined,
       tries: 0,
       nextAt: 0,
+      queuedAt: undefined,
       done,
     }
-    this.#open.set(key, record)
+    there.set(seatId, record)
+    this.#size++
     this.#outbox.release(record)
   }
 
@@ -58,41 +63,48 @@ export class Releasing {
 
   /** The server answered, whatever it said: it does not hold the seat any more. */
   answered(server: string, id: string): boolean {
-    return this.#finish(keyOf(server, id))
+    const record = this.#open.get(server)?.get(id)
+    if (record !== undefined) this.#finish(record)
+    return record !== undefined
   }
 
   leave(server: string): void {
-    for (const [key, { target }] of this.#open) if (target === server) this.#finish(key)
+    for (const record of this.#open.get(server)?.values() ?? []) this.#finish(record)
   }
 
   pulse(now: number): void {
-    for (const [key, record] of this.#open) {
-      if (record.askedAt === undefined || record.askedAt + retryMs > now) continue
-      if (record.tries >= triesMax) this.#finish(key)
-      else {
-        record.askedAt = undefined
-        this.#outbox.release(record)
+    for (const there of this.#open.values()) {
+      there.refresh()
+      for (const record of there.values()) {
+        if (record.askedAt === undefined || record.askedAt + retryMs > now) continue
+        if (record.tries >= triesMax) this.#finish(record)
+        else {
+          record.askedAt = undefined
+          this.#outbox.release(record)
+        }
       }
     }
   }
 
   nextAt(): number {
     let at = Infinity
-    for (const { askedAt } of this.#open.values()) {
-      if (askedAt !== undefined) at = Math.min(at, askedAt + retryMs)
+    for (const there of this.#open.values()) {
+      for (const { askedAt } of there.values()) {
+        if (askedAt !== undefined) at = Math.min(at, askedAt + retryMs)
+      }
     }
     return at
   }
 
-  #finish(key: string): boolean {
-    const record = this.#open.get(key)
-    if (record === undefined) return false
-    this.#open.delete(key)
-    record.done?.()
-    return true
+  #at(server: string): FreshMap<string, ReleaseRecord> {
+    let there = this.#open.get(server)
+    if (there === undefined) this.#open.set(server, (there = new FreshMap()))
+    return there
   }
-}
 
-function keyOf(server: string, id: string): string {
-  return `${server} ${id}`
+  #finish(record: ReleaseRecord): void {
+    if (this.#open.get(record.target)?.delete(record.seatId) !== true) return
+    this.#size--
+    record.done?.()
+  }
 }

@@ -36,8 +36,7 @@ export class SteadyClock {
 
   /** Milliseconds; only differences mean something. */
   now(): number {
-    this.#look()
-    return this.#clock.now() + this.#skippedMs
+    return this.#look() + this.#skippedMs
   }
 
   /** Grows by one each time a suspension was noticed. */
@@ -46,11 +45,17 @@ export class SteadyClock {
     return this.#epoch
   }
 
-  #look(): void {
+  /** The epoch as of the last `now()`: for who has just asked for that. */
+  get epochThen(): number {
+    return this.#epoch
+  }
+
+  /** The monotonic clock, once it is known whether it stood still. */
+  #look(): number {
     const now = this.#clock.now()
     const wallAhead = this.#clock.wall() - now
     const noticed = Math.abs(wallAhead - this.#wallAhead) > wallNoticeMs
-    if (!noticed && now - this.#lookedAt < lookEveryMs) return
+    if (!noticed && now - this.#lookedAt < lookEveryMs) return now
     this.#lookedAt = now
     this.#wallAhead = wallAhead
     const ahead = this.#readAhead()
@@ -62,6 +67,7 @@ export class SteadyClock {
       // The wall may have been set back, or drift: each look compares with the one before.
       this.#ahead = ahead
     }
+    return now
   }
 
   /** Uptime is read first: a pause between the two readings then shows as less, never as a suspension. */

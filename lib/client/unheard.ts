@@ -10,6 +10,7 @@
 import type { Sent } from './outbox.ts'
 import type { SeatRecord } from './record.ts'
 import type { Releasing } from './releasing.ts'
+import type { SteadyClock } from './steady-clock.ts'
 
 /** Answers to messages half as old are not believed any more (`Outbox`). */
 const rememberMs = 60_000
@@ -24,8 +25,9 @@ export class Unheard {
   }
 
   /** The seat is over here. */
-  over({ seatId, roams }: SeatRecord, now: number): void {
+  over({ seatId, roams }: SeatRecord, time: SteadyClock): void {
     if (!roams) return
+    const now = time.now()
     this.#roamed.set(seatId, now + rememberMs)
     for (const [oldest, until] of this.#roamed) {
       if (until > now) break

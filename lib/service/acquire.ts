@@ -50,7 +50,7 @@ export class Acquire {
       return
     }
     const client: Client = { clientId, user, host }
-    if (idsOf(item).some(seatId => desk.book.find(seatId) !== undefined)) {
+    if (this.#isHeld(item)) {
       this.#repeat(item, client, reply, now)
       return
     }
@@ -59,7 +59,8 @@ export class Acquire {
       this.#stay(waiter, clientId, reply, now)
       return
     }
-    if (desk.released.has(requestId, now)) {
+    const { released } = desk
+    if (released.mayName(clientId, reply?.batch ?? 0) && released.has(requestId, now)) {
       desk.refuse(reply, requestId, 'LICD_SEAT_LOST', 'The request was released already.')
       return
     }
@@ -132,7 +133,7 @@ export class Acquire {
       this.#waiting.remove(waiter)
       const { user, host, requestId } = item
       desk.host.log.debug('request-served', { requestId, feature: name, count: item.count })
-      if (idsOf(item).some(seatId => desk.book.find(seatId) !== undefined)) {
+      if (this.#isHeld(item)) {
         // A seat of that id was moved here meanwhile: the next repeat of the request is told of it.
         continue
       }
@@ -222,8 +223,16 @@ export class Acquire {
   }
 
   #free(seat: Seat): void {
+    const { feature } = seat.stock
     this.#desk.book.release(seat)
-    this.#desk.touch(seat.stock.feature)
+    if (this.#balance.isAwaited(feature)) this.#desk.touch(feature)
+  }
+
+  /** True when this server's book has a seat of the request. */
+  #isHeld(item: AcquireItem): boolean {
+    const { book } = this.#desk
+    if (item.count === 1) return book.find(item.requestId) !== undefined
+    return idsOf(item).some(seatId => book.find(seatId) !== undefined)
   }
 
   #grant(
@@ -235,7 +244,8 @@ export class Acquire {
     now: number,
   ): void {
     const { book } = this.#desk
-    for (const seatId of idsOf(item)) book.grant(stock, seatId, client, grant, now)
+    if (item.count === 1) book.grant(stock, item.requestId, client, grant, now)
+    else for (const seatId of idsOf(item)) book.grant(stock, seatId, client, grant, now)
     this.#desk.usage.granted(stock.feature, item.count)
     this.#confirm(item, grant, reply)
     // Claims 2, 3, 17: in use / share is compared at every grant.
@@ -243,11 +253,12 @@ export class Acquire {
   }
 
   #confirm(item: AcquireItem, grant: Grant, reply: Reply | undefined): void {
-    const { requestId, feature } = item
-    const seats = idsOf(item).map(seatId => ({
+    const { requestId, feature, count } = item
+    const granted = (seatId: string) => ({
       seatId,
       token: this.#desk.token(seatId, feature, grant),
-    }))
+    })
+    const seats = count === 1 ? [granted(requestId)] : idsOf(item).map(granted)
     this.#desk.answer(reply, { kind: 'granted', requestId, expiresInMs: grant.ms, seats })
   }
 

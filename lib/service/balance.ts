@@ -66,6 +66,12 @@ export class Balance {
     return stock.inUse > stock.share * ledger.threshold(feature, server)
   }
 
+  /** True when somebody, here or at another server, waits for what comes free of the feature. */
+  isAwaited(name: string): boolean {
+    if (this.#lines.asked(name).all > 0) return true
+    return (this.#desk.feature(name)?.demand.length ?? 0) > 0
+  }
+
   /** How many to ask for: 1, then twice as many while borrows follow one another, up to a fair part of the pool. */
   wanted(name: string): number {
     const { servers } = this.#desk.host.ledger.state

@@ -42,7 +42,9 @@ export class Desk {
   readonly #look: (feature: string) => void
   readonly #explain: (asked: Asked) => Tried[]
   readonly #dirty = new Set<string>()
-  readonly #outbox = new Map<Reply, SeatResult[]>()
+  #outbox = new Map<Reply, SeatResult[]>()
+  #lastReply: Reply | undefined
+  #lastResults: SeatResult[] = []
   #awake = false
 
   constructor(
@@ -147,9 +149,13 @@ export class Desk {
   /** Puts an answer on its way; it leaves with the others of its message at the end of the turn. */
   answer(reply: Reply | undefined, result: SeatResult): void {
     if (reply === undefined) return
-    const results = this.#outbox.get(reply)
-    if (results === undefined) this.#outbox.set(reply, [result])
-    else results.push(result)
+    // Mostly the next result of the same message.
+    if (reply !== this.#lastReply) {
+      this.#lastReply = reply
+      this.#lastResults = this.#outbox.get(reply) ?? []
+      this.#outbox.set(reply, this.#lastResults)
+    }
+    this.#lastResults.push(result)
   }
 
   refuse(
@@ -191,8 +197,11 @@ export class Desk {
 
   flush(): void {
     if (this.#outbox.size === 0) return
-    for (const [reply, results] of this.#outbox) this.#publish(reply, results)
-    this.#outbox.clear()
+    const answers = this.#outbox
+    // Not cleared: see `FreshMap`.
+    this.#outbox = new Map()
+    this.#lastReply = undefined
+    for (const [reply, results] of answers) this.#publish(reply, results)
   }
 
   /** The feature is looked at once the present turn is done. */

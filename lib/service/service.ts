@@ -353,6 +353,7 @@ class Service implements SeatService {
     const { items, clientId, released = [] } = request
     for (const item of released) this.#acquire.release(item, clientId, reply, now)
     for (const item of items) take(item, clientId, reply, now)
+    if (released.length > 0) this.#desk.released.worked(clientId, request.batch)
     this.#desk.flush()
   }
 
@@ -362,7 +363,9 @@ class Service implements SeatService {
     if (!request.ok) return
     const { now } = this.#desk
     this.#desk.advance(now)
-    for (const item of request.items) this.#acquire.release(item, request.clientId, reply, now)
+    const { items, clientId, batch } = request
+    for (const item of items) this.#acquire.release(item, clientId, reply, now)
+    this.#desk.released.worked(clientId, batch)
     this.#desk.flush()
   }
 
