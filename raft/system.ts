@@ -64,13 +64,16 @@ const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const fairBelow = 256 - (256 % alphabet.length)
 const idLength = 22
 
+const letters = Buffer.from(alphabet, 'latin1')
+const idBytes = Buffer.alloc(idLength)
+
+/** Made of bytes: a text that is put together letter by letter has to be laid flat before it can be looked up. */
 function id(): string {
-  let text = ''
-  while (text.length < idLength) {
-    const byte = drawn.readUInt8(draw(1))
-    if (byte < fairBelow) text += alphabet.charAt(byte % alphabet.length)
+  for (let n = 0; n < idLength;) {
+    const byte = drawn[draw(1)] ?? 0
+    if (byte < fairBelow) idBytes[n++] = letters[byte % letters.length] ?? 0
   }
-  return text
+  return idBytes.toString('latin1')
 }
 
 export const systemRandom: Random = {

@@ -181,6 +181,28 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   }
 }
 
+/** What was found good: the same few texts come with every request. Bounded: at the bound all are forgotten. */
+class Found {
+  static readonly #most = 1_000
+  readonly #judge: (text: string) => boolean
+  readonly #good = new Set<string>()
+
+  constructor(judge: (text: string) => boolean) {
+    this.#judge = judge
+  }
+
+  isGood(text: string): boolean {
+    if (this.#good.has(text)) return true
+    if (!this.#judge(text)) return false
+    if (this.#good.size >= Found.#most) this.#good.clear()
+    this.#good.add(text)
+    return true
+  }
+}
+
+const features = new Found(isFeatureName)
+const labels = new Found(isLabel)
+
 /** Arguments are judged before anything is sent; servers judge them again. */
 function faultOf(
   feature: string,
@@ -188,12 +210,12 @@ function faultOf(
 ): LicdError | undefined {
   const { count, user, host, timeout = 0 } = options
   const bad = (detail: string) => new LicdError('LICD_BAD_REQUEST', detail)
-  if (!isFeatureName(feature)) return bad(`${JSON.stringify(feature)} is no name of a feature.`)
+  if (!features.isGood(feature)) return bad(`${JSON.stringify(feature)} is no name of a feature.`)
   if (!Number.isInteger(count) || count < 1 || count > seatBounds.countMax) {
     return new LicdError('LICD_BAD_COUNT', `1 to ${seatBounds.countMax}, not ${count}.`)
   }
-  if (!isLabel(user)) return bad('`user` is not up to 128 printable characters.')
-  if (!isLabel(host)) return bad('`host` is not up to 128 printable characters.')
+  if (!labels.isGood(user)) return bad('`user` is not up to 128 printable characters.')
+  if (!labels.isGood(host)) return bad('`host` is not up to 128 printable characters.')
   if (!(timeout >= 0 && timeout <= seatBounds.waitMaxMs)) {
     return bad(`\`timeout\` is not 0 to ${seatBounds.waitMaxMs} milliseconds.`)
   }

@@ -97,8 +97,10 @@ export class Outbox {
   readonly #onAsked: (server: string, at: number) => void
   readonly #onFlush: () => void
   #queues = new Map<string, Queue>()
-  /** In order of sending. At the bound the oldest is forgotten: its answers, if any, are not believed. */
-  readonly #sent = new Map<number, Sent>()
+  /** In order of sending, up to `#lastBatch`. At the bound the oldest is forgotten: its answers, if any, are not believed. */
+  #sent: Sent[] = []
+  /** How many of the first of `#sent` are forgotten. */
+  #forgotten = 0
   #lastBatch = 0
   #flushing = false
   #closed = false
@@ -151,7 +153,8 @@ export class Outbox {
   }
 
   sent(batch: number): Sent | undefined {
-    return this.#sent.get(batch)
+    const place = this.#sent.length - 1 - (this.#lastBatch - batch)
+    return place < this.#forgotten ? undefined : this.#sent[place]
   }
 
   close(): void {
@@ -255,7 +258,7 @@ export class Outbox {
     const batch = ++this.#lastBatch
     const at = this.#time.now()
     const reply = `${this.replyPrefix}${server}.${operation}.${batch}`
-    this.#sent.set(batch, { server, operation, at, epoch: this.#time.epoch })
+    this.#sent.push({ server, operation, at, epoch: this.#time.epochThen })
     this.#forget(at)
     const subject = this.#subjects.seat(server, operation)
     if (!this.#bus.publish(subject, encode(batch), { reply })) return undefined
@@ -265,10 +268,16 @@ export class Outbox {
   }
 
   #forget(now: number): void {
-    for (const [batch, { at }] of this.#sent) {
-      if (this.#sent.size <= batchesMax && now - at < rememberMs) return
-      this.#sent.delete(batch)
+    const least = this.#sent.length - batchesMax
+    while (this.#forgotten < this.#sent.length) {
+      const oldest = this.#sent[this.#forgotten]
+      if (this.#forgotten >= least && oldest !== undefined && now - oldest.at < rememberMs) break
+      this.#forgotten++
     }
+    // Cut off when it is half: each entry is copied once.
+    if (this.#forgotten < 64 || this.#forgotten * 2 < this.#sent.length) return
+    this.#sent = this.#sent.slice(this.#forgotten)
+    this.#forgotten = 0
   }
 }
 
