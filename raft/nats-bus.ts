@@ -61,6 +61,11 @@ export interface NatsBus extends Bus {
 const retryMs = 250
 /** Bounds the window in which a dialling client holds messages back, and sends them late. */
 const dialMs = 2_000
+/**
+ * What waits for the end of the turn to be written, in bytes: beyond it there is enough for the other side to begin with.
+ * The client knows the option, its types do not.
+ */
+const written = { pendingLimit: 4_096 }
 const flushOnCloseMs = 500
 const defaultMaxPayload = 1024 * 1024
 const statusNoResponders = 503
@@ -133,6 +138,7 @@ export function connectionOptions(options: NatsOptions): ConnectionOptions {
     noRandomize: true,
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
+    ...written,
     ...options.nats,
   }
 }

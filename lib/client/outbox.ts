@@ -36,6 +36,11 @@ interface Queue {
 
 /** Fewer bytes than a server takes, so that its answer, token for token, fits as well. */
 const messageBytesMax = 64 * 1024
+/**
+ * Items of one message. More of one turn leave in several, so that the server works on one while this side works on what
+ * came of another: a tenth more seats a second with 256 under way.
+ */
+const itemsMax = 128
 /** A batch is remembered at least this long; answers are not waited for longer by anyone. */
 const rememberMs = 30_000
 const batchesMax = 65_536
@@ -227,7 +232,7 @@ export class Outbox {
       let bytes = along.reduce((sum, item) => sum + releaseBytes(item), 0)
       const items: Item[] = []
       let seats = 0
-      for (let n = start; n < records.length && items.length < seatBounds.items; n++) {
+      for (let n = start; n < records.length && items.length < itemsMax; n++) {
         const record = records[n]
         if (record === undefined) break
         const item = kind.item(record, now)
