@@ -6,6 +6,7 @@
  * uptime is made from the wall clock, or is the monotonic clock itself, so the answer is "cannot tell".
  */
 import { randomFillSync } from 'node:crypto'
+import { openSync, readSync } from 'node:fs'
 import { platform, uptime } from 'node:os'
 import type { Clock, Random, Timer } from './ports.ts'
 
@@ -34,10 +35,27 @@ function after(ms: number, fire: () => void): Timer {
   }
 }
 
+const upBytes = Buffer.alloc(32)
+/** The file that the runtime opens anew for each reading: kept open, a reading costs 1.5 us instead of 5. */
+let upFile: number | undefined
+
+/** Milliseconds, in steps of ten. Its file reads `seconds.hundredths`; where it does not, the runtime is asked. */
+function sinceBoot(): number {
+  try {
+    upFile ??= openSync('/proc/uptime', 'r')
+    const text = upBytes.toString('latin1', 0, readSync(upFile, upBytes, 0, upBytes.length, 0))
+    const ms = Number.parseFloat(text) * 1_000
+    if (ms > 0) return ms
+  } catch {
+    // No such file here.
+  }
+  return uptime() * 1_000
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  uptime: () => (suspendIsVisible ? uptime() * 1000 : undefined),
+  uptime: () => (suspendIsVisible ? sinceBoot() : undefined),
   after,
   defer(run) {
     setImmediate(run)

@@ -123,9 +123,7 @@ export class Holding {
     if (hold.state === 'over' || hold.releases > 0) return
     if (hold.seats.some(seat => this.#seats.has(seat.seatId))) return
     hold.state = 'over'
-    const { whenOver = [] } = hold
-    hold.whenOver = undefined
-    for (const done of whenOver) done()
+    for (const done of hold.whenOver?.splice(0) ?? []) done()
   }
 
   renewed(result: Renewed, server: string, batch: number, sent: Sent | undefined): void {

@@ -37,10 +37,10 @@ interface Queue {
 /** Fewer bytes than a server takes, so that its answer, token for token, fits as well. */
 const messageBytesMax = 64 * 1024
 /**
- * Items of one message. More of one turn leave in several, so that the server works on one while this side works on what
- * came of another: a tenth more seats a second with 256 under way.
+ * Requests in one message. More of one turn leave in several, so that the server works on one while this side works on
+ * what came of another: a tenth more seats a second with 256 under way.
  */
-const itemsMax = 128
+const acquiresMax = 128
 /** A batch is remembered at least this long; answers are not waited for longer by anyone. */
 const rememberMs = 30_000
 const batchesMax = 65_536
@@ -51,6 +51,8 @@ const ridersMax = 256
 /** How records of one kind become the items of messages. */
 interface Kind<Record, Item> {
   readonly operation: SeatOperation
+  /** Items of one message. */
+  readonly most: number
   readonly item: (record: Record, now: number) => Item
   /** No fewer bytes than the item takes: a character of a label may take three. */
   readonly bytes: (item: Item) => number
@@ -67,12 +69,14 @@ const itemOverhead = 48
 
 const releasing: Kind<ReleaseRecord, ReleaseItem> = {
   operation: 'release',
+  most: seatBounds.items,
   item: record => record,
   bytes: releaseBytes,
   encode: encodeRelease,
 }
 const renewing: Kind<SeatRecord, RenewItem> = {
   operation: 'renew',
+  most: seatBounds.items,
   item: renewItem,
   bytes: ({ seatId, feature, token, user, host, confirm }) => {
     const fixed = itemOverhead + seatId.length + feature.length + token.length
@@ -82,6 +86,7 @@ const renewing: Kind<SeatRecord, RenewItem> = {
 }
 const acquiring: Kind<AcquireRecord, AcquireItem> = {
   operation: 'acquire',
+  most: acquiresMax,
   item: acquireItem,
   bytes: ({ requestId, feature, user, host }) =>
     itemOverhead + requestId.length + feature.length + 3 * (user.length + host.length),
@@ -232,7 +237,7 @@ export class Outbox {
       let bytes = along.reduce((sum, item) => sum + releaseBytes(item), 0)
       const items: Item[] = []
       let seats = 0
-      for (let n = start; n < records.length && items.length < itemsMax; n++) {
+      for (let n = start; n < records.length && items.length < kind.most; n++) {
         const record = records[n]
         if (record === undefined) break
         const item = kind.item(record, now)

@@ -33,7 +33,6 @@ import {
   detailMax,
   resultKinds,
   seatBounds,
-
   seatIds,
   type AcquireItem,
   type Answer,

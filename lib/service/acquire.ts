@@ -59,8 +59,7 @@ export class Acquire {
       this.#stay(waiter, clientId, reply, now)
       return
     }
-    const { released } = desk
-    if (released.mayName(clientId, reply?.batch ?? 0) && released.has(requestId, now)) {
+    if (desk.released.has(requestId, now)) {
       desk.refuse(reply, requestId, 'LICD_SEAT_LOST', 'The request was released already.')
       return
     }
@@ -69,11 +68,11 @@ export class Acquire {
       return
     }
     if (this.#hasEnough(item, clientId, reply)) return
-    if (desk.state !== 'open' || !desk.isServing(now)) {
+    const grant = desk.state === 'open' ? desk.term(name, now) : undefined
+    if (grant === undefined && (desk.state !== 'open' || !desk.isServing(now))) {
       denyNotServing(desk, item, reply, now)
       return
     }
-    const grant = desk.term(name, now)
     const stock = desk.book.stock(name)
     const isFirst = this.#waiting.first(name) === undefined
     if (grant !== undefined && isFirst && this.#grantable(stock) >= count) {

@@ -43,6 +43,8 @@ export class Desk {
   readonly #explain: (asked: Asked) => Tried[]
   readonly #dirty = new Set<string>()
   #outbox = new Map<Reply, SeatResult[]>()
+  /** From `advance` to `flush`: what a seat is promised in it, see `term`. */
+  #turn: { readonly at: number; usual: Grant | undefined; isKnown: boolean } | undefined
   #lastReply: Reply | undefined
   #lastResults: SeatResult[] = []
   #awake = false
@@ -79,8 +81,9 @@ export class Desk {
     return this.book.stock(name)
   }
 
-  /** Lets go of what is over. Before every decision that counts seats. */
+  /** Lets go of what is over. Before every decision that counts seats, and so at the beginning of every turn. */
   advance(now: number): void {
+    this.#turn = { at: now, usual: undefined, isKnown: false }
     this.book.advance(now, this.host.ledger.state.tick)
   }
 
@@ -103,10 +106,21 @@ export class Desk {
    * whatever time is left, a new seat none that is not worth it.
    */
   term(name: string, now: number, what: 'seat' | 'renewal' = 'seat'): Grant | undefined {
+    const feature = this.feature(name)
+    // Without limits and end of its own it is promised what all such features are: worked out once for a message.
+    const isUsual =
+      what === 'seat' && feature?.limits === undefined && feature?.endsAt === undefined
+    const turn = this.#turn
+    if (!isUsual || turn?.at !== now) return this.#termOf(feature, now, what)
+    if (!turn.isKnown) turn.usual = this.#termOf(feature, now, what)
+    turn.isKnown = true
+    return turn.usual
+  }
+
+  #termOf(feature: Feature | undefined, now: number, what: 'seat' | 'renewal'): Grant | undefined {
     if (!this.isServing(now)) return undefined
     const { host } = this
     const { settings, calendar, tick } = host.ledger.state
-    const feature = this.feature(name)
     const { leaseMs, seatMs = Infinity } = feature?.limits ?? {}
     const usualMs = Math.min(this.#usualMs, seatMs)
     let ms = Math.min(usualMs, host.leaseUntil - now)
@@ -196,6 +210,7 @@ export class Desk {
   }
 
   flush(): void {
+    this.#turn = undefined
     if (this.#outbox.size === 0) return
     const answers = this.#outbox
     // Not cleared: see `FreshMap`.

@@ -5,59 +5,61 @@
  * that nobody holds. Safety does not rest on it: such a seat would expire. Two generations, so that memory is
  * bounded and forgetting costs nothing; beyond the bound the oldest are forgotten early.
  *
- * A client numbers its messages, and releases nothing that it asks for again. So only what comes in a message that is no
- * later than the last one with a release of that client is looked up: on the busy path none is.
+ * Nearly every id that is asked for was never released. A table of bits says so without a look at the ids themselves,
+ * which are too many to be near: 128 KiB a generation, in which one fresh id in thirty finds a bit that is set.
  */
 const idsMax = 32_768
 const keepMs = 30_000
+const wordsOfBits = 32_768
 
-interface Generation {
-  readonly ids: Set<string>
-  /** Client id -> number of its newest message that released something. */
-  readonly batches: Map<string, number>
+class Generation {
+  readonly #ids = new Set<string>()
+  readonly #bits = new Uint32Array(wordsOfBits)
+
+  get size(): number {
+    return this.#ids.size
+  }
+
+  add(id: string, hash: number): void {
+    this.#ids.add(id)
+    const word = hash >>> 17
+    this.#bits[word] = (this.#bits[word] ?? 0) | (1 << (hash & 31))
+  }
+
+  has(id: string, hash: number): boolean {
+    const word = this.#bits[hash >>> 17] ?? 0
+    return (word & (1 << (hash & 31))) !== 0 && this.#ids.has(id)
+  }
 }
 
 export class ReleasedIds {
-  #young = makeGeneration()
-  #old = makeGeneration()
+  #young = new Generation()
+  #old = new Generation()
   #turnedAt = 0
 
   add(id: string, now: number): void {
     this.#turn(now)
-    this.#young.ids.add(id)
-  }
-
-  /** A message with releases was worked off; `batch` 0 where the client numbers none. */
-  worked(clientId: string, batch: number): void {
-    this.#young.batches.set(clientId, Math.max(batch, this.#newestOf(clientId) ?? 0))
-  }
-
-  /** Whether a request in this message may be one whose seat was released already. */
-  mayName(clientId: string, batch: number): boolean {
-    const newest = this.#newestOf(clientId)
-    return newest !== undefined && batch <= newest
+    this.#young.add(id, hashOf(id))
   }
 
   has(id: string, now: number): boolean {
     this.#turn(now)
-    return this.#young.ids.has(id) || this.#old.ids.has(id)
-  }
-
-  #newestOf(clientId: string): number | undefined {
-    return this.#young.batches.get(clientId) ?? this.#old.batches.get(clientId)
+    const hash = hashOf(id)
+    return this.#young.has(id, hash) || this.#old.has(id, hash)
   }
 
   #turn(now: number): void {
-    const { ids, batches } = this.#young
-    const isFull = ids.size >= idsMax || batches.size >= idsMax
-    if (!isFull && now - this.#turnedAt < keepMs) return
+    if (this.#young.size < idsMax && now - this.#turnedAt < keepMs) return
     // Two turns' time without use: the young ones are old enough to go as well.
-    this.#old = now - this.#turnedAt < 2 * keepMs ? this.#young : makeGeneration()
-    this.#young = makeGeneration()
+    this.#old = now - this.#turnedAt < 2 * keepMs ? this.#young : new Generation()
+    this.#young = new Generation()
     this.#turnedAt = now
   }
 }
 
-function makeGeneration(): Generation {
-  return { ids: new Set(), batches: new Map() }
+/** 32 bits; their upper and lower ones both depend on all letters. */
+function hashOf(id: string): number {
+  let hash = id.length
+  for (let n = 0; n < id.length; n++) hash = Math.imul(hash ^ id.charCodeAt(n), 0x01000193)
+  return Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
 }

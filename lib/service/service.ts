@@ -353,7 +353,6 @@ class Service implements SeatService {
     const { items, clientId, released = [] } = request
     for (const item of released) this.#acquire.release(item, clientId, reply, now)
     for (const item of items) take(item, clientId, reply, now)
-    if (released.length > 0) this.#desk.released.worked(clientId, request.batch)
     this.#desk.flush()
   }
 
@@ -363,9 +362,7 @@ class Service implements SeatService {
     if (!request.ok) return
     const { now } = this.#desk
     this.#desk.advance(now)
-    const { items, clientId, batch } = request
-    for (const item of items) this.#acquire.release(item, clientId, reply, now)
-    this.#desk.released.worked(clientId, batch)
+    for (const item of request.items) this.#acquire.release(item, request.clientId, reply, now)
     this.#desk.flush()
   }
 
