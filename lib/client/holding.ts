@@ -95,10 +95,7 @@ export class Holding {
   }
 
   release(hold: HoldRecord, done?: () => void): void {
-    if (hold.state === 'over') {
-      done?.()
-      return
-    }
+    if (hold.state === 'over') return done?.()
     if (done !== undefined) (hold.whenOver ??= []).push(done)
     if (hold.state === 'releasing') return
     hold.state = 'releasing'
