@@ -2,6 +2,7 @@
  * The interleaved measurement: in each round every row is measured once, in an order that turns from round to round,
  * so that what the machine does meanwhile hits all alike and ratios of one round may be trusted.
  */
+import { availableParallelism } from 'node:os'
 import { layoutName, type Layout, type Row, type Running } from './contender.ts'
 import { cellOf, type Cell } from './figures.ts'
 import { Fleet, type Sample } from './fleet.ts'
@@ -17,8 +18,13 @@ export interface Plan {
   readonly nodeArguments?: readonly string[]
 }
 
-/** A new process is warmed up until its code is compiled. */
+/** A new process is warmed up until its code is compiled: so long where it has a core of its own. */
 export const warmSeconds = 0.6
+
+/** Of several processes, which share the cores. */
+export function warmFor({ processes }: Layout): number {
+  return warmSeconds * Math.max(1, processes / availableParallelism())
+}
 
 export async function measureRounds(plan: Plan): Promise<Cell[]> {
   const cells: Cell[] = []
@@ -32,7 +38,7 @@ async function measureLayout(plan: Plan, layout: Layout): Promise<Cell[]> {
   try {
     const samples = new Map<Row, Sample[]>(fleets.map(({ row }) => [row, []]))
     for (const { fleet } of fleets) {
-      await fleet.measure(warmSeconds)
+      await fleet.measure(warmFor(layout))
       await fleet.settle()
     }
     for (let round = 0; round < pairs; round++) {

@@ -63,8 +63,17 @@ export type Decoded<Item> =
   | { readonly ok: false; readonly batch: number; readonly code: Code; readonly detail: string }
 
 export function decodeAcquire(data: Uint8Array): Decoded<AcquireItem> {
-  return quickAcquire(data) ?? decodeRequest(data, readAcquire, readRelease)
+  return quickAcquire(data) ?? judged.acquire(data)
 }
+
+/** The readings that accept all that is well formed, and say what is wrong with the rest: what is not quick comes to them. */
+export const judged = {
+  acquire: (data: Uint8Array): Decoded<AcquireItem> =>
+    decodeRequest(data, readAcquire, readRelease),
+  renew: (data: Uint8Array): Decoded<RenewItem> => decodeRequest(data, readRenew),
+  release: (data: Uint8Array): Decoded<ReleaseItem> => decodeRequest(data, readRelease),
+  answer: judgeAnswer,
+} as const
 
 function readAcquire(row: readonly unknown[]): AcquireItem | Refused {
   const [requestId, feature, count, user, host, waitMs] = row
@@ -72,7 +81,7 @@ function readAcquire(row: readonly unknown[]): AcquireItem | Refused {
 }
 
 export function decodeRenew(data: Uint8Array): Decoded<RenewItem> {
-  return quickRenew(data) ?? decodeRequest(data, readRenew)
+  return quickRenew(data) ?? judged.renew(data)
 }
 
 function readRenew(row: readonly unknown[]): RenewItem | Refused {
@@ -81,7 +90,7 @@ function readRenew(row: readonly unknown[]): RenewItem | Refused {
 }
 
 export function decodeRelease(data: Uint8Array): Decoded<ReleaseItem> {
-  return quickRelease(data) ?? decodeRequest(data, readRelease)
+  return quickRelease(data) ?? judged.release(data)
 }
 
 function readRelease([seatId, token]: readonly unknown[]): ReleaseItem | Refused {
@@ -196,10 +205,10 @@ export function splitResults(
 
 /** An answer, or undefined when the bytes hold none that this side understands wholly. */
 export function decodeAnswer(data: Uint8Array): Answer | undefined {
-  return quickAnswer(data) ?? decodeAnyAnswer(data)
+  return quickAnswer(data) ?? judged.answer(data)
 }
 
-function decodeAnyAnswer(data: Uint8Array): Answer | undefined {
+function judgeAnswer(data: Uint8Array): Answer | undefined {
   if (data.length > seatBounds.messageBytes) return undefined
   const message = unpack(data)
   if (message === undefined) return undefined

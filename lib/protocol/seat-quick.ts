@@ -26,7 +26,7 @@ interface Quick<Item> {
 }
 
 export function quickAcquire(data: Uint8Array): Quick<AcquireItem> | undefined {
-  return quickRequest(data, readAcquire)
+  return quickRequest(data, readAcquire, 'with releases')
 }
 
 export function quickRenew(data: Uint8Array): Quick<RenewItem> | undefined {
@@ -40,6 +40,7 @@ export function quickRelease(data: Uint8Array): Quick<ReleaseItem> | undefined {
 function quickRequest<Item>(
   data: Uint8Array,
   read: (reader: MessageReader) => Item,
+  form: 'plain' | 'with releases' = 'plain',
 ): Quick<Item> | undefined {
   if (data.length > seatBounds.messageBytes) return undefined
   const reader = new MessageReader(data)
@@ -48,10 +49,9 @@ function quickRequest<Item>(
   const batch = reader.whole()
   const clientId = reader.id()
   const items = readRows(reader, read)
-  // What goes along is known of acquires alone.
-  const goesAlong = fields === 5 && read === (readAcquire as unknown)
-  const released = goesAlong ? readRows(reader, readRelease) : undefined
-  if (!reader.isDone || (fields !== 4 && !goesAlong)) return undefined
+  const isLonger = fields === 5 && form === 'with releases'
+  const released = isLonger ? readRows(reader, readRelease) : undefined
+  if (!reader.isDone || (fields !== 4 && !isLonger)) return undefined
   const request = { ok: true, batch, clientId, items, refused: [] } as const
   return released === undefined ? request : { ...request, released }
 }
