@@ -29,7 +29,7 @@ const goals: readonly Goal[] = [
   { what: 'acquire + release : echo', row: seat, to: 'echo.request', ...some, atLeast: 2 },
   { what: 'acquire + release : echo', row: seat, to: 'echo.request', ...many, atLeast: 5 },
   { what: 'acquire + release : ceiling', row: seat, to: 'echo.mux', ...many, atLeast: 1.2 },
-  { what: 'acquire + release : Redis', row: seat, to: 'redis.script', ...many, atLeast: 2 },
+  { what: 'acquire + release : Redis', row: seat, to: 'redis.client', ...many, atLeast: 2 },
   {
     ...{ what: 'acquire + release : echo', row: seat, to: 'echo.request' },
     ...{ layout: '16x16', atLeast: 1.5 },

@@ -2,19 +2,22 @@
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { findProgram, freePorts, startChild, untilWorks, versionOf } from '../child.ts'
-import type { Contender } from '../contender.ts'
+import type { Contender, Row } from '../contender.ts'
+
+const row = (operation: string, title: string): Row => ({
+  id: `redis.${operation}`,
+  title,
+  contender: 'redis',
+  driver: 'redis',
+  operation,
+})
 
 export const redis: Contender = {
   name: 'redis',
   title: 'Redis, one node, no persistence',
   rows: [
-    {
-      id: 'redis.script',
-      title: 'Redis: checkout, script, 1 node',
-      contender: 'redis',
-      driver: 'redis',
-      operation: 'own',
-    },
+    row('client', 'Redis: checkout, script, 1 node'),
+    row('bare', 'Redis: the same without a client'),
   ],
   look() {
     const program = findProgram('redis-server')

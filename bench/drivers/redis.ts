@@ -1,7 +1,9 @@
 /**
- * Redis: a checkout as a script on one node, over one connection. Commands of one turn leave in one write, as its
- * better clients do it.
+ * Redis: a checkout as a script on one node, over one connection. `client`: with the client that its makers give to Node, as
+ * users have it. `bare`: no client at all; the commands of one turn, made ready before, leave in one write, and of a reply
+ * no more is read than whether it is one. Nobody programs so; it shows what the server itself can do.
  */
+import { createClient } from '@redis/client'
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { createHash } from 'node:crypto'
@@ -17,14 +19,37 @@ const allocations = '1000000000'
 
 type Done = (failure?: string) => void
 
-export async function open(order: DriverOrder): Promise<Driver> {
+export function open(order: DriverOrder): Promise<Driver> {
+  return order.operation === 'client' ? openClient(order) : openBare(order)
+}
+
+function keyOf(order: DriverOrder, worker: number): string {
+  return `f${workerNumber(order, worker)}`
+}
+
+async function openClient(order: DriverOrder): Promise<Driver> {
+  const client = createClient({ url: order.address.urls[0] ?? '' })
+  await client.connect()
+  const sha = await client.scriptLoad(checkoutScript)
+  const keys = Array.from({ length: order.inFlight }, (_, worker) => keyOf(order, worker))
+  return {
+    run(worker, done) {
+      client.evalSha(sha, { keys: [keys[worker] ?? ''], arguments: [allocations] }).then(
+        left => done(left === -1 ? 'none left' : undefined),
+        (error: unknown) => done(String(error)),
+      )
+    },
+    close: () => client.close(),
+  }
+}
+
+async function openBare(order: DriverOrder): Promise<Driver> {
   const url = new URL(order.address.urls[0] ?? '')
   const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true })
   await once(socket, 'connect')
   const sha = createHash('sha1').update(checkoutScript).digest('hex')
   const commands = Array.from({ length: order.inFlight }, (_, worker) => {
-    const key = order.operation === 'one' ? 'one' : `f${workerNumber(order, worker)}`
-    return command(['EVALSHA', sha, '1', key, allocations])
+    return command(['EVALSHA', sha, '1', keyOf(order, worker), allocations])
   })
   const waiting: Done[] = []
   readReplies(socket, failure => waiting.shift()?.(failure))
