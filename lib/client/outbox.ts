@@ -40,7 +40,7 @@ const messageBytesMax = 64 * 1024
  * Requests in one message. More of one turn leave in several, so that the server works on one while this side works on
  * what came of another: a tenth more seats a second with 256 under way.
  */
-const acquiresMax = 128
+const acquiresMax = 64
 /** A batch is remembered at least this long; answers are not waited for longer by anyone. */
 const rememberMs = 30_000
 const batchesMax = 65_536
