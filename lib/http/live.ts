@@ -17,6 +17,9 @@ import type { Watched } from './watched.ts'
 
 /** How often those who look are told; at most a quarter of the time is spent waiting for answers. */
 const turnMs = 300
+/** In a pool of many features and servers less often, for each of them costs: but within a second of what happened. */
+const turnMaxMs = 800
+const turnMsPerRow = 1
 /** After an event here they are told at once, or nearly. */
 const soonMs = 50
 const freshMs = 250
@@ -151,7 +154,13 @@ export class Live {
       log.error('http-live', { error })
     }
     const tookMs = clock.now() - began
-    if (this.#watchers.size > 0) this.#schedule(Math.max(turnMs, 3 * tookMs))
+    if (this.#watchers.size > 0) this.#schedule(Math.max(this.#turnMs, 3 * tookMs))
+  }
+
+  get #turnMs(): number {
+    const { features, servers } = this.#watched.ledger.state
+    const rows = features.size * servers.size
+    return Math.min(turnMaxMs, Math.max(turnMs, turnMsPerRow * rows))
   }
 
   async #gather(): Promise<PoolReport> {
