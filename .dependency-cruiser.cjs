@@ -57,6 +57,14 @@ module.exports = {
       to: { path: within(['cmd', 'bench']) },
     },
     {
+      name: 'client-is-light',
+      comment:
+        'It is loaded by every program that has a seat: what takes long to load is for servers and operators.',
+      severity: 'error',
+      from: { path: '^lib/index\\.ts$' },
+      to: { path: 'node_modules/(typebox|level|pino|prom-client|yargs)/', reachable: true },
+    },
+    {
       name: 'product-knows-no-tests',
       severity: 'error',
       from: { path: within(['raft', 'lib', 'cmd']) },

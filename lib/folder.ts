@@ -3,7 +3,7 @@
  */
 import { chmod, open, readFile, readdir, rename, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { RaftError } from '../raft/index.ts'
+import { RaftError } from '../raft/error.ts'
 import { LicdError } from './error.ts'
 import { isFields } from './server/ctl-request.ts'
 import { asLicdError } from './server/fatal.ts'

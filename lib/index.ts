@@ -19,11 +19,5 @@ export {
   type ConnectOptions,
 } from './client/client.ts'
 export { Seat, type SeatEvents } from './client/seat.ts'
-export {
-  verifySeatProof,
-  type ProofExpected,
-  type ProvenSeat,
-  type VerifiedProof,
-} from './code/seat-proof.ts'
 export { codes, isCode, LicdError, type Code } from './error.ts'
 export type { NatsSource } from './nats-context.ts'

@@ -64,7 +64,9 @@ t.test('imports run one way: cmd, lib, raft; cores import nothing', async t => {
 
 t.test('each rule finds what breaks it', async t => {
   const folder = t.testdir({
-    'package.json': JSON.stringify({ type: 'module', devDependencies: { tap: '*' } }),
+    'package.json': JSON.stringify({
+      ...{ type: 'module', dependencies: { level: '*' }, devDependencies: { tap: '*' } },
+    }),
     'tsconfig.json': readFileSync(join(root, 'tsconfig.json'), 'utf8'),
     raft: {
       core: {
@@ -90,6 +92,8 @@ t.test('each rule finds what breaks it', async t => {
       'seat.ts': `export type Seat = number\n`,
       'main.ts': `import { run } from '../cmd/run.ts'\nexport const main = run\n`,
       'tool.ts': `import tap from 'tap'\nexport const tool = tap\n`,
+      'index.ts': `export { client } from './client.ts'\n`,
+      'client.ts': `import level from 'level'\nexport const client = level\n`,
       'lost.ts': `import { gone } from './gone.ts'\nexport const lost = gone\n`,
     },
     cmd: {
@@ -102,6 +106,10 @@ t.test('each rule finds what breaks it', async t => {
         'package.json': '{"name":"tap","main":"index.js"}',
         'index.js': 'module.exports = 1\n',
       },
+      level: {
+        'package.json': '{"name":"level","main":"index.js"}',
+        'index.js': 'module.exports = 1\n',
+      },
     },
   })
   const { summary } = await cruise(folder, [...layers, 'test'])
@@ -109,6 +117,7 @@ t.test('each rule finds what breaks it', async t => {
     [...new Set(summary.violations.map(({ from, rule }) => `${rule.name}: ${from}`))].sort(),
     [
       'all-is-found: lib/lost.ts',
+      'client-is-light: lib/index.ts',
       'lib-knows-no-program: lib/main.ts',
       'lib/book-takes-types-alone: lib/book/seats.ts',
       'lib/ledger-is-pure: lib/ledger/state.ts',

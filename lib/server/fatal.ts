@@ -1,7 +1,7 @@
 /**
  * What stops a server, in the product's own codes: raft/ has its own, for those who use it alone.
  */
-import { RaftError, type RaftCode } from '../../raft/index.ts'
+import { RaftError, type RaftCode } from '../../raft/error.ts'
 import { LicdError, type Code } from '../error.ts'
 
 const codeOf: Readonly<Record<RaftCode, Code>> = {
