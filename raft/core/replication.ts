@@ -18,6 +18,12 @@ import { flushSnapshot } from './snapshot-sender.ts'
 import type { State } from './state.ts'
 import { answered, showsLoss } from './trust.ts'
 
+/**
+ * Messages of entries to one follower in one step. A long log is not sent at one stretch: each acknowledgement, and
+ * whatever else is a step, lets more of it go, up to the window.
+ */
+const maxSentAtOnce = 4
+
 /** Takes or refuses each proposal; what is taken gets its term here and now, never a later one. */
 export function propose(state: State, proposals: readonly Proposal[]): void {
   const { log, currentTerm, outbox, leader } = state
@@ -139,7 +145,8 @@ function flushProbe(state: State, progress: Progress, mode: Probe): void {
 
 function flushWindow(state: State, progress: Progress, { inflight }: Replicate): void {
   const { settings, log, now } = state
-  while (progress.nextIndex <= log.lastIndex && inflight.length < settings.maxInflightMessages) {
+  const most = Math.min(settings.maxInflightMessages, inflight.length + maxSentAtOnce)
+  while (progress.nextIndex <= log.lastIndex && inflight.length < most) {
     const bytes = log.bytesBetween(progress.matchIndex, progress.nextIndex - 1)
     if (inflight.length > 0 && bytes >= settings.maxInflightBytes) break
     const lastIndex = sendAppendEntries(state, progress, settings.maxEntriesPerMessage)

@@ -9,7 +9,7 @@ export const defaultSettings = {
   electionTimeoutMs: 1000,
   /** In ms, at most a third of T. */
   heartbeatMs: 100,
-  maxEntriesPerMessage: 256,
+  maxEntriesPerMessage: 128,
   /** At most 256 KiB. A single larger entry is refused when proposed. */
   maxBytesPerMessage: 256 * 1024,
   /** Unacknowledged AppendEntries per follower. */

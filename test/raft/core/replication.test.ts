@@ -199,6 +199,27 @@ t.test('pipelining: no more messages and bytes on the way than the window has', 
   }
 })
 
+t.test('a long log is sent in parts: each acknowledgement lets more of it go', async t => {
+  const terms = Array.from({ length: 60 }, () => 1)
+  const states = { a: stateOf(voters, terms), b: stateOf(voters, terms), c: stateOf(voters) }
+  const cluster = new Cluster(states, { maxEntriesPerMessage: 1, maxInflightMessages: 64 })
+  cluster.elect('a')
+  const parts = (cluster.effects.get('a') ?? []).map(
+    ({ send }) =>
+      send.filter(({ message: { type, to } }) => type === 'appendEntries' && to === 'c').length,
+  )
+  t.equal(Math.max(...parts), 4)
+  t.same(cluster.applied.get('c'), cluster.applied.get('a'), 'all of it arrives')
+  t.equal(cluster.applied.get('c')?.length, 60)
+
+  cluster.propose('a', 'p1')
+  cluster.cut.add('c>a')
+  for (let n = 0; n < 8; n++) cluster.propose('a', `q${n}`)
+  cluster.cut.clear()
+  cluster.elapse(2 * T)
+  t.same(cluster.applied.get('c'), cluster.applied.get('a'), 'though answers are lost')
+})
+
 t.test(
   'an idle follower that missed the last message gets it within a heartbeat or two',
   async t => {
