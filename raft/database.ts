@@ -19,6 +19,12 @@ export type Got<T> = (error: RaftError | undefined, value?: T) => void
 
 export type Pair = readonly [key: Buffer, value: Buffer]
 
+export interface Range {
+  readonly from: Buffer
+  readonly to: Buffer
+  readonly limit: number
+}
+
 export interface BatchOptions {
   readonly sync: boolean
 }
@@ -32,9 +38,9 @@ export interface Database {
   batch(operations: readonly Operation[], options: BatchOptions, done: Done): void
   /** `undefined` when there is none. */
   get(key: Buffer, done: Got<Buffer>): void
-  /** Everything from `from` up to, but not including, `to`. */
-  scan(from: Buffer, to: Buffer, done: Got<readonly Pair[]>): void
-  /** The same without the values: chunks of a snapshot are not read to learn that they are there. */
+  /** From `from` up to, but not including, `to`: the first `limit`. */
+  scan(range: Range, done: Got<readonly Pair[]>): void
+  /** All keys in between, without the values: chunks of a snapshot are not read to learn that they are there. */
   keys(from: Buffer, to: Buffer, done: Got<readonly Buffer[]>): void
 }
 

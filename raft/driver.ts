@@ -17,6 +17,7 @@ import { isMember, type ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
 import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
+import type { Log } from './core/log.ts'
 import type { Disagreement } from './digest.ts'
 import { Ending } from './ending.ts'
 import { internal, RaftError } from './error.ts'
@@ -27,7 +28,7 @@ import { Listeners } from './listeners.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
-import { restoreSnapshot } from './restore.ts'
+import { restoreLog, restoreSnapshot } from './restore.ts'
 import { Shouter } from './shout.ts'
 import { statusOf } from './standing.ts'
 import { Watchdog } from './watchdog.ts'
@@ -164,21 +165,24 @@ class Driver implements RaftNode {
   #restore(state: PersistedState): void {
     const { snapshot } = state
     if (this.#stopped) return
-    if (snapshot === undefined) {
-      this.#start(state)
-      return
-    }
     const { storage, machine, clock } = this.#options
     const isStopped = (): boolean => this.#stopped
-    restoreSnapshot({ machine, storage, clock, snapshot, isStopped }, error => {
-      if (error === undefined) this.#start(state)
-      else this.#fail(error)
-    })
+    const takeLog = (error?: RaftError): void => {
+      if (error !== undefined) this.#fail(error)
+      else {
+        restoreLog({ state, clock, isStopped }, (failed, log) => {
+          if (log !== undefined) this.#start(state, log)
+          else if (failed !== undefined) this.#fail(failed)
+        })
+      }
+    }
+    if (snapshot === undefined) takeLog()
+    else restoreSnapshot({ machine, storage, clock, snapshot, isStopped }, takeLog)
   }
 
-  #start(state: PersistedState): void {
+  #start(state: PersistedState, log: Log): void {
     try {
-      this.#parts = assemble(this.#options, state, {
+      this.#parts = assemble(this.#options, state, log, {
         onInput: input => this.#step(input),
         onPersisted: seq => this.#persisted(seq),
         onApplied: (index, entries) => this.#applied(index, entries),

@@ -30,6 +30,7 @@ import {
   type Opened,
   type Operation,
   type Pair,
+  type Range,
   type SlotFile,
 } from './database.ts'
 import { RaftError } from './error.ts'
@@ -181,8 +182,8 @@ class LevelDatabase implements Database {
     settle(this.#level.get(key), done)
   }
 
-  scan(from: Buffer, to: Buffer, done: Got<readonly Pair[]>): void {
-    settle(this.#level.iterator({ gte: from, lt: to }).all(), done)
+  scan({ from, to, limit }: Range, done: Got<readonly Pair[]>): void {
+    settle(this.#level.iterator({ gte: from, lt: to, limit }).all(), done)
   }
 
   keys(from: Buffer, to: Buffer, done: Got<readonly Buffer[]>): void {

@@ -9,6 +9,7 @@ import { Applier } from './applier.ts'
 import { membersOf } from './core/configuration.ts'
 import type { Entry } from './core/entry.ts'
 import type { Input, PersistedState } from './core/input.ts'
+import type { Log } from './core/log.ts'
 import { Raft } from './core/raft.ts'
 import { Digests, type Disagreement } from './digest.ts'
 import { SpaceWatch } from './disk-space.ts'
@@ -44,12 +45,17 @@ export interface Reports {
   readonly onDiffers: (at: Disagreement) => void
 }
 
-/** `state` is what the disk holds; the state machine has its snapshot already. */
-export function assemble(options: NodeOptions, state: PersistedState, reports: Reports): Parts {
+/** `state` is what the disk holds: the state machine has its snapshot already, `held` is made of its entries. */
+export function assemble(
+  options: NodeOptions,
+  state: PersistedState,
+  held: Log,
+  reports: Reports,
+): Parts {
   const { id, settings, storage, clock, random, machine, log, bus, cluster } = options
   const { onInput, onError } = reports
   const seed = Math.floor(random.next() * 2 ** 32)
-  const raft = new Raft({ id, settings, persisted: state, seed })
+  const raft = new Raft({ id, settings, persisted: state, seed, log: held })
   const applied = state.snapshot?.lastIncludedIndex ?? 0
   const { onPersisted } = reports
   const writer = new Writer({ storage, clock, onPersisted, onError, onSynced: options.onSynced })

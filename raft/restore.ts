@@ -1,11 +1,14 @@
 /**
- * A snapshot from the disk into the state machine, one chunk after the other with the loop in between.
+ * A snapshot from the disk into the state machine, one chunk after the other with the loop in between; and what a long
+ * log is made into at a start, in the same way.
  *
  * No more than one chunk is in memory at a time, however large the snapshot is, and no heartbeat waits for
  * more than one. Until all of them are in, the machine's old state is in force.
  */
+import type { PersistedState } from './core/input.ts'
+import { type Log, restoredLog } from './core/log.ts'
 import type { SnapshotMeta } from './core/message.ts'
-import { RaftError } from './error.ts'
+import { internal, RaftError } from './error.ts'
 import type { Clock } from './ports.ts'
 import type { Restoration, StateMachine } from './state-machine.ts'
 import type { Storage } from './storage.ts'
@@ -51,6 +54,44 @@ export function restoreSnapshot(
     })
     if (failed === undefined) clock.defer(next)
     else done(failed)
+  }
+  next()
+}
+
+/** So many entries at a stretch, in code that has not run before: a ms of work. */
+const maxEntries = 512
+
+/** The log that the disk holds, as the core wants it. A short one comes within the call. */
+export function restoreLog(
+  {
+    state,
+    clock,
+    isStopped,
+  }: Pick<RestoreOptions, 'clock' | 'isStopped'> & {
+    readonly state: PersistedState
+  },
+  done: (error: RaftError | undefined, log?: Log) => void,
+): void {
+  const { entries } = state
+  let log: Log | undefined
+  let taken = 0
+  const next = (): void => {
+    if (isStopped()) return
+    if (log !== undefined && taken >= entries.length) {
+      done(undefined, log)
+      return
+    }
+    const part = entries.slice(taken, taken + maxEntries)
+    taken += maxEntries
+    try {
+      if (log === undefined) log = restoredLog({ ...state, entries: part })
+      else log.append(part)
+    } catch (cause) {
+      done(internal(cause))
+      return
+    }
+    if (entries.length <= maxEntries) next()
+    else clock.defer(next)
   }
   next()
 }

@@ -25,6 +25,7 @@ import {
   entriesTo,
   entryKey,
   isEntryKey,
+  keyAfter,
   indexOf,
   openChunk,
   openEntry,
@@ -36,6 +37,9 @@ import {
   type Tail,
 } from './store-layout.ts'
 import type { Mark, Vote } from './vote-file.ts'
+
+/** Entries read and checked at a stretch, so that a long log keeps nothing else waiting. */
+const maxScanned = 512
 
 /** The store as read: the tail, and what lies behind it. */
 export interface Store {
@@ -95,45 +99,79 @@ function readLog(
   head: Pick<Store, 'tail' | 'tailCrc' | 'snapshot'>,
   done: Got<Store>,
 ): void {
-  database.scan(entriesFrom, entriesTo, (error, pairs = []) => {
-    const log = entriesIn(pairs, head.tail)
-    const wrong = typeof log === 'string' ? log : misfit(head.tail, head.snapshot)
-    if (error !== undefined) done(error)
-    else if (typeof log === 'string' || wrong !== undefined) done(damaged(wrong ?? ''))
-    else done(undefined, { ...head, ...log })
-  })
+  const log = new LogCheck(head.tail)
+  const next = (from: Buffer): void => {
+    database.scan({ from, to: entriesTo, limit: maxScanned }, (error, pairs = []) => {
+      const last = pairs.length < maxScanned ? undefined : pairs.at(-1)
+      const wrong = log.take(pairs) ?? (last ? undefined : (log.end() ?? misfit(head)))
+      if (error !== undefined) done(error)
+      else if (wrong !== undefined) done(damaged(wrong))
+      else if (last !== undefined) next(keyAfter(last[0]))
+      else done(undefined, { ...head, ...log.found })
+    })
+  }
+  next(entriesFrom)
 }
 
-function entriesIn(
-  pairs: readonly Pair[],
-  { firstIndex, baseCrc, lastIndex, lastCrc }: Tail,
-): Pick<Store, 'entries' | 'crcs' | 'leftFrom'> | string {
-  const entries: Entry[] = []
-  const crcs: number[] = []
-  const begins = entryKey(firstIndex)
-  const left = pairs.filter(([key]) => key.compare(begins) < 0)
-  if (left.some(([key]) => !isEntryKey(key))) return 'the key of an entry is broken'
-  const leftFrom = left[0] && indexOf(left[0][0])
-  let crc = baseCrc
-  let index = firstIndex
-  let term = 0
-  for (const [key, value] of pairs.slice(left.length)) {
+/** The entries as they are read, held against what the tail says. */
+class LogCheck {
+  readonly #tail: Tail
+  readonly #entries: Entry[] = []
+  readonly #crcs: number[] = []
+  #leftFrom: number | undefined
+  readonly #begins: Buffer
+  #crc: number
+  #term = 0
+
+  constructor(tail: Tail) {
+    this.#tail = tail
+    this.#crc = tail.baseCrc
+    this.#begins = entryKey(tail.firstIndex)
+  }
+
+  get found(): Pick<Store, 'entries' | 'crcs' | 'leftFrom'> {
+    return { entries: this.#entries, crcs: this.#crcs, leftFrom: this.#leftFrom }
+  }
+
+  /** Takes what comes next. @returns what is wrong with it */
+  take(pairs: readonly Pair[]): string | undefined {
+    for (const [key, value] of pairs) {
+      const wrong = key.compare(this.#begins) < 0 ? this.#leave(key) : this.#check(key, value)
+      if (wrong !== undefined) return wrong
+    }
+    return undefined
+  }
+
+  #leave(key: Buffer): string | undefined {
+    if (!isEntryKey(key)) return 'the key of an entry is broken'
+    this.#leftFrom ??= indexOf(key)
+    return undefined
+  }
+
+  #check(key: Buffer, value: Buffer): string | undefined {
+    const index = this.#tail.firstIndex + this.#entries.length
     if (!key.equals(entryKey(index))) return `entry ${index} is missing`
-    const opened = openEntry(value, crc)
-    if (opened === undefined || opened.entry.index !== index || opened.entry.term < term) {
+    const opened = openEntry(value, this.#crc)
+    if (opened === undefined || opened.entry.index !== index || opened.entry.term < this.#term) {
       return `entry ${index} is broken`
     }
-    crc = opened.crc
-    term = opened.entry.term
-    entries.push(opened.entry)
-    crcs.push(crc)
-    index++
+    this.#crc = opened.crc
+    this.#term = opened.entry.term
+    this.#entries.push(opened.entry)
+    this.#crcs.push(opened.crc)
+    return undefined
   }
-  if (index === lastIndex + 1 && crc === lastCrc) return { entries, crcs, leftFrom }
-  return `the log should end at entry ${lastIndex}, and ends at ${index - 1}`
+
+  /** That was all. @returns what is wrong with it */
+  end(): string | undefined {
+    const { firstIndex, lastIndex, lastCrc } = this.#tail
+    const ends = firstIndex + this.#entries.length - 1
+    if (ends === lastIndex && this.#crc === lastCrc) return undefined
+    return `the log should end at entry ${lastIndex}, and ends at ${ends}`
+  }
 }
 
-function misfit(tail: Tail, snapshot: SnapshotMeta | undefined): string | undefined {
+function misfit({ tail, snapshot }: Pick<Store, 'tail' | 'snapshot'>): string | undefined {
   const included = snapshot?.lastIncludedIndex ?? 0
   if (tail.firstIndex > included + 1) return 'entries between snapshot and log are missing'
   if (tail.lastIndex < included) return 'the log ends before the snapshot'

@@ -53,6 +53,11 @@ export function isEntryKey(key: Buffer): boolean {
   return key.length === 9 && key[0] === prefix.entry
 }
 
+/** The least key that is greater. */
+export function keyAfter(key: Buffer): Buffer {
+  return Buffer.concat([key, Buffer.alloc(1)])
+}
+
 /** Whose key it is. */
 export function indexOf(key: Buffer): number {
   return key.readUInt32BE(1) * 2 ** 32 + key.readUInt32BE(5)

@@ -78,10 +78,17 @@ export class Log {
   }
 
   append(entries: readonly Entry[]): void {
+    // At a start it may be many thousands, in code that was never run before: nothing is looked up twice.
+    let { lastIndex, lastTerm } = this
+    let end = this.endOf(lastIndex)
     for (const entry of entries) {
-      assert.equal(entry.index, this.lastIndex + 1, 'the log has no gaps')
-      assert(entry.term >= this.lastTerm, 'terms never fall along the log')
-      this.ends.push(this.endOf(this.lastIndex) + sizeOf(entry))
+      const { index, term } = entry
+      lastIndex += 1
+      assert(index === lastIndex, 'the log has no gaps')
+      assert(term >= lastTerm, 'terms never fall along the log')
+      lastTerm = term
+      end += sizeOf(entry)
+      this.ends.push(end)
       this.entries.push(entry)
     }
   }
@@ -141,7 +148,5 @@ export function restoredLog({ snapshot, entries }: PersistedState): Log {
   if (first === undefined || first.index === at + 1) {
     return new Log(at, snapshot?.lastIncludedTerm ?? 0, entries)
   }
-  const log = new Log(first.index, first.term, entries.slice(1))
-  assert.equal(log.termAt(at), snapshot?.lastIncludedTerm, 'log and snapshot agree')
-  return log
+  return new Log(first.index, first.term, entries.slice(1))
 }

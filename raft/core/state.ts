@@ -39,6 +39,8 @@ export interface RaftOptions {
   readonly persisted: PersistedState
   /** 32 bits of chance, different at every start. */
   readonly seed: number
+  /** `restoredLog(persisted)`, where it was made before: a long log takes a while. */
+  readonly log?: Log
 }
 
 export class State {
@@ -81,7 +83,7 @@ export class State {
   durableTrust: Trust
   private belonged = false
 
-  constructor({ id, settings, persisted, seed }: RaftOptions) {
+  constructor({ id, settings, persisted, seed, log = restoredLog(persisted) }: RaftOptions) {
     this.id = id
     this.settings = settings
     this.random = new Randomness(seed)
@@ -91,12 +93,13 @@ export class State {
     this.durableTrust = trust
     this.snapshot = persisted.snapshot
     const at = persisted.snapshot?.lastIncludedIndex ?? 0
-    this.log = restoredLog(persisted)
+    this.log = log
+    assert(this.log.lastIndex >= at && this.log.baseIndex <= at, 'no gap behind the snapshot')
+    assert.equal(log.termAt(at), persisted.snapshot?.lastIncludedTerm ?? 0, 'the two agree')
     if (persisted.snapshot !== undefined) {
       this.history.restore(at, persisted.snapshot.configuration, false)
     }
-    this.history.append(persisted.entries.filter(entry => entry.index > at))
-    assert(this.log.lastIndex >= at && this.log.baseIndex <= at, 'no gap behind the snapshot')
+    this.history.append(this.log.from(at + 1))
     assert(this.log.lastTerm <= persisted.currentTerm, 'no entry is newer than the term')
     this.reached.committed = at
     this.lastApplied = at

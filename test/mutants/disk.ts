@@ -67,7 +67,7 @@ export const diskMutants: readonly Mutant[] = [
     doc: 'That the log ends before it should is not looked at.',
     ids: ['D3', 'D2'],
     file: check,
-    find: 'if (index === lastIndex + 1 && crc === lastCrc) return',
+    find: 'if (ends === lastIndex && this.#crc === lastCrc) return',
     put: 'return',
   },
   {

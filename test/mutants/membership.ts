@@ -83,7 +83,7 @@ export const membershipMutants: readonly Mutant[] = [
     doc: 'A server that restarts takes the configuration of its snapshot, whatever its log says.',
     ids: ['M3', 'M5'],
     file: state,
-    find: 'this.history.append(persisted.entries.filter(entry => entry.index > at));',
+    find: 'this.history.append(this.log.from(at + 1));',
     put: '',
   },
   {

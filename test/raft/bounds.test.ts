@@ -67,6 +67,39 @@ t.test('beats that come late show in the figures', async t => {
   t.equal(longestMs, maxMs)
 })
 
+t.test('a long log is taken in parts at a start', async t => {
+  const world = new World(23, { snapshotEveryEntries: 10_000 })
+  world.found(['a'])
+  world.until(() => world.leader !== undefined)
+  const { leader } = world
+  assert(leader !== undefined)
+  for (let n = 0; n < 1_500; n++) world.propose(leader, `p${n}`)
+  t.ok(world.until(() => leader.machine.lines.length === 1_500, 5 * T))
+  const { hash } = leader.machine
+  world.crash('a')
+  const again = world.start('a')
+  t.ok(world.until(() => again.machine.lines.length === 1_500, 5 * T))
+  t.equal(again.machine.hash, hash)
+
+  world.crash('a')
+  const stopped = world.start('a')
+  let isStopped = false
+  // While it takes the log: before that it waits for the disk, after that it is a follower.
+  world.run(0)
+  stopped.node.stop(() => (isStopped = true))
+  t.ok(world.until(() => isStopped, 5 * T))
+  t.strictSame(stopped.fatal, [])
+  world.crash('a')
+
+  const holed = world.start('a')
+  holed.disk.entries.splice(1_200, 1)
+  t.ok(
+    world.until(() => holed.fatal.length > 0, 5 * T),
+    'a gap far down is seen',
+  )
+  t.match(holed.fatal, [{ code: 'RAFT_INTERNAL' }])
+})
+
 t.test('very many proposals of one turn are stepped in parts', async t => {
   const steps: number[] = []
   const world = new World(22, {

@@ -7,7 +7,7 @@ import { slotBytes } from '../../raft/database.ts'
 import { pack, unpack } from '../../raft/record.ts'
 import { flip, founded, open, openCut, settled, valueOf } from './founded.ts'
 import { copyOf, plainDisk, type Plain } from './plain-disk.ts'
-import { persist, range, read, write } from './stored.ts'
+import { meta, persist, range, read, write } from './stored.ts'
 
 /** What is done to a sound disk, and what its start makes of it. */
 const damages: Record<
@@ -212,6 +212,40 @@ t.test('a store of format 1 is read, and trusted', async t => {
   crc.writeUInt32BE(crc32(body, 0))
   plain.databases.get('db')?.set('00', Buffer.concat([crc, body]))
   await t.rejects(open(plain), { code: 'RAFT_STORE_VERSION' })
+})
+
+t.test('a long log is read in parts, and every entry of it checked', async t => {
+  const plain = await founded()
+  const { store } = await open(plain)
+  const vote = { currentTerm: 3, votedFor: 'c' }
+  const chunks = [{ snapshotId: 'later', chunk: 0, data: Buffer.from('state') }]
+  await write(store, { persists: [persist({ ...vote, entries: range(13, 1600, 3) })] })
+  await write(store, { chunks, snapshot: meta('later', 700, 1, 5) })
+  await write(store, { persists: [persist({ ...vote, compactTo: 600 })] })
+  await settled(store)
+  const whole = await read((await open(copyOf(plain))).store)
+  t.strictSame(
+    whole?.entries.map(({ index }) => index),
+    range(601, 1600).map(({ index }) => index),
+  )
+  const keys = [...(plain.databases.get('db') ?? new Map<string, Buffer>()).keys()]
+  const entries = keys.filter(key => key.startsWith('02')).sort()
+  t.ok(entries.length > 1100, 'what was compacted goes little by little')
+  // Around where the first parts end, and the last one.
+  for (const at of [511, 512, 513, 1023, 1024, entries.length - 1]) {
+    for (const damage of ['missing', 'broken']) {
+      const copy = copyOf(plain)
+      const values = copy.databases.get('db')
+      const key = entries[at] ?? ''
+      const value = values?.get(key)
+      if (value === undefined) t.fail('no such entry')
+      else if (damage === 'broken') flip(value, 8)
+      else values?.delete(key)
+      const isOfLog = parseInt(key.slice(2), 16) > 600
+      const kind = isOfLog ? 'relearning' : 'full'
+      t.match(await read((await open(copy)).store), { trust: { kind } }, `${damage} at ${at}`)
+    }
+  }
 })
 
 t.test('two votes in one term: neither is believed', async t => {

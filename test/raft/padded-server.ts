@@ -17,7 +17,11 @@ import {
   type NodeStatus,
   type RaftNode,
   type RaftSettings,
+  type Storage,
 } from '../../raft/index.ts'
+import { lockFolder } from '../../raft/folder-lock.ts'
+import { LevelDisk } from '../../raft/level-disk.ts'
+import { openLogStore } from '../../raft/open-store.ts'
 import { fill, Padded, put } from './padded.ts'
 import { Stretches, type Pauses, type Stretch } from './stretches.ts'
 
@@ -96,7 +100,7 @@ async function open(): Promise<RaftNode> {
   const { id, url, folder, cluster, settings, snapshotEveryEntries } = options
   if (options.found !== undefined) await found(options.found)
   const bus = await connectNats({ servers: url, name: id, waitMs: 10_000 })
-  const storage = await openLevelStorage(folder)
+  const storage = await openTimed(folder)
   const node = startNode({
     ...{ id, cluster, settings, machine, snapshotEveryEntries, random: systemRandom },
     bus: stretches.bus(bus),
@@ -115,6 +119,17 @@ async function open(): Promise<RaftNode> {
   })
   node.onStatus(lookSoon)
   return node
+}
+
+/** As `openLevelStorage`, with a watch on how long the log is read and checked at a stretch. */
+async function openTimed(folder: string): Promise<Storage> {
+  const disk = stretches.disk(new LevelDisk(folder, await lockFolder(folder)))
+  return await new Promise((resolve, reject) => {
+    openLogStore(disk, (error, store) => {
+      if (store === undefined) reject(error ?? new Error('no store'))
+      else resolve(store)
+    })
+  })
 }
 
 function note(event: string, fields?: Readonly<Record<string, unknown>>): void {

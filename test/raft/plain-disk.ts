@@ -105,7 +105,7 @@ function databaseOver(
     batch: (operations, _options, done) =>
       call<undefined>(() => void write(values, operations), done),
     get: (key, done) => call(() => values.get(key.toString('hex')), done),
-    scan: (from, to, done) => call(() => within(from, to), done),
+    scan: ({ from, to, limit }, done) => call(() => within(from, to).slice(0, limit), done),
     keys: (from, to, done) => call(() => within(from, to).map(([key]) => key), done),
   }
 }

@@ -7,6 +7,7 @@
  */
 import { openSync, readSync } from 'node:fs'
 import { PerformanceObserver } from 'node:perf_hooks'
+import type { Database, Disk, Got } from '../../raft/database.ts'
 import type { Bus, Clock, Storage } from '../../raft/index.ts'
 
 export interface Stretch {
@@ -165,6 +166,33 @@ export class Stretches {
           options,
         ),
       onStatus: handle => bus.onStatus(handle),
+    }
+  }
+
+  /** The disk below a storage, while that is opened: its database is read and checked part by part. */
+  disk(disk: Disk): Disk {
+    const open = disk.open.bind(disk)
+    return Object.assign(disk, {
+      open: ((done): void =>
+        open((error, opened) => {
+          const { database } = opened ?? {}
+          if (opened !== undefined && database !== undefined) {
+            done(error, { ...opened, database: this.#database(database) })
+          } else done(error, opened)
+        })) satisfies Disk['open'],
+    })
+  }
+
+  #database(database: Database): Database {
+    const time =
+      <T>(done: Got<T>): Got<T> =>
+      (error, value) =>
+        this.time('disk is opened', () => done(error, value))
+    return {
+      batch: (operations, options, done) => database.batch(operations, options, done),
+      get: (key, done) => database.get(key, done),
+      scan: (range, done) => database.scan(range, time(done)),
+      keys: (from, to, done) => database.keys(from, to, time(done)),
     }
   }
 

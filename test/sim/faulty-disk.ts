@@ -147,9 +147,10 @@ export class FaultyDisk implements Disk {
           else done(undefined, this.#live.get(key.toString('latin1')))
         })
       },
-      scan: (from, to, done) => {
+      scan: ({ from, to, limit }, done) => {
         this.#do(error => {
-          const pairs = inRange(from, to).map((key): Pair => {
+          const keys = inRange(from, to).slice(0, limit)
+          const pairs = keys.map((key): Pair => {
             return [bytesOf(key), this.#live.get(key) ?? Buffer.alloc(0)]
           })
           done(error, pairs)
