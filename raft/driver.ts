@@ -36,6 +36,8 @@ import { Watchdog } from './watchdog.ts'
 const maxUnstepped = 16_384
 /** Stepped at a stretch, with the loop between: a ms or two of work. */
 export const maxFlushed = 128
+/** At first so many, and after each full one so many more: code that has hardly run yet takes several times as long. */
+const flushedMore = 16
 const nothingLate = new Lateness(0).figures()
 
 class Driver implements RaftNode {
@@ -55,6 +57,7 @@ class Driver implements RaftNode {
   #proposals: Proposal[] = []
   #reads: number[] = []
   #flushing = false
+  #maxFlushed = flushedMore
   /** `commitIndex` when the leader's own first entry was committed: it leads once that is applied. */
   #readyIndex: number | undefined
   #removed = false
@@ -332,8 +335,10 @@ class Driver implements RaftNode {
 
   #flush(): void {
     this.#flushing = false
-    const proposals = this.#proposals.splice(0, maxFlushed)
-    const reads = this.#reads.splice(0, maxFlushed)
+    const proposals = this.#proposals.splice(0, this.#maxFlushed)
+    const reads = this.#reads.splice(0, this.#maxFlushed)
+    const isFull = Math.max(proposals.length, reads.length) === this.#maxFlushed
+    if (isFull) this.#maxFlushed = Math.min(maxFlushed, this.#maxFlushed + flushedMore)
     if (proposals.length > 0) this.#step({ type: 'propose', proposals })
     for (const id of reads) this.#step({ type: 'read', id })
     if (this.#proposals.length > 0 || this.#reads.length > 0) this.#flushLater()
