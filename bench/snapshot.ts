@@ -25,6 +25,12 @@ await using pool = new PaddedPool({
 const figures: Record<string, string | number>[] = []
 const stretches: Record<string, string | number>[] = []
 
+/** Of all servers; what the machine makes of a job that is always the same is apart from their own work. */
+const totals = {
+  work: { count: 0, cpuMs: 0, longOwn: 0, longSurely: 0 },
+  sums: { count: 0, cpuMs: 0, longOwn: 0, longSurely: 0 },
+}
+
 /** Runs a part of the bench and notes what the servers measured meanwhile. */
 async function part(name: string, run: () => Promise<unknown>): Promise<void> {
   await pool.all({ kind: 'reset' })
@@ -51,9 +57,17 @@ async function part(name: string, run: () => Promise<unknown>): Promise<void> {
       'slowest ms': Math.round(report.slowestMs),
     })
     for (const [kind, one] of Object.entries(report.stretches)) {
-      const { count, maxMs, maxCpuMs, long, maxOwnMs, longOwn } = one
+      const { count, maxMs, maxCpuMs, long, maxOwnMs, longOwn, longSurely, maxWaitMs } = one
+      const total = totals[kind === 'the same sums' ? 'sums' : 'work']
+      total.count += count
+      total.cpuMs += one.totalCpuMs
+      total.longOwn += longOwn
+      total.longSurely += longSurely
       if (maxCpuMs < 2) continue
-      const own = { 'own max': round(maxOwnMs), 'own > 5 ms': longOwn }
+      const own = {
+        ...{ 'own max': round(maxOwnMs), 'own > 5 ms': longOwn, surely: longSurely },
+        waited: round(maxWaitMs),
+      }
       const all = { 'with gc max': round(maxCpuMs), 'with gc > 5 ms': long }
       stretches.push({ part: name, server: id, kind, count, ...own, ...all, took: round(maxMs) })
     }
@@ -96,3 +110,7 @@ for (const id of pool.ids) {
 }
 console.table(figures)
 console.table(stretches)
+for (const [what, { count, cpuMs, longOwn, longSurely }] of Object.entries(totals)) {
+  const seconds = (cpuMs / 1000).toFixed(1)
+  console.log(`${what}: ${count} in ${seconds} s, ${longOwn} > 5 ms, ${longSurely} of them surely`)
+}

@@ -13,15 +13,19 @@ import type { Bus, Clock, Storage } from '../../raft/index.ts'
 export interface Stretch {
   count: number
   /** By the clock: the time that other processes had the core is in it. */
-  totalMs: number
   maxMs: number
+  /** Of that, how long the main thread could have gone on and got no core. */
+  maxWaitMs: number
   /** What the main thread itself worked, the collection of garbage included. */
   maxCpuMs: number
+  totalCpuMs: number
   /** So many worked longer than 5 ms. */
   long: number
   /** The same without the collection of garbage. At most: where other processes had the core it may be less. */
   maxOwnMs: number
   longOwn: number
+  /** So many are longer even if all that was collected meanwhile was the main thread's work. */
+  longSurely: number
 }
 
 /** Collections of garbage, by the clock. */
@@ -37,6 +41,13 @@ interface Noted {
   readonly from: number
   readonly to: number
   readonly cpuMs: number
+  readonly waitMs: number
+}
+
+/** Of the main thread, since it began. */
+interface Spent {
+  readonly cpuMs: number
+  readonly waitMs: number
 }
 
 const boundMs = 5
@@ -45,15 +56,21 @@ const notedMs = 1
 /** Of stretches and pauses since the last reset; beyond, they count as before. */
 const maxNoted = 20_000
 
-/** Of Linux: what the main thread has worked so far, in ns, is its first figure. */
+/** Of Linux: what the main thread has worked so far, and waited for a core, in ns. */
 const schedule = openSync('/proc/self/schedstat', 'r')
 const text = Buffer.alloc(64)
 
-function cpuMs(): number {
-  // Makes the kernel bring the figure up to date.
+function spent(): Spent {
+  // Makes the kernel bring the figures up to date.
   process.cpuUsage()
   const length = readSync(schedule, text, 0, text.length, 0)
-  return Number(text.toString('latin1', 0, length).split(' ')[0]) / 1e6
+  const [cpu, wait] = text.toString('latin1', 0, length).split(' ')
+  return { cpuMs: Number(cpu) / 1e6, waitMs: Number(wait) / 1e6 }
+}
+
+const nothing: Stretch = {
+  ...{ count: 0, maxMs: 0, maxWaitMs: 0, maxCpuMs: 0, totalCpuMs: 0, long: 0 },
+  ...{ maxOwnMs: 0, longOwn: 0, longSurely: 0 },
 }
 
 export class Stretches {
@@ -80,9 +97,10 @@ export class Stretches {
     for (const noted of this.#noted) {
       const stretch = figures.get(noted.kind)
       if (stretch === undefined) continue
-      const ownMs = this.#ownOf(noted)
-      stretch.maxOwnMs = Math.max(stretch.maxOwnMs, ownMs)
-      if (ownMs > boundMs) stretch.longOwn++
+      const { mostMs, leastMs } = this.#ownOf(noted)
+      stretch.maxOwnMs = Math.max(stretch.maxOwnMs, mostMs)
+      if (mostMs > boundMs) stretch.longOwn++
+      if (leastMs > boundMs) stretch.longSurely++
     }
     return Object.fromEntries([...figures].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
@@ -104,37 +122,48 @@ export class Stretches {
 
   time<Result>(kind: string, run: () => Result): Result {
     const from = performance.now()
-    const worked = cpuMs()
+    const before = spent()
     try {
       return run()
     } finally {
-      this.#note({ kind, from, to: performance.now(), cpuMs: cpuMs() - worked })
+      const { cpuMs, waitMs } = spent()
+      const to = performance.now()
+      this.#note({
+        ...{ kind, from, to },
+        ...{ cpuMs: cpuMs - before.cpuMs, waitMs: waitMs - before.waitMs },
+      })
     }
   }
 
   #note(noted: Noted): void {
-    const { kind, from, to, cpuMs } = noted
-    const none = { count: 0, totalMs: 0, maxMs: 0, maxCpuMs: 0, long: 0, maxOwnMs: 0, longOwn: 0 }
-    const known = this.#byKind.get(kind) ?? none
+    const { kind, from, to, cpuMs, waitMs } = noted
+    const known = this.#byKind.get(kind) ?? { ...nothing }
     this.#byKind.set(kind, known)
     known.count++
-    known.totalMs += to - from
     known.maxMs = Math.max(known.maxMs, to - from)
+    known.maxWaitMs = Math.max(known.maxWaitMs, waitMs)
     known.maxCpuMs = Math.max(known.maxCpuMs, cpuMs)
+    known.totalCpuMs += cpuMs
     if (cpuMs > boundMs) known.long++
     if (cpuMs < notedMs || this.#noted.length >= maxNoted) {
       known.maxOwnMs = Math.max(known.maxOwnMs, cpuMs)
-      if (cpuMs > boundMs) known.longOwn++
+      if (cpuMs > boundMs) {
+        known.longOwn++
+        known.longSurely++
+      }
     } else this.#noted.push(noted)
   }
 
-  /** Two bounds of it: all that was worked, and all the time in which no garbage was collected. */
-  #ownOf({ from, to, cpuMs }: Noted): number {
+  /**
+   * What of it was not the collection of garbage: at most all that was worked, and all the time in which nothing was
+   * collected; at least what was worked beyond the time of the collections.
+   */
+  #ownOf({ from, to, cpuMs }: Noted): { readonly mostMs: number; readonly leastMs: number } {
     let collected = 0
     for (const pause of this.#pauses) {
       collected += Math.max(0, Math.min(to, pause.to) - Math.max(from, pause.from))
     }
-    return Math.min(cpuMs, to - from - collected)
+    return { mostMs: Math.min(cpuMs, to - from - collected), leastMs: cpuMs - collected }
   }
 
   clock(clock: Clock): Clock {
