@@ -198,7 +198,8 @@ export class RaftWorld {
   }
 
   private tick(server: SimServer, raft: Raft | undefined): void {
-    const ms = 5 + this.random.next() * 10
+    // The driver's beat, every half a heartbeat or late: finer ones would only be more events that do nothing.
+    const ms = 8 + this.random.next() * 8
     this.time.after(ms, () => {
       if (server.raft === undefined || server.raft !== raft) return
       const stall = server.pausedUntil - this.time.now
