@@ -57,7 +57,9 @@ async function examine(some: readonly Mutant[]): Promise<Finding[]> {
         relapseOrders(mutant, folder),
       ]
     })
-    const { hunts } = await hunt(orders, limitMs)
+    const { hunts, trouble } = await hunt(orders, limitMs)
+    // A hunter that could not go on finds nothing: that is not to look as if there were nothing to find.
+    if (trouble !== undefined) t.comment(`${some.map(({ name }) => name).join(' ')}: ${trouble}`)
     return some.map((mutant, n) => ({
       mutant,
       killed: hunts.find(({ order, after }) => order === 2 * n && after !== undefined),
