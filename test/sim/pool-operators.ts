@@ -52,7 +52,9 @@ export class PoolOperators {
   /** Id -> how it ended by the ledger. */
   readonly #fates = new Map<string, Fate>()
   readonly #effects = new Map<string, number>()
-  readonly #acknowledged = new Map<string, number>()
+  /** Id -> the tick at which it was first applied, which its deadline was not before. */
+  readonly #appliedAt = new Map<string, number>()
+  readonly #acknowledged = new Set<string>()
   readonly #history = new Map<string, Operation<Input, Output>[]>()
   readonly #newcomers = newcomers()
   readonly #left = new Set<string>()
@@ -278,7 +280,7 @@ export class PoolOperators {
     if (answer.ok) {
       this.acknowledged++
       assert(isMembers || this.#fates.get(id) === 'applied', `I4, I6: ${id} was acknowledged only`)
-      if (!isMembers) this.#acknowledged.set(id, this.#world.state?.tick ?? 0)
+      if (!isMembers) this.#acknowledged.add(id)
       this.#record(id, 'change', 'applied', calledAt)
     } else if (lastWords.has(answer.code ?? '') && !isMembers) {
       assert(this.#fates.get(id) !== 'applied', `I4: ${id} was refused, and applied`)
@@ -344,6 +346,7 @@ export class PoolOperators {
       const isKept = state.results.has(id)
       if (isKept && was !== undefined) assert.equal(fate, was, `I4: ${id} was ${was}, now ${fate}`)
       if (isKept) this.#fates.set(id, fate)
+      if (!this.#appliedAt.has(id)) this.#appliedAt.set(id, state.tick)
       if (mark() === before) return
       const effects = (this.#effects.get(id) ?? 0) + 1
       this.#effects.set(id, effects)
@@ -358,8 +361,9 @@ export class PoolOperators {
     for (const { server, ledger } of pool.running) {
       const role = this.#world.state?.servers.get(server)?.role ?? 'removed'
       if (role === 'removed') continue
-      for (const [id, tick] of this.#acknowledged) {
-        if (ledger.state.tick > tick + bounds.resultTicks) continue // R8: it may be forgotten.
+      for (const id of this.#acknowledged) {
+        const appliedAt = this.#appliedAt.get(id) ?? Infinity
+        if (ledger.state.tick > appliedAt + bounds.resultTicks) continue // R8: it may be forgotten.
         assert(ledger.state.results.get(id)?.result.ok, `I6: ${server} knows nothing of ${id}`)
       }
     }
