@@ -4,11 +4,14 @@
  * Each keepalive is remembered with the monotonic time at which it was *sent*; a tick that lists it extends the
  * lease from there. What is forgotten or was never sent by this incarnation extends nothing.
  *
- * A host that was suspended shows it: the time since boot has run ahead of the monotonic clock. The lease then
- * ends, together with all that was sent before (R4): its send times say less time passed than did.
+ * A host that was suspended shows it: the time since boot, or the wall, has run ahead of the monotonic clock. The lease
+ * then ends, together with all that was sent before (R4): its send times say less time passed than did. What is too short
+ * to tell a suspension from a correction of the wall shortens the lease by as much, each time, so that short ones do not
+ * add up to more than the margin has room for.
  */
 import type { Clock, Logger } from '../../raft/ports.ts'
 import type { Settings } from '../ledger/command.ts'
+import { Standstill } from '../standstill.ts'
 
 /** Both clocks are assumed true within 1 % (R3). */
 export const clockMargin = 0.02
@@ -30,7 +33,8 @@ export class Lease {
   /** The highest number sent, and the highest whose send time is worth nothing because of a suspension. */
   #lastSent = -1
   #void = -1
-  #lead: number
+  readonly #standstill: Standstill
+  #skippedMs = 0
   #lookedAt = -Infinity
   readonly #freshMs: number
 
@@ -43,7 +47,7 @@ export class Lease {
     this.#log = log
     this.#freshMs = freshMs
     this.#seesSuspension = clock.uptime() !== undefined
-    this.#lead = this.#leadNow()
+    this.#standstill = new Standstill(clock)
   }
 
   /** Monotonic time at which the lease ends; 0 for none. */
@@ -79,24 +83,28 @@ export class Lease {
     this.#lastSent = this.#void = -1
   }
 
-  /** Ends the lease if the host was suspended since the last look. */
+  /** Milliseconds that the monotonic clock stood still, in all, in naps for which the lease was shortened and not ended. */
+  get skippedMs(): number {
+    if (this.#clock.now() - this.#lookedAt >= this.#freshMs) this.look()
+    return this.#skippedMs
+  }
+
+  /** Ends the lease if the host was suspended since the last look, or shortens it by a nap. */
   look(): void {
     this.#lookedAt = this.#clock.now()
-    const lead = this.#leadNow()
+    const stoodMs = this.#standstill.take()
+    if (stoodMs === 0) return
     const tolerated = this.#seesSuspension ? leadToleratedMs : wallLeadToleratedMs
-    if (lead - this.#lead > tolerated) {
-      this.#log.warn('suspended', { aheadMs: Math.round(lead - this.#lead) })
-      this.#lead = lead
+    if (stoodMs > tolerated) {
+      this.#log.warn('suspended', { aheadMs: Math.round(stoodMs) })
       this.#until = 0
       this.#sentAt.clear()
       this.#void = this.#lastSent
+      return
     }
-    // A wall clock set back is followed, so that the next jump ahead is seen whole.
-    else if (!this.#seesSuspension && lead < this.#lead) this.#lead = lead
-  }
-
-  #leadNow(): number {
-    const { uptime, wall } = { uptime: this.#clock.uptime(), wall: this.#clock.wall() }
-    return (uptime ?? wall) - this.#clock.now()
+    // By the clock as it goes on, all that was sent was sent earlier.
+    this.#skippedMs += stoodMs
+    this.#until = Math.max(0, this.#until - stoodMs)
+    for (const [number, at] of this.#sentAt) this.#sentAt.set(number, at - stoodMs)
   }
 }

@@ -53,6 +53,8 @@ export class Tenure {
   readonly #hello: Hello
   #incarnation = 0
   #tickAppliedAt = 0
+  /** What the lease had skipped then. */
+  #skippedMs = 0
   #holdsLease = false
   /** As of the tick applied last. */
   #tickMs = 0
@@ -101,8 +103,10 @@ export class Tenure {
     return this.#incarnation === 0 ? 0 : this.#lease.until
   }
 
+  /** By the monotonic clock, naps since then counted as if it had gone on (R4); 0 when no tick was applied. */
   get tickAppliedAt(): number {
-    return this.#tickAppliedAt
+    if (this.#tickAppliedAt === 0) return 0
+    return this.#tickAppliedAt - (this.#lease.skippedMs - this.#skippedMs)
   }
 
   start(): void {
@@ -150,6 +154,7 @@ export class Tenure {
 
   #ticked(): void {
     this.#tickAppliedAt = this.#options.clock.now()
+    this.#skippedMs = this.#lease.skippedMs
     const { tick, settings, servers } = this.#options.state()
     const record = servers.get(this.#options.server)
     this.#tickMs = settings.tickMs

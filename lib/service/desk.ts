@@ -13,6 +13,7 @@ import type { Feature } from '../ledger/state.ts'
 import type { AcquireItem, RenewItem, SeatResult } from '../protocol/seat.ts'
 import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
+import { unseenMs } from '../standstill.ts'
 import { Denials, type Asked } from './denials.ts'
 import { ReleasedIds } from './released.ts'
 import { denialReasonOf, UsageCounters } from './usage.ts'
@@ -135,7 +136,8 @@ export class Desk {
     // What ends early is not dark for the usual time: its token proves it about as long as it is valid (R5).
     const ticks = Math.ceil(ms / (settings.tickMs * (1 - margin))) + 1
     const lastTick = Math.min(this.#lastTick(now), tick + ticks)
-    return { ms, expiresAt: now + ms * expiryFactor, lastTick }
+    // A client's naps too short to show are no more than the last summand.
+    return { ms, expiresAt: now + ms * expiryFactor + unseenMs, lastTick }
   }
 
   /** The last tick at which a token made now proves its seat (R5): its server is not down before it. */

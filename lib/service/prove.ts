@@ -18,6 +18,7 @@ import type { Code } from '../error.ts'
 import type { CodeRecord } from '../ledger/state.ts'
 import type { BusMessage } from '../../raft/ports.ts'
 import { seatBounds } from '../protocol/seat.ts'
+import { unseenMs } from '../standstill.ts'
 import type { Desk } from './desk.ts'
 
 const dayMs = 86_400_000
@@ -94,7 +95,7 @@ export class Prove {
     }
     const calendar = ledger.state.calendar + Math.max(0, now - tickAppliedAt)
     // No more than this server counts it as in use; what the client was told is a little less.
-    const until = calendar + (seat.expiresAt - now) / expiryFactor
+    const until = calendar + (seat.expiresAt - unseenMs - now) / expiryFactor
     const claim = { feature, seatId, server, nonce, from: calendar, until }
     const proof = proveSeat(claim, this.#sealed(poolKey, calendar), {
       code: record.text,

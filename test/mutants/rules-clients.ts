@@ -27,8 +27,8 @@ export const clientMutants: readonly Mutant[] = [
     doc: 'A client that was suspended believes in its seats before it renews them.',
     ids: ['R4'],
     file: 'lib/client/steady-clock.js',
-    find: 'if (ahead - this.#ahead > toleranceMs) {',
-    put: 'if (false) {',
+    find: 'const stoodMs = this.#standstill.take();',
+    put: 'const stoodMs = 0;',
   },
   {
     name: 'seat-believed-for-ever',

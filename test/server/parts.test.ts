@@ -78,6 +78,33 @@ t.test('lease - where uptime cannot tell, a jump of the wall clock counts as one
   t.equal(lease.until, 0)
 })
 
+for (const hasUptime of [true, false]) {
+  t.test(
+    `lease - naps shorten it by as much, ${hasUptime ? 'by uptime' : 'by the wall'}`,
+    async t => {
+      const time = new VirtualTime()
+      const clock = new VirtualClock(time, { hasUptime, origin: 0 })
+      const lease = new Lease(clock, silentLogger, 0)
+      lease.sent(1, 0)
+      lease.sent(2, 0)
+      lease.listed(1, settings)
+      let stoodMs = 0
+      for (let n = 1; n <= 200; n++) {
+        clock.pause(true)
+        time.run(n % 50)
+        stoodMs += n % 50
+        clock.resume()
+        time.run(10)
+        const end = lease.until + stoodMs
+        t.ok(end < 29_417 && end > 29_398, `over ${end} ms after it began`)
+      }
+      t.ok(Math.abs(lease.skippedMs - stoodMs) < 17)
+      lease.listed(2, settings)
+      t.ok(lease.until + stoodMs < 29_417, 'what was sent before the naps was sent as much earlier')
+    },
+  )
+}
+
 t.test('keepalives - twice a tick, and usage adds up however they are listed', async t => {
   const { time, clock } = world()
   const sent: Listing[] = []

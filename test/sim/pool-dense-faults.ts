@@ -67,7 +67,7 @@ export const denseBefalls = {
   },
   nap(faults, random) {
     // Its host sleeps for a moment that no election notices.
-    const ms = 80 + 150 * random.next()
+    const ms = random.chance(0.2) ? 10 + 70 * random.next() : 80 + 150 * random.next()
     const { leader } = faults.world.pool
     if (leader !== undefined && random.chance(0.6)) {
       faults.pause(leader.server, true, ms)

@@ -188,8 +188,7 @@ export const denseScenes = {
       settings: { tickMs: 200, leaseTicks: 14, seatTicks: 4 },
       stock: 'one',
       allocations: [12],
-      // Unseen, a nap of whoever cannot tell its uptime is out of bounds (design, section 4).
-      blind: 0,
+      blind: 0.4,
       clients: 6,
       wishesPerSecond: 8,
       holdMs: [2_000, 8_000],
@@ -198,6 +197,7 @@ export const denseScenes = {
         ['dusk', 300],
         ['nap', 250],
         ['client-suspend', 400],
+        ['doze', 4_000],
       ],
     }
   },

@@ -68,6 +68,7 @@ type SceneFault =
   | 'away'
   | 'belated'
   | 'deaf'
+  | 'doze'
   | 'dusk'
   | 'exodus'
   | 'flock'

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { Stage, type Program } from './pool-stage.ts'
 import type { PoolStory } from './pool-stories.ts'
+import type { VirtualClock } from './virtual-clock.ts'
 
 const settings = { tickMs: 500, leaseTicks: 20, seatTicks: 20 }
 
@@ -218,6 +219,73 @@ const keptPromise: PoolStory = {
   },
 }
 
+/** What has that clock sleeps for `ms` at a time and is awake for twice as long, for `forMs` in all. */
+function nap(stage: Stage, clock: VirtualClock, ms: number, forMs: number, awake = (): void => {}) {
+  for (let n = 0; n < forMs / (3 * ms); n++) {
+    stage.pool.run(2 * ms)
+    clock.pause(true)
+    stage.pool.run(ms)
+    clock.resume()
+    awake()
+  }
+}
+
+/** By systems that know the time since boot, and by others; long enough to show at once, and too short. */
+const napping = [false, true].flatMap(hasUptime => [12, 45].map(ms => ({ hasUptime, ms })))
+
+const nappingServer: PoolStory = {
+  name: 'R3, R4 - short naps of a host shorten its lease by as much, whether or not it knows the time since boot',
+  mutants: ['naps-leave-the-lease'],
+  run() {
+    for (const { hasUptime, ms } of napping) {
+      const stage = new Stage(
+        { tickMs: 100, leaseTicks: 40, seatTicks: 40 },
+        { alpha: 0, beta: 0, gamma: 3 },
+        // As far apart as honest clocks may be.
+        { clockOf: server => ({ rate: server === 'gamma' ? 0.9901 : 1.0099, hasUptime }) },
+      )
+      const { pool } = stage
+      stage.lead('alpha')
+      const old = stage.holder('old', 'gamma', 3)
+      stage.cut([old.name], ['alpha', 'beta'])
+      const next = stage.waiter('next', 'alpha', 3)
+      stage.cut(['gamma', old.name], ['alpha', 'beta'])
+      const clock = pool.process('gamma')?.clock
+      assert(clock !== undefined)
+      nap(stage, clock, ms, 2_000)
+      assert(
+        pool.runUntil(() => next.valid === 3, 20_000),
+        'its whole share was lent',
+      )
+    }
+  },
+}
+
+const nappingClient: PoolStory = {
+  name: 'R4 - short naps of a client count as time, whether or not it knows the time since boot',
+  mutants: ['naps-forgotten'],
+  run() {
+    for (const { hasUptime, ms } of napping) {
+      const stage = new Stage(settings, { alpha: 0, beta: 0, gamma: 1 })
+      const { pool } = stage
+      stage.clientsHaveUptime = hasUptime
+      stage.lead('alpha')
+      const old = stage.holder('old', 'gamma')
+      assert(
+        pool.runUntil(() => old.leftMs > 9_000, 10_000),
+        'it has just renewed',
+      )
+      stage.cut([old.name], ['alpha', 'beta', 'gamma'])
+      const next = stage.waiter('next', 'gamma')
+      nap(stage, old.clock, ms, 13_000, () => stage.checks.heard(old))
+      assert(
+        pool.runUntil(() => next.valid === 1, 10_000),
+        'its seat is granted again',
+      )
+    }
+  },
+}
+
 export const ruleStories: readonly PoolStory[] = [
   uncommitted,
   silentWhileOpen,
@@ -226,4 +294,6 @@ export const ruleStories: readonly PoolStory[] = [
   unheard,
   unlisted,
   keptPromise,
+  nappingServer,
+  nappingClient,
 ]

@@ -22,6 +22,20 @@ export const sceneBefalls = {
       if (!faults.isOver) faults.pause(victim, true, leaseMs * (0.2 + 0.5 * random.next()))
     })
   },
+  doze(faults, random) {
+    // A server alone, and some clients, sleep again and again for about a lease, each time too shortly to be called asleep.
+    const { leaseMs } = pace(faults)
+    const napMs = random.pick([8, 20, 100]) * (0.5 + random.next())
+    for (const client of faults.world.clients.filter(() => random.chance(0.3))) {
+      doze(faults, random, napMs, leaseMs, () => {
+        if (client.pause(true)) faults.until(napMs, () => client.resume())
+      })
+    }
+    const victim = follower(faults, random)
+    if (victim === undefined) return
+    leaveAlone(faults, random, victim)
+    doze(faults, random, napMs, leaseMs, () => faults.pause(victim, true, napMs))
+  },
   belated(faults, random) {
     // What it is told comes late, and then nothing more for longer than its lease.
     const victim = follower(faults, random)
@@ -168,6 +182,23 @@ export const sceneBefalls = {
     faults.stop(victim, pace(faults).leaseMs * (1.2 + 0.4 * random.next()))
   },
 } satisfies Readonly<Record<string, Befall>>
+
+/** Calls `nap` again and again for `ms`, with pauses of up to three naps. */
+function doze(
+  faults: PoolFaults,
+  random: SeededRandom,
+  napMs: number,
+  ms: number,
+  nap: () => void,
+): void {
+  const endsAt = faults.world.now + ms
+  const next = (): void => {
+    if (faults.isOver || faults.world.now > endsAt) return
+    nap()
+    faults.until(napMs * (1.2 + 3 * random.next()), next)
+  }
+  next()
+}
 
 /** Many clients lose sight of their server at once, each of its own. */
 function leaveHomes(faults: PoolFaults, random: SeededRandom, part: number): void {

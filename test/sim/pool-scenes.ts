@@ -122,6 +122,7 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
         ['alone', 1_000],
         ['belated', 1_000],
         ['asleep', 1_000],
+        ['doze', 1_500],
       ],
     }
   },

@@ -27,9 +27,9 @@ export class Program extends SimulatedClient {
   readonly seats = new Set<Hold>()
   lost = 0
 
-  constructor(stage: Stage, name: string, home: string) {
+  constructor(stage: Stage, name: string, home: string, hasUptime: boolean) {
     const demand = {
-      ...{ features: [], holdsMax: 0, countMax: 1, hasUptime: true, swingMs: 0 },
+      ...{ features: [], holdsMax: 0, countMax: 1, hasUptime, swingMs: 0 },
       holdMs: [0, 0] as const,
       pauseMs: [0, 0] as const,
     }
@@ -37,7 +37,7 @@ export class Program extends SimulatedClient {
       heard: client => stage.checks.heard(client),
       told() {},
     })
-    const { bus, clock } = stage.pool.connect(name)
+    const { bus, clock } = stage.pool.connect(name, { hasUptime })
     this.clock = clock
     this.#bus = bus
     const random = new SeededRandom(`story ${name}`)
@@ -90,6 +90,8 @@ export class Stage {
   readonly pool: SimulatedPool
   readonly checks = new PoolChecks()
   readonly programs: Program[] = []
+  /** Whether the systems of programs that come tell the time since boot. */
+  clientsHaveUptime = true
   /** What is lost beside what is cut, by sender and subject. */
   loses: (from: string, subject: string) => boolean = () => false
   /** How much later than usual something comes, ms. */
@@ -105,7 +107,7 @@ export class Stage {
   constructor(
     settings: Settings,
     targets: Readonly<Record<string, number>>,
-    more: Pick<PoolOptions, 'raft' | 'snapshotEveryEntries'> = {},
+    more: Pick<PoolOptions, 'raft' | 'snapshotEveryEntries' | 'clockOf'> = {},
   ) {
     this.pool = simulatePool({
       ...more,
@@ -165,7 +167,7 @@ export class Stage {
 
   /** A program that asks there for so many. */
   waiter(name: string, home: string, count = 1): Program {
-    const program = new Program(this, name, home)
+    const program = new Program(this, name, home, this.clientsHaveUptime)
     this.programs.push(program)
     this.checks.clients.push(program)
     this.pool.runUntil(() => program.own.server !== undefined, 5_000)

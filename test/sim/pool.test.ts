@@ -113,6 +113,14 @@ const found = [
     why: 'a client that cannot tell its uptime slept for 1.8 s and believed in a seat of 1.9 s (R4, I3)',
     request: { seed: 231, scene: 'none' as const },
   },
+  {
+    why: 'a server that napped again and again, too shortly to be called asleep, believed its lease for too long (R3, I3)',
+    request: { seed: 8_001, scene: 'edge' as const },
+  },
+  {
+    why: 'a command acknowledged long after its deadline was to be remembered as long from then on (check of I6)',
+    request: { seed: 9_024, scene: 'edge' as const },
+  },
 ]
 for (const { why, request } of found) {
   t.test(why, t => {
