@@ -24,6 +24,7 @@ const returnTicks = 3
 const startTicks = 2
 /** Of the time that a seat has, these pauses take at most this part. */
 const pausePart = 1 / 8
+const aheadDetail = 'The token is ahead of this server.'
 
 export class Renew {
   readonly #desk: Desk
@@ -61,6 +62,12 @@ export class Renew {
   ): void {
     const desk = this.#desk
     const { seatId, feature, user, host } = item
+    const age = this.#ageOf(proof)
+    if (age === 'unsure') return
+    if (age === 'ahead') {
+      desk.deny(item, reply, 'LICD_NOT_PROVEN', aheadDetail)
+      return
+    }
     const grant = desk.term(feature, now, 'renewal')
     if ((grant === undefined || seat.stock.isOverLimit) && this.#isNews(seat, proof)) return
     if (!desk.isServing(now)) denyNotServing(desk, item, reply, now)
@@ -75,6 +82,21 @@ export class Renew {
       const renewed = { seatId, expiresInMs: grant.ms, token: desk.token(seatId, feature, grant) }
       desk.answer(reply, { kind: 'renewed', ...renewed })
     }
+  }
+
+  /**
+   * R6, R11: whether this server has applied all that led to the token. If not, the seat that stands in its book may have
+   * been moved to where the token was made. Of the present tick only a part is known: then nothing is answered, for
+   * what is refused here was not moved here either.
+   */
+  #ageOf({ seatId, server, seatTick }: SeatProof): 'known' | 'ahead' | 'unsure' {
+    const { host } = this.#desk
+    const { tick, moves } = host.ledger.state
+    if (server === host.server || seatTick < tick) return 'known'
+    if (seatTick > tick) return 'ahead'
+    // The very token that brought it here, or one like it.
+    const move = moves.get(seatId)
+    return move?.to === host.server && move.from === server ? 'known' : 'unsure'
   }
 
   /**
@@ -122,7 +144,7 @@ export class Renew {
     }
     if (desk.released.has(seatId, now)) this.#lost(item, undefined, reply)
     else if (proof.seatTick > state.tick) {
-      desk.deny(item, reply, 'LICD_NOT_PROVEN', 'The token is ahead of this server.')
+      desk.deny(item, reply, 'LICD_NOT_PROVEN', aheadDetail)
     } else if (desk.state !== 'open' || !desk.isServing(now)) {
       denyNotServing(desk, item, reply, now)
     } else if (desk.book.stock(feature).isOverLimit) {

@@ -96,6 +96,22 @@ export const moveMutants: readonly Mutant[] = [
     put: 'if (book.find(seatId) === undefined) {',
   },
   {
+    name: 'renews-what-moved-away',
+    doc: 'A server renews a seat of its book for a token that was made elsewhere, after all that it has heard of.',
+    ids: ['R6', 'R11'],
+    file: 'lib/service/renew.js',
+    find: "if (age === 'ahead') {",
+    put: 'if (false) {',
+  },
+  {
+    name: 'renews-what-moved-in-its-last-tick',
+    doc: 'A server takes a token of the tick that it is in for one of what it has heard.',
+    ids: ['R6', 'R11'],
+    file: 'lib/service/renew.js',
+    find: 'seatTick < tick',
+    put: 'seatTick <= tick',
+  },
+  {
     name: 'challenge-skipped',
     doc: 'A fail-over renewal is taken for confirmed.',
     ids: ['R6'],

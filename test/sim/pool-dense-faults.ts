@@ -87,6 +87,30 @@ export const denseBefalls = {
       faults.until(tickMs * (10 + 10 * random.next()), world.network.late(name, tickMs, [1.8, 3.4]))
     }
   },
+  comeback(faults, random) {
+    // Clients leave a server that is alone, and come back to it, which has not heard that their seats went along.
+    const victim = follower(faults, random, homesOf(faults))
+    if (victim === undefined) return
+    const { world } = faults
+    const ms = pace(faults).leaseMs * 0.9
+    const clients = clientsOf(faults, victim)
+    beAlone(faults, victim, ms)
+    for (const client of clients) loseSight(faults, client, victim, random)
+    // They avoid for a while what they left.
+    const backMs = 5_000 + 1_000 * random.next()
+    faults.until(backMs, () => {
+      if (faults.isOver) return
+      const others = world.pool.names.filter(name => name !== victim)
+      faults.cut(
+        both(
+          clients.map(({ name }) => name),
+          others,
+        ),
+        Math.max(1, ms - backMs),
+      )
+      for (const client of world.clients) if (!clients.includes(client)) client.wishNow()
+    })
+  },
   inherit(faults, random) {
     // The fail-over of its clients is asked for before a server is down, and comes after, and before the deadline.
     const victim = follower(faults, random, sharesOf(faults))

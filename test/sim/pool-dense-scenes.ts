@@ -62,8 +62,8 @@ export const denseScenes = {
       trailingEntries: 0,
       snapshotEveryEntries: 4,
       allocations: [3, 5, 8],
-      clients: 15,
-      wishesPerSecond: 12,
+      clients: 8,
+      wishesPerSecond: 6,
       holdMs: [4_000, 12_000],
       faultsMs: 18_000,
       kinds: [
@@ -98,14 +98,14 @@ export const denseScenes = {
       ...usual,
       settings: { tickMs: 200, leaseTicks, seatTicks: leaseTicks },
       allocations: [3, 5, 8],
-      clients: 10,
-      wishesPerSecond: 8,
+      clients: 4,
+      wishesPerSecond: 4,
       holdMs: [500, 3_000],
       faultsMs: 20_000,
-      habits: { settings: 16 },
+      habits: { settings: 24 },
       kinds: [
         ['away', 700],
-        ['settings', 900],
+        ['settings', 700],
         ['suspend', 3_000],
       ],
     }
@@ -118,13 +118,13 @@ export const denseScenes = {
       settings: { tickMs: 120, leaseTicks, seatTicks: leaseTicks },
       allocations: [3, 5, 8],
       clients: 5,
-      wishesPerSecond: 4,
+      wishesPerSecond: 2,
       holdMs: [500, 3_000],
       faultsMs: 24_000,
-      habits: { settings: 16 },
+      habits: { settings: 24 },
       kinds: [
         ['away', 300],
-        ['settings', 900],
+        ['settings', 700],
         ['suspend', 3_000],
       ],
     }
@@ -155,8 +155,8 @@ export const denseScenes = {
       settings: { tickMs: 200, leaseTicks, seatTicks: leaseTicks },
       stock: 'coded',
       allocations: [5, 8],
-      clients: 5,
-      wishesPerSecond: 6,
+      clients: 3,
+      wishesPerSecond: 4,
       holdMs: [500, 3_000],
       faultsMs: 16_000,
       habits: { codesMs: [200, 900] },
@@ -216,8 +216,8 @@ export const denseScenes = {
       holdMs: [4_000, 12_000],
       faultsMs: 20_000,
       kinds: [
-        ['hush', 900],
-        ['reborn', 600],
+        ['hush', 600],
+        ['reborn', 900],
       ],
     }
   },
@@ -291,8 +291,8 @@ export const denseScenes = {
       faultsMs: 20_000,
       habits: { threshold: 1 },
       kinds: [
-        ['flock', 700],
-        ['criteria', 1_000],
+        ['flock', 500],
+        ['criteria', 300],
       ],
     }
   },
@@ -309,7 +309,7 @@ export const denseScenes = {
       holdMs: [6_000, 15_000],
       faultsMs: 25_000,
       kinds: [
-        ['inherit', 1_200],
+        ['inherit', 500],
         ['criteria', 900],
       ],
     }

@@ -67,6 +67,7 @@ type SceneFault =
   | 'asleep'
   | 'away'
   | 'belated'
+  | 'comeback'
   | 'deaf'
   | 'doze'
   | 'dusk'

@@ -4,11 +4,14 @@
  * Unlike the four schedules of the design they are no attacks that succeeded once; they are what chance seldom plays.
  */
 import assert from 'node:assert/strict'
+import type { Settings } from '../../lib/ledger/command.ts'
 import { Stage, type Program } from './pool-stage.ts'
 import type { PoolStory } from './pool-stories.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 const settings = { tickMs: 500, leaseTicks: 20, seatTicks: 20 }
+/** It outlasts seats many times. */
+const longLease = { tickMs: 1_000, leaseTicks: 60, seatTicks: 16 }
 
 const uncommitted: PoolStory = {
   name: 'R2 - of the ticks that a leader cannot commit it puts two into its log, however long that lasts',
@@ -98,7 +101,7 @@ const silentWhileOpen: PoolStory = {
 }
 
 const openUntilTold: PoolStory = {
-  name: 'R6 - a move stays open whatever other servers say, until its own server tells how it ended',
+  name: 'R6 - nobody but the server that a move was confirmed at, or time, tells its client how it ended',
   mutants: ['open-move-forgotten'],
   run() {
     const { stage, mover } = confirmed(false)
@@ -120,7 +123,7 @@ const openUntilTold: PoolStory = {
 }
 
 const dropsLateReplies: PoolStory = {
-  name: 'R6 - a client that left its server drops what that one says late',
+  name: 'R6 - a client whose server does not answer leaves it, and drops its late replies',
   mutants: ['hears-the-server-it-left'],
   run() {
     const { stage, mover } = confirmed(true)
@@ -136,7 +139,7 @@ const dropsLateReplies: PoolStory = {
 }
 
 const unheard: PoolStory = {
-  name: 'R4, R5 - what was granted to a client that asks elsewhere by now is grantable long before it ends',
+  name: 'R4, R5 - a seat that its client did not hear of is given back, and may be granted again long before it ends',
   mutants: ['unheard-grant-kept'],
   run() {
     const stage = new Stage({ ...settings, tickMs: 1_000 }, { alpha: 1, beta: 1, gamma: 0 })
@@ -162,8 +165,8 @@ const unheard: PoolStory = {
 }
 
 const unlisted: PoolStory = {
-  name: 'R3, R11 - a server that hears everything, and is listed by no tick, has no lease when it is down',
-  mutants: ['snapshot-extends-the-lease'],
+  name: 'R3, R11 - a lease is extended by nothing but ticks that list its server, and is over before that one is down',
+  mutants: ['snapshot-extends-the-lease', 'run-never-over'],
   run() {
     const stage = new Stage(
       settings,
@@ -200,7 +203,7 @@ const unlisted: PoolStory = {
 }
 
 const keptPromise: PoolStory = {
-  name: 'R1, R8 - a giver keeps its limit lowered until its entry can be applied no more',
+  name: 'R1, R8 - a giver keeps its limit lowered until it has seen its entry applied, refused or past its deadline',
   mutants: ['given-up-at-its-deadline'],
   run() {
     const stage = new Stage(settings, { alpha: 0, beta: 4, gamma: 0 })
@@ -216,6 +219,76 @@ const keptPromise: PoolStory = {
     const next = stage.waiter('next', 'beta', 4)
     pool.run(20_000)
     assert(next.valid > 0, 'what was not promised is granted')
+  },
+}
+
+/**
+ * The mover takes its seat from alpha to beta, and loses sight of that one. Alpha hears nothing of it and serves on;
+ * the mover comes back to it when it no longer avoids it. With `lateMs`, alpha has an answer to it under way for so long.
+ */
+function returned(pace: Settings, lateMs: number): { stage: Stage; mover: Program } {
+  const stage = new Stage(pace, { alpha: 1, beta: 1, gamma: 0 })
+  const { pool } = stage
+  stage.lead('gamma')
+  stage.cut([stage.holder('full', 'beta').name], ['alpha', 'gamma'])
+  const mover = stage.holder('mover', 'alpha')
+  let isMoved = false
+  stage.onMove = to => (isMoved ||= to === 'beta')
+  const { tick } = stage.state
+  stage.delays = (from, to) => (from === 'alpha' && to === mover.name ? lateMs : 0)
+  const words = wordsTo(stage, mover, 'alpha')
+  assert(
+    pool.runUntil(() => (lateMs > 0 ? words() > 0 : stage.state.tick > tick), 20_000),
+    'it renews, or a tick begins',
+  )
+  pool.run(100)
+  stage.delays = () => 0
+  stage.cut([mover.name], ['alpha', 'gamma'])
+  stage.cut(['alpha'], ['beta', 'gamma'])
+  if (lateMs === 0) mover.relink()
+  assert(
+    pool.runUntil(() => isMoved, 15_000),
+    'the seat is moved',
+  )
+  pool.run(500)
+  assert.equal(mover.own.server, 'beta')
+  stage.cut([mover.name], ['beta'])
+  stage.heal([mover.name], ['alpha'])
+  // Slow to answer, so that what it said before comes while it is asked again.
+  if (lateMs > 0) stage.delays = (from, to) => (from === 'alpha' && to === mover.name ? 900 : 0)
+  return { stage, mover }
+}
+
+/** The seat ends where it went to, and what it stood on is granted there to another one. */
+function outlived({ stage, mover }: { stage: Stage; mover: Program }): void {
+  const { pool } = stage
+  const next = stage.waiter('next', 'beta')
+  assert(
+    pool.runUntil(() => mover.own.server === 'alpha', 30_000),
+    'it comes back',
+  )
+  assert(
+    pool.runUntil(() => next.valid === 1, 60_000),
+    'what it stood on is granted again',
+  )
+  assert.equal(mover.valid, 0)
+}
+
+const staysMoved: PoolStory = {
+  name: 'R6, R11 - a server that has not heard of a move renews nothing for a token newer than what it has heard',
+  mutants: ['renews-what-moved-away', 'renews-what-moved-in-its-last-tick'],
+  run() {
+    outlived(returned(longLease, 0))
+    // The token is of the last tick that alpha heard of: it knows a part of that one.
+    outlived(returned({ tickMs: 10_000, leaseTicks: 20, seatTicks: 3 }, 0))
+  },
+}
+
+const hearsNothingOld: PoolStory = {
+  name: 'R6 - a client that comes back to a server takes nothing of what that one said before it was left',
+  mutants: ['hears-what-is-older-than-a-move'],
+  run() {
+    outlived(returned(longLease, 12_500))
   },
 }
 
@@ -294,6 +367,8 @@ export const ruleStories: readonly PoolStory[] = [
   unheard,
   unlisted,
   keptPromise,
+  staysMoved,
+  hearsNothingOld,
   nappingServer,
   nappingClient,
 ]

@@ -293,7 +293,8 @@ export const scenes: Readonly<Record<SceneName, (random: SeededRandom) => Scene>
       ...load(random, [20, 30], [6_000, 20_000]),
       faultsMs: 30_000,
       kinds: [
-        ['homecoming', 1_500],
+        ['homecoming', 2_500],
+        ['comeback', 4_000],
         ['stop', 5_000],
         ['aim-book', 1_000],
         ['client-zone', 4_000],

@@ -73,6 +73,12 @@ export class Program extends SimulatedClient {
     })
   }
 
+  /** Its broker is lost for a moment, and it doubts that its server is there. */
+  relink(): void {
+    this.#bus.setLink(false)
+    this.clock.after(20, () => this.#bus.setLink(true))
+  }
+
   /** The process is gone. */
   end(): void {
     this.clock.end()

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { observe } from './pool-observer.ts'
+import { promiseStories } from './pool-promise-stories.ts'
 import { ruleStories } from './pool-rule-stories.ts'
 import { Stage, type Program } from './pool-stage.ts'
 
@@ -180,7 +181,7 @@ const repeated: PoolStory = {
   },
 }
 
-const told = [takerDown, resumed, remembered, repeated, ...ruleStories]
+const told = [takerDown, resumed, remembered, repeated, ...promiseStories, ...ruleStories]
 
 export const poolStories: readonly PoolStory[] = told.map(story => ({
   ...story,
