@@ -1,6 +1,6 @@
 /**
- * Scenes that are short and about one thing each: little happens beside what their branches of the rules wait for, so
- * that many runs are cheap. `pool-scenes.ts` casts them among the others.
+ * Scenes that are about one thing each: little happens beside what their branches of the rules wait for, so that many
+ * runs are cheap. `pool-scenes.ts` casts them among the others.
  */
 import type { Scene } from './pool-scenes.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -65,7 +65,7 @@ export const denseScenes = {
       clients: 8,
       wishesPerSecond: 6,
       holdMs: [4_000, 12_000],
-      faultsMs: 18_000,
+      faultsMs: 36_000,
       kinds: [
         ['hop', 400],
         ['exodus', 3_000],
@@ -192,7 +192,7 @@ export const denseScenes = {
       clients: 6,
       wishesPerSecond: 8,
       holdMs: [2_000, 8_000],
-      faultsMs: 20_000,
+      faultsMs: 40_000,
       kinds: [
         ['dusk', 300],
         ['nap', 250],
@@ -269,7 +269,7 @@ export const denseScenes = {
       clients: 6,
       wishesPerSecond: 8,
       holdMs: [500, 3_000],
-      faultsMs: 18_000,
+      faultsMs: 30_000,
       kinds: [
         ['overdue', 900],
         ['criteria', 200],
@@ -288,7 +288,7 @@ export const denseScenes = {
       clients: 6,
       wishesPerSecond: 3,
       holdMs: [3_000, 8_000],
-      faultsMs: 20_000,
+      faultsMs: 40_000,
       habits: { threshold: 1 },
       kinds: [
         ['flock', 500],
@@ -307,7 +307,7 @@ export const denseScenes = {
       clients: 6,
       wishesPerSecond: 6,
       holdMs: [6_000, 15_000],
-      faultsMs: 25_000,
+      faultsMs: 40_000,
       kinds: [
         ['inherit', 500],
         ['criteria', 900],
