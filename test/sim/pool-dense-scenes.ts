@@ -120,8 +120,8 @@ export const denseScenes = {
       clients: 5,
       wishesPerSecond: 2,
       holdMs: [500, 3_000],
-      faultsMs: 24_000,
-      habits: { settings: 24 },
+      faultsMs: 40_000,
+      habits: { settings: 40 },
       kinds: [
         ['away', 300],
         ['settings', 700],
@@ -139,8 +139,8 @@ export const denseScenes = {
       clients: 8,
       wishesPerSecond: 6,
       holdMs: [500, 3_000],
-      faultsMs: 14_000,
-      habits: { settings: 16, members: 'roles', membersPauseMs: 300 },
+      faultsMs: 28_000,
+      habits: { settings: 32, members: 'roles', membersPauseMs: 300 },
       kinds: [
         ['members', 150],
         ['settings', 800],
@@ -158,7 +158,7 @@ export const denseScenes = {
       clients: 3,
       wishesPerSecond: 4,
       holdMs: [500, 3_000],
-      faultsMs: 16_000,
+      faultsMs: 32_000,
       habits: { codesMs: [200, 900] },
       kinds: [
         ['codes', 110],
@@ -176,7 +176,7 @@ export const denseScenes = {
       clients: 4,
       wishesPerSecond: 4,
       holdMs: [500, 3_000],
-      faultsMs: 20_000,
+      faultsMs: 40_000,
       habits: { members: 'newcomers', membersPauseMs: 500 },
       kinds: [['members', 100]],
     }
@@ -197,7 +197,7 @@ export const denseScenes = {
         ['dusk', 300],
         ['nap', 250],
         ['client-suspend', 400],
-        ['doze', 4_000],
+        ['doze', 12_000],
       ],
     }
   },
@@ -231,7 +231,7 @@ export const denseScenes = {
       clients: 8,
       wishesPerSecond: 8,
       holdMs: [4_000, 12_000],
-      faultsMs: 16_000,
+      faultsMs: 30_000,
       kinds: [
         ['exodus', 900],
         ['aim-answer', 60],

@@ -118,6 +118,10 @@ const found = [
     request: { seed: 8_001, scene: 'edge' as const },
   },
   {
+    why: 'a client came back to a server that had not heard that its seat went along, and was renewed there (R6, R11, I3)',
+    request: { seed: 3_011, scene: 'alone' as const },
+  },
+  {
     why: 'a command acknowledged long after its deadline was to be remembered as long from then on (check of I6)',
     request: { seed: 9_024, scene: 'edge' as const },
   },
