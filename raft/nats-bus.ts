@@ -7,6 +7,7 @@
  *
  * Invariant: nothing is handed to the client while the link is believed down.
  */
+import { Socket } from 'node:net'
 import {
   connect,
   credsAuthenticator,
@@ -28,6 +29,7 @@ import {
   type Subscription,
 } from './ports.ts'
 import { systemRandom } from './system.ts'
+import { takeTurns } from './turns.ts'
 
 export interface NatsOptions {
   /** Addresses (`nats://host:port`), the one to prefer first. */
@@ -48,6 +50,8 @@ export interface NatsOptions {
   /** An nkey seed (`SU...`). */
   readonly nkey?: string
   readonly tls?: TlsOptions
+  /** Read at a time before other sockets and timers have their turn (see turns.ts); absent: all there is. */
+  readonly bytesPerTurn?: number
   readonly log?: Logger
   /** Anything else the NATS client takes; overrides all of the above. */
   readonly nats?: Partial<ConnectionOptions>
@@ -100,7 +104,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
       }
       turnToNext(connection)
       hearOfOthers(connection, settings.ignoreClusterUpdates === true)
-      return wrap(connection, settings.inboxPrefix ?? '_INBOX', log)
+      return wrap(connection, settings.inboxPrefix ?? '_INBOX', log, options.bytesPerTurn)
     } catch (cause) {
       const error = connectError(cause, namesOf(settings))
       if (error.code !== 'RAFT_BUS_UNREACHABLE' || performance.now() >= deadline) throw error
@@ -189,6 +193,14 @@ function hearOfOthers(connection: NatsConnection, ignores: boolean): void {
   Reflect.apply(update, servers, [connection.info, encrypted])
 }
 
+/** No part of the client's interface either; undefined where it is not as known here. */
+function socketOf(connection: NatsConnection): Socket | undefined {
+  const protocol: unknown = Reflect.get(connection, 'protocol')
+  const transport: unknown = isObject(protocol) ? Reflect.get(protocol, 'transport') : undefined
+  const socket: unknown = isObject(transport) ? Reflect.get(transport, 'socket') : undefined
+  return socket instanceof Socket ? socket : undefined
+}
+
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
@@ -229,13 +241,26 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   })
 }
 
-function wrap(connection: NatsConnection, inboxPrefix: string, log: Logger): NatsBus {
+function wrap(
+  connection: NatsConnection,
+  inboxPrefix: string,
+  log: Logger,
+  bytesPerTurn: number | undefined,
+): NatsBus {
+  // Each link has a socket of its own.
+  const bound = (): void => {
+    const socket = bytesPerTurn === undefined ? undefined : socketOf(connection)
+    if (socket !== undefined && bytesPerTurn !== undefined) takeTurns(socket, bytesPerTurn)
+  }
+  bound()
   const handlers = new Set<(status: 'up' | 'down' | 'closed') => void>()
   let link: 'up' | 'down' | 'closed' = 'up'
-  const setLink = (status: 'up' | 'down' | 'closed'): void => {
+  const setLink = (status: 'up' | 'down' | 'closed', why?: string): void => {
     if (link === status || link === 'closed') return
     link = status
-    if (status !== 'closed') log[status === 'up' ? 'info' : 'warn']('nats-link', { link })
+    if (status === 'up') bound()
+    if (status === 'up') log.info('nats-link', { link })
+    else if (status === 'down') log.warn('nats-link', { link, why })
     for (const handle of [...handlers]) guard(() => handle(status), log)
   }
   void follow(connection, setLink, log)
@@ -269,7 +294,7 @@ function wrap(connection: NatsConnection, inboxPrefix: string, log: Logger): Nat
 /** Keeps our own flag of the link, from the client's events. */
 async function follow(
   connection: NatsConnection,
-  setLink: (status: 'up' | 'down' | 'closed') => void,
+  setLink: (status: 'up' | 'down' | 'closed', why?: string) => void,
   log: Logger,
 ): Promise<void> {
   void connection.closed().then(error => {
@@ -279,7 +304,9 @@ async function follow(
   try {
     for await (const status of connection.status()) {
       const type: string = status.type
-      if (type === 'disconnect' || type === 'staleConnection') setLink('down')
+      // No answer to its pings: NATS stands still, or has more for this process than it takes, and the answer is behind that.
+      if (type === 'staleConnection') setLink('down', 'unanswered')
+      else if (type === 'disconnect') setLink('down', 'lost')
       else if (type === 'reconnect') setLink('up')
       else if (type === 'error') log.warn('nats-error', { cause: JSON.stringify(status.data) })
     }

@@ -54,6 +54,7 @@ export class Eyes implements Observer {
   watch(watched: Watched): void {
     this.#watched = watched
     this.#live = new Live(watched, () => this.url)
+    this.#metrics.follow(watched.clientBus)
   }
 
   synced(ms: number): void {
@@ -115,7 +116,7 @@ function readiness(watched: Watched | undefined): HttpAnswer {
   if (watched === undefined || watched.incarnation === 0) return text(503, 'starting')
   if (watched.stopping) return text(503, 'stopping')
   if (watched.leaseUntil <= watched.clock.now()) return text(503, 'no lease')
-  if (!watched.bus.connected) return text(503, 'no link to NATS')
+  if (!watched.bus.connected || !watched.clientBus.connected) return text(503, 'no link to NATS')
   return text(200, 'ready')
 }
 

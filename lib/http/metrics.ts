@@ -5,6 +5,7 @@
  * maximum over servers, never the sum. Features beyond `featuresMax` are summed as `(other)`.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Bus } from '../../raft/ports.ts'
 import type { Observer } from '../server/parts.ts'
 import { FeatureCap } from './feature-cap.ts'
 import { readPoolFigures } from './pool-figures.ts'
@@ -24,6 +25,7 @@ export class Metrics implements Pick<Observer, 'synced' | 'committed'> {
   readonly #cap = new FeatureCap(featuresMax)
   readonly #synced: Histogram
   readonly #committed: Histogram
+  readonly #clientLinksLost: Counter
   readonly #gauges = new Map<string, Gauge>()
   readonly #counters = new Map<string, Counter>()
   readonly #version: string
@@ -42,6 +44,18 @@ export class Metrics implements Pick<Observer, 'synced' | 'committed'> {
       ...{ registers, buckets },
       name: 'licd_raft_commit_seconds',
       help: 'From proposing a command here, as the leader, to its being committed and applied here.',
+    })
+    this.#clientLinksLost = new Counter({
+      registers,
+      name: 'licd_nats_client_links_lost_total',
+      help: 'How often the connection for clients was lost, or given up as too far behind what they send.',
+    })
+  }
+
+  /** Counts its ends from now on. */
+  follow(clientBus: Bus): void {
+    clientBus.onStatus(status => {
+      if (status === 'down') this.#clientLinksLost.inc()
     })
   }
 

@@ -5,7 +5,7 @@ import type { Watched } from './watched.ts'
 const roles = ['leader', 'follower', 'candidate', 'learner'] as const
 
 export function readServerFigures(sheet: Sheet, watched: Watched, version: string): void {
-  const { clock, leaseUntil, tickAppliedAt, ledger, service, isLeader, bus } = watched
+  const { clock, leaseUntil, tickAppliedAt, ledger, service, isLeader, bus, clientBus } = watched
   const { gauge, count } = sheet
   const now = clock.now()
   const leaseMs = Math.max(0, leaseUntil - now)
@@ -24,6 +24,8 @@ export function readServerFigures(sheet: Sheet, watched: Watched, version: strin
     gauge('licd_tick_age_seconds', 'Since a tick was last applied here.', ageMs / 1_000)
   }
   gauge('licd_nats_connected', '1 while the link to NATS is up.', flag(bus.connected))
+  const help = '1 while the link to NATS for what clients send is up.'
+  gauge('licd_nats_client_link_connected', help, flag(clientBus.connected))
   const { counts } = service.report
   for (const [operation, messages] of Object.entries(counts.messages)) {
     const help = 'Messages of clients, each with one request or many.'

@@ -4,6 +4,7 @@ import type { LicenseServer } from '../server/server.ts'
 export type Watched = Pick<
   LicenseServer,
   | 'bus'
+  | 'clientBus'
   | 'clock'
   | 'incarnation'
   | 'isLeader'

@@ -21,7 +21,7 @@ const types = {
 } as const
 
 export interface MicroServer {
-  readonly bus: Bus
+  readonly clientBus: Bus
   readonly clock: Clock
   readonly random: Random
   readonly pool: string
@@ -41,7 +41,7 @@ export class Micro {
     this.#server = server
     this.#id = server.random.id()
     this.#started = new Date(server.clock.wall()).toISOString()
-    const { bus } = server
+    const { clientBus: bus } = server
     this.#subscriptions = verbs.flatMap(verb => {
       const all = `$SRV.${verb}`
       return [all, `${all}.${serviceName}`, `${all}.${serviceName}.${this.#id}`].map(subject =>

@@ -29,6 +29,8 @@ export interface ServerIdentity {
 export interface LicenseServerOptions {
   readonly identity: ServerIdentity
   readonly bus: Bus
+  /** A connection of its own for what clients send; absent: they share `bus`. */
+  readonly clientBus?: Bus
   readonly clock: Clock
   readonly random: Random
   /** Opened. The server closes it. */

@@ -40,7 +40,10 @@ export interface Host {
   readonly server: string
   readonly pool: string
   readonly subjects: Subjects
+  /** Servers among themselves, events, operators. */
   readonly bus: Bus
+  /** Clients: what they send waits for nobody's consensus, and no consensus waits for it. */
+  readonly clientBus: Bus
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

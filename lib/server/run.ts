@@ -62,6 +62,14 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 const waitLogEveryMs = 10_000
+/** Of what clients send, read at a time: a few hundred messages, some milliseconds of work. */
+const clientBytesPerTurn = 64 * 1024
+
+/** Clients have a connection of their own: whatever comes over it keeps no word of the other servers waiting. */
+interface Links {
+  readonly bus: NatsBus
+  readonly clientBus: NatsBus
+}
 
 /**
  * Starts a server and resolves when it runs, which is before it serves (see `serving`).
@@ -78,8 +86,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const log = options.log ?? createLogger({ base: { pool: folder.pool, server: folder.server } })
   const eyes = await openEyes(options, folder, log)
   try {
-    const bus = await connect(options, folder, log)
-    return run(options, { folder, bus, log, eyes })
+    const links = await connect(options, folder, log)
+    return run(options, { folder, links, log, eyes })
   } catch (cause) {
     await eyes?.close()
     await new Promise<void>(resolve => folder.storage.close(resolve))
@@ -102,22 +110,38 @@ async function connect(
   { nats, signal }: StartOptions,
   folder: DataFolder,
   log: Logger,
-): Promise<NatsBus> {
+): Promise<Links> {
   const started = performance.now()
   const timer = setInterval(() => {
     const waitedMs = Math.round(performance.now() - started)
     log.warn('nats-wait', { servers: nats.servers, waitedMs })
   }, waitLogEveryMs)
+  const name = `licd ${folder.pool} ${folder.server}`
+  const open = (more: NatsOptions): Promise<NatsBus> =>
+    connectNats({ waitMs: Infinity, ...more, ...(signal === undefined ? {} : { signal }) })
   try {
-    return await connectNats({
-      waitMs: Infinity,
-      name: `licd ${folder.pool} ${folder.server}`,
-      log,
-      ...nats,
-      ...(signal === undefined ? {} : { signal }),
-    })
+    const bus = await open({ name, log, ...nats })
+    try {
+      const bytesPerTurn = clientBytesPerTurn
+      const ofClients = { name: `${name} clients`, log: linkLog(log), bytesPerTurn }
+      return { bus, clientBus: await open({ ...nats, ...ofClients }) }
+    } catch (cause) {
+      await bus.close()
+      throw cause
+    }
   } finally {
     clearInterval(timer)
+  }
+}
+
+/** Its lines say which of the two connections they are of. */
+function linkLog(log: Logger): Logger {
+  const of = 'clients'
+  return {
+    debug: (event, fields) => log.debug(event, { of, ...fields }),
+    info: (event, fields) => log.info(event, { of, ...fields }),
+    warn: (event, fields) => log.warn(event, { of, ...fields }),
+    error: (event, fields) => log.error(event, { of, ...fields }),
   }
 }
 
@@ -125,10 +149,10 @@ function run(
   options: StartOptions,
   {
     folder,
-    bus,
+    links: { bus, clientBus },
     log,
     eyes,
-  }: { folder: DataFolder; bus: NatsBus; log: Logger; eyes?: Eyes | undefined },
+  }: { folder: DataFolder; links: Links; log: Logger; eyes?: Eyes | undefined },
 ): RunningServer {
   let settle: { serve: () => void; fail: (error: LicdError) => void } | undefined
   const serving = new Promise<void>((serve, fail) => (settle = { serve, fail }))
@@ -139,11 +163,12 @@ function run(
     (stopping ??= new Promise<void>(resolve => licenseServer.stop(resolve)).then(async () => {
       micro.close()
       await eyes?.close()
-      await bus.close()
+      await Promise.all([clientBus.close(), bus.close()])
     }))
   const licenseServer = new LicenseServer({
     identity: folder,
     bus,
+    clientBus,
     clock: systemClock,
     random: systemRandom,
     storage: folder.storage,

@@ -40,6 +40,7 @@ export class LicenseServer implements Host {
   readonly pool: string
   readonly subjects: Subjects
   readonly bus: Bus
+  readonly clientBus: Bus
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -61,13 +62,14 @@ export class LicenseServer implements Host {
   #stopped: (() => void)[] = []
 
   constructor(options: LicenseServerOptions) {
-    const { identity, bus, clock, random, log } = options
+    const { identity, bus, clientBus = bus, clock, random, log } = options
     this.#options = options
     this.server = identity.server
     this.pool = identity.pool
     this.poolKey = identity.poolKey
     this.subjects = subjects(identity.pool)
     this.bus = bus
+    this.clientBus = clientBus
     this.clock = clock
     this.random = random
     this.log = log

@@ -16,7 +16,7 @@ export function answerFind(
   reply: string,
   malformed: (request: Decoded<unknown>) => void,
 ): void {
-  const { pool, server, incarnation, ledger, bus } = desk.host
+  const { pool, server, incarnation, ledger, clientBus } = desk.host
   const reason = whyNotServing(desk, desk.now)
   const serving = reason === undefined
   const { fingerprint } = ledger.state
@@ -25,10 +25,10 @@ export function answerFind(
     ...(reason === undefined ? {} : { reason }),
   }
   if (isJson(message)) {
-    bus.publish(reply, Buffer.from(JSON.stringify(found)))
+    clientBus.publish(reply, Buffer.from(JSON.stringify(found)))
     return
   }
   const request = decodeFind(message.data)
-  if (request.ok) bus.publish(reply, encodeFound(request.batch, found))
+  if (request.ok) clientBus.publish(reply, encodeFound(request.batch, found))
   else malformed(request)
 }

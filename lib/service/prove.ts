@@ -59,7 +59,7 @@ export class Prove {
   request({ data, reply }: BusMessage): void {
     if (reply === undefined) return
     const answer = this.#answer(data)
-    this.#desk.host.bus.publish(reply, Buffer.from(JSON.stringify(answer)))
+    this.#desk.host.clientBus.publish(reply, Buffer.from(JSON.stringify(answer)))
   }
 
   #answer(data: Uint8Array): Proven {

@@ -66,7 +66,7 @@ class Service implements SeatService {
   constructor(host: Host) {
     this.#host = host
     this.#desk = new Desk(host, {
-      publish: (reply, results) => publishResults(host.bus, reply, host, results),
+      publish: (reply, results) => publishResults(host.clientBus, reply, host, results),
       look: feature => this.#look(feature),
       explain: asked => this.#explain.tried(asked),
     })
@@ -266,7 +266,7 @@ class Service implements SeatService {
   }
 
   #listen(): void {
-    const { bus, subjects, server } = this.#host
+    const { bus, clientBus, subjects, server } = this.#host
     const { messages } = this.counts
     const listen = (operation: SeatOperation, take: (message: BusMessage) => void): void => {
       const queue = subjects.queue
@@ -275,8 +275,8 @@ class Service implements SeatService {
         take(message)
       }
       this.#subscriptions.push(
-        bus.subscribe(subjects.seat(server, operation), handle),
-        bus.subscribe(subjects.seat(anyServer, operation), handle, { queue }),
+        clientBus.subscribe(subjects.seat(server, operation), handle),
+        clientBus.subscribe(subjects.seat(anyServer, operation), handle, { queue }),
       )
     }
     listen('find', message => this.#found(message))
@@ -285,7 +285,7 @@ class Service implements SeatService {
     listen('release', message => this.#released(message))
     const { inbox } = this.#failover
     this.#subscriptions.push(
-      bus.subscribe(subjects.seat(server, 'prove'), message => {
+      clientBus.subscribe(subjects.seat(server, 'prove'), message => {
         messages.prove++
         this.#prove.request(message)
       }),

@@ -2,6 +2,7 @@
  * A client that sends as much as its connection takes: a bare socket that writes frames of NATS's protocol, as fast as
  * the other side reads, and counts what comes back.
  */
+import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 
@@ -15,6 +16,9 @@ export interface Flood {
 /** A message to send: built anew for each number, or the same for all. */
 export type Shot = (n: number) => { readonly subject: string; readonly data: Uint8Array }
 
+/** A flood ends with so many messages, or when so many seconds are over. */
+export type Extent = { readonly messages: number } | { readonly seconds: number }
+
 /** Bytes that are handed to the socket at once. */
 const chunkBytes = 256 * 1024
 
@@ -22,7 +26,7 @@ export class Flooder {
   /** Messages that came back. */
   answers = 0
   readonly #socket: Socket
-  readonly #inbox = `_INBOX.flood${process.pid}`
+  readonly #inbox = `_INBOX.flood${process.pid}.${randomUUID()}`
   #tail = ''
   #isCutOff = false
 
@@ -43,9 +47,13 @@ export class Flooder {
     return flooder
   }
 
-  /** Sends `count` messages; resolves when the broker has taken them, or has cut this client off. */
-  async fire(count: number, shot: Shot): Promise<Flood> {
+  /** Sends; resolves when the broker has taken it all, or has cut this client off. */
+  async fire(extent: Extent, shot: Shot): Promise<Flood> {
     const start = performance.now()
+    const isMore = (n: number): boolean =>
+      'messages' in extent
+        ? n < extent.messages
+        : performance.now() - start < extent.seconds * 1_000
     let parts: Buffer[] = []
     let bytes = 0
     const flush = async (): Promise<void> => {
@@ -64,7 +72,7 @@ export class Flooder {
       })
     }
     let n = 0
-    for (; n < count && !this.#isCutOff; n++) {
+    for (; !this.#isCutOff && isMore(n); n++) {
       const { subject, data } = shot(n)
       const frame = Buffer.concat([
         Buffer.from(`PUB ${subject} ${this.#inbox} ${data.length}\r\n`),

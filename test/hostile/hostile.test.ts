@@ -19,7 +19,7 @@ t.setTimeout(900_000)
 
 // Leases and seats of a minute: nothing here is about their end.
 const pool = await ProcessPool.start({
-  ...{ servers: ['alpha', 'beta'], tickMs: 200, leaseTicks: 600, seatTicks: 600 },
+  ...{ servers: ['alpha', 'beta', 'gamma'], tickMs: 200, leaseTicks: 600, seatTicks: 600 },
 })
 await pool.ctl(['feature', 'add', 'cad', '50', '--local'])
 await pool.ctl(['feature', 'add', 'full', '1', '--local'])
@@ -95,7 +95,10 @@ t.test('a renewal and a move that are sent again', async t => {
 for (const name of Object.keys(floods)) {
   t.test(`a flood: ${name}`, async t => {
     const before = pool.pid('alpha')
-    const row = await flood(pool, name, name.includes('clients') ? 5_000 : 20_000)
+    const row = await flood(pool, name, {
+      extent: { messages: name.includes('clients') ? 5_000 : 20_000 },
+      servers: ['alpha'],
+    })
     t.comment(asLine(row))
     t.ok(row.others >= 1, 'another client was served meanwhile')
     t.ok(row.most < memoryBound, `${row.most} MiB at most`)
@@ -104,5 +107,17 @@ for (const name of Object.keys(floods)) {
     await using client = await connect({ nats: pool.nats.url })
     await using seat = await client.acquire('cad', { timeout: 60_000 })
     t.ok(seat.valid)
+  })
+}
+
+for (const name of ['malformed messages', 'forged renewals']) {
+  t.test(`a flood of all servers: ${name}`, async t => {
+    const { servers } = pool
+    const row = await flood(pool, name, { extent: { messages: 30_000 }, servers, flooders: 2 })
+    t.comment(asLine(row))
+    t.equal(row.elections, 0, 'the leader kept its office')
+    t.equal(row.leasesLost, 0)
+    t.ok(row.others >= 1, 'another client was served meanwhile')
+    t.ok(row.most < memoryBound, `${row.most} MiB at most`)
   })
 }

@@ -1,6 +1,7 @@
 /**
- * Floods of server alpha in full: `npm run hostile -- [--messages 1000000] [--flood NAME] [--servers alpha,beta,gamma]`.
- * Prints a line of a table for each. In a pool of one server the other client cannot go elsewhere.
+ * Floods in full: `npm run hostile -- [--messages 1000000 | --seconds 20] [--flood NAME] [--servers alpha,beta,gamma]
+ * [--at alpha] [--flooders 1]`. Prints a line of a table for each. `--at` says which servers are flooded; of a pool whose servers all are,
+ * or that has one alone, the other client cannot go elsewhere.
  */
 import { parseArgs } from 'node:util'
 import { ProcessPool } from '../pool-processes.ts'
@@ -10,7 +11,10 @@ import { memoryBound } from './bound.ts'
 const { values } = parseArgs({
   options: {
     messages: { type: 'string', default: '1000000' },
+    seconds: { type: 'string' },
     flood: { type: 'string' },
+    flooders: { type: 'string', default: '1' },
+    at: { type: 'string', default: 'alpha' },
     servers: { type: 'string', default: 'alpha' },
   },
 })
@@ -22,12 +26,17 @@ const chosen = Object.keys(floods).filter(
   name => values.flood === undefined || name === values.flood,
 )
 process.stdout.write(
-  '| flood | messages | seconds | answers | the other client | MiB before, most |\n| --- | --- | --- | --- | --- | --- |\n',
+  '| flood | messages | seconds | answers | the other client | MiB before, most | elections, leases and links lost |\n| --- | --- | --- | --- | --- | --- | --- |\n',
 )
 for (const name of chosen) {
   // 10^5 clients are what one connection can play; the others are as many messages as asked for.
-  const count = Number(values.messages) / (name.includes('clients') ? 10 : 1)
-  const row = await flood(pool, name, count)
+  const messages = Number(values.messages) / (name.includes('clients') ? 10 : 1)
+  const extent = values.seconds === undefined ? { messages } : { seconds: Number(values.seconds) }
+  const row = await flood(pool, name, {
+    extent,
+    servers: values.at.split(','),
+    flooders: Number(values.flooders),
+  })
   process.stdout.write(`${asLine(row)}\n`)
   if (row.most > memoryBound) process.exitCode = 1
 }

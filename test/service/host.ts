@@ -24,6 +24,7 @@ export class TestHost implements Host {
   readonly pool = poolName
   readonly subjects = poolSubjects
   readonly bus: MemoryBus
+  readonly clientBus: MemoryBus
   readonly clock: VirtualClock
   readonly random: SeededRandom
   readonly log = silentLogger
@@ -54,6 +55,7 @@ export class TestHost implements Host {
     this.server = owner.name
     this.clock = parts.clock
     this.bus = parts.bus
+    this.clientBus = parts.bus
     this.random = owner.random.split('host')
     this.ledger = parts.ledger
     this.appliedIndex = parts.applied
