@@ -40,8 +40,9 @@ export const credentialsCommand = defineCommand({
     if (!isName(name)) throw usage('<name> must be 1 to 32 characters of A-Z a-z 0-9 _ -.')
     const days = args.days === undefined ? undefined : readWhole('--days', args.days, 1, daysMax)
     const { readPoolKey } = await import('../lib/pool-key.ts')
-    const { issueContext, needAuthority, writeContext } = await import('../lib/access/authority.ts')
-    const { ownerOf } = await import('../lib/access/operator.ts')
+    const { issueContext, issuedOf, needAuthority, writeContext } =
+      await import('../lib/access/authority.ts')
+    const { rememberIn } = await import('../lib/account-file.ts')
     const { refusePresent } = await import('../lib/folder.ts')
     const { pool, authority } = await readPoolKey(args.key)
     const now = Date.now()
@@ -51,7 +52,11 @@ export const credentialsCommand = defineCommand({
     const file = resolve(args.out)
     await refusePresent(file)
     await writeContext(file, context)
-    const { key } = ownerOf(context.credentials)
+    const issued = issuedOf(context, user)
+    const { key } = issued
+    if (!(await rememberIn(args.key, issued, now))) {
+      program.note(`${args.key} cannot be written: to revoke it, keep its key, ${key}`)
+    }
     if (args.json) program.printJson({ pool, role, name, key, file, ...expires })
     else program.print(`${role} ${name} of pool ${pool}, key ${key}: LICD_CONTEXT=${file}`)
     return 0

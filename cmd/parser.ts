@@ -6,6 +6,7 @@
  */
 import yargs, { type Argv } from 'yargs'
 import { packageVersion } from '../lib/version.ts'
+import { accountCommand } from './account.ts'
 import { usage, type MakeCommand } from './command.ts'
 import { credentialsCommand } from './credentials.ts'
 import { ctlCommand } from './ctl.ts'
@@ -26,6 +27,7 @@ const commands: readonly MakeCommand[] = [
   initCommand,
   joinCommand,
   credentialsCommand,
+  accountCommand,
   keyCommand,
   serveCommand,
   doctorCommand,

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { openLevelStorage, recover, remainsOf, seed, type Remains } from '../raft/index.ts'
 import type { RaftError, Storage } from '../raft/index.ts'
 import type { Address } from './access/address.ts'
-import { writeNatsFolder, type Authority } from './access/authority.ts'
+import { remember, writeNatsFolder, type Authority, type Issued } from './access/authority.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
 import {
@@ -91,6 +91,7 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
   const { pool } = old
   const places = authority && new Map(servers.map(name => [name, addressOf(authority, name)]))
   const issue = { now: Math.trunc(options.wall()), randomBytes: options.randomBytes }
+  const issued: Issued[] = []
   for (const [server, path] of Object.entries(folders)) {
     options.onStep?.(`writing ${path}`)
     await makeFolder(path, { server, servers, key }, async () => {
@@ -109,13 +110,14 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
       )
       const address = places?.get(server)
       if (authority === undefined || address === undefined) return
-      await writeNatsFolder(path, authority, { pool, server, address }, issue)
+      issued.push(await writeNatsFolder(path, authority, { pool, server, address }, issue))
     })
   }
   await storageCall(folder, async () => {
     // The doors stay the same, and so do contexts; the keys are new.
     if (authority !== undefined) {
-      await writeSynced(join(folder, 'pool.join'), 0o600, keyFileContent({ ...key, authority }))
+      const content = { ...key, authority: remember(authority, issued, issue.now) }
+      await writeSynced(join(folder, 'pool.join'), 0o600, keyFileContent(content))
     }
     await syncFolder(folder)
   })

@@ -1,7 +1,7 @@
 /**
  * Files of a data folder, written so that they are there after a crash, and read with errors that say what to do.
  */
-import { chmod, open, readFile, readdir, rename, stat, type FileHandle } from 'node:fs/promises'
+import { chmod, open, readFile, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { RaftError } from '../raft/error.ts'
 import { LicdError } from './error.ts'
@@ -55,17 +55,30 @@ export async function replaceSynced(
   content: object,
   owner?: { readonly uid: number; readonly gid: number },
 ): Promise<void> {
+  await replaceTextSynced(path, mode, `${JSON.stringify(content, undefined, 2)}\n`, owner)
+}
+
+/** The same for text. */
+export async function replaceTextSynced(
+  path: string,
+  mode: number,
+  text: string,
+  owner?: { readonly uid: number; readonly gid: number },
+): Promise<void> {
   const draft = `${path}.new`
   const file: FileHandle = await open(draft, 'w', mode)
   try {
     await file.chmod(mode)
     if (owner !== undefined) await file.chown(owner.uid, owner.gid)
-    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.writeFile(text)
     await file.sync()
+    await rename(draft, path)
+  } catch (cause) {
+    await rm(draft, { force: true })
+    throw cause
   } finally {
     await file.close()
   }
-  await rename(draft, path)
   await syncFolder(dirname(path))
 }
 

@@ -15,15 +15,19 @@ import type { Address } from './access/address.ts'
 import {
   createAuthority,
   issueContext,
+  issuedOf,
   needAuthority,
+  remember,
   writeContext,
   writeNatsFolder,
   type Authority,
+  type Issued,
 } from './access/authority.ts'
 import { readContextFile } from './access/context-file.ts'
 import { subjectOf } from './access/nats-account.ts'
 import { natsFiles, natsFolder } from './access/nats-config.ts'
 import { ownerOf } from './access/operator.ts'
+import { rememberIn } from './account-file.ts'
 import type { SigningKey } from './code/jws.ts'
 import { commandCodec } from './command-codec.ts'
 import { LicdError } from './error.ts'
@@ -132,16 +136,20 @@ export async function initPool(options: InitOptions): Promise<InitialisedPool> {
     addresses === undefined ? undefined : createAuthority(pool, addresses, { now, randomBytes })
   const issuer = authority && { issuer: subjectOf(authority.account.accountJwt) }
   const key = { pool, fingerprint, clusterId, epoch: now, macKeys, jwk, ...issuer }
+  const issued: Issued[] = []
   for (const [server, path] of Object.entries(folders)) {
     const address = addresses?.get(server)
     options.onStep?.(`writing ${path}`)
     await makeFolder(path, { server, servers, key }, async () => {
       await writeFirstLog(join(path, 'raft'), servers, encoded)
       if (authority === undefined || address === undefined) return
-      await writeNatsFolder(path, authority, { pool, server, address }, { now, randomBytes })
+      const of = { pool, server, address }
+      issued.push(await writeNatsFolder(path, authority, of, { now, randomBytes }))
     })
   }
-  const handed = authority && (await writeHandedOut(folder, { ...key, authority }, now))
+  const handed =
+    authority &&
+    (await writeHandedOut(folder, { ...key, authority: remember(authority, issued, now) }, now))
   await storageCall(folder, () => syncFolder(folder))
   const made = { pool, fingerprint, clusterId, folders }
   return handed === undefined ? made : { ...made, handed }
@@ -170,10 +178,14 @@ async function writeHandedOut(
 ): Promise<HandedOut> {
   const files = handedOut(folder)
   const { pool, authority } = key
-  await storageCall(folder, () => writeSynced(files.join, 0o600, keyFileContent(key)))
-  for (const role of ['operator', 'client'] as const) {
-    await writeContext(files[role], issueContext(authority, { pool, role, name: role, now }))
-  }
+  const made = (['operator', 'client'] as const).map(role => {
+    const user = { pool, role, name: role, now }
+    return { file: files[role], user, context: issueContext(authority, user) }
+  })
+  const issued = made.map(({ context, user }) => issuedOf(context, user))
+  const content = keyFileContent({ ...key, authority: remember(authority, issued, now) })
+  await storageCall(folder, () => writeSynced(files.join, 0o600, content))
+  for (const { file, context } of made) await writeContext(file, context)
   return files
 }
 
@@ -237,7 +249,8 @@ export async function joinPool(options: JoinOptions): Promise<ServerFile> {
   await makeFolder(folder, of, async () => {
     if (address === undefined || found === undefined) return
     const where = { pool: key.pool, server, address }
-    await writeNatsFolder(folder, found, where, { now, randomBytes })
+    const issued = await writeNatsFolder(folder, found, where, { now, randomBytes })
+    await rememberIn(file ?? keyFile, issued, now)
   })
   return serverFile(of)
 }

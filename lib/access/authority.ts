@@ -14,13 +14,46 @@ import { certifyServer, makeAuthority, type Certified, type Issue } from './cert
 import { contextContent, type Context } from './context-file.ts'
 import { makeAccount, makeCredentials, type NatsAccount } from './nats-account.ts'
 import { natsConfig, natsFiles, natsFolder } from './nats-config.ts'
-import { inboxPrefix, type Role } from './roles.ts'
+import { ownerOf } from './operator.ts'
+import { inboxPrefix, roles, type Role } from './roles.ts'
 
 export interface Authority {
   readonly certificates: Certified
   readonly account: NatsAccount
   /** Server -> where its nats-server is reached: those that were there when the pool was made. */
   readonly servers: ReadonlyMap<string, Address>
+  /** Credentials that were made with it, oldest first: to find by name whom to shut out. */
+  readonly issued: readonly Issued[]
+}
+
+/** Credentials that went out of the house. */
+export interface Issued {
+  readonly role: Role
+  readonly name: string
+  /** `U...` */
+  readonly key: string
+  /** Milliseconds since 1970: from when, and until when they are good where that is said. */
+  readonly at: number
+  readonly expiresAt?: number
+}
+
+/** Credentials that are remembered. Beyond it those that were made first are forgotten: they can be shut out by their key. */
+export const issuedMax = 10_000
+
+/** The authority that remembers more; what has expired is let go. */
+export function remember(authority: Authority, more: readonly Issued[], now: number): Authority {
+  const issued = [...authority.issued, ...more].filter(
+    ({ expiresAt }) => expiresAt === undefined || expiresAt > now,
+  )
+  return { ...authority, issued: issued.slice(-issuedMax) }
+}
+
+/** What is remembered of a context. */
+export function issuedOf(context: Context, user: Pick<User, 'now' | 'expiresAt'>): Issued {
+  const { role, name, credentials } = context
+  const { now: at, expiresAt } = user
+  const { key } = ownerOf(credentials)
+  return { role, name, key, at, ...(expiresAt === undefined ? {} : { expiresAt }) }
 }
 
 export function createAuthority(
@@ -32,14 +65,16 @@ export function createAuthority(
     certificates: makeAuthority(`licd ${pool}`, issue),
     account: makeAccount(pool, issue.now),
     servers,
+    issued: [],
   }
 }
 
 /** What `pool.join` holds of it. */
-export function authorityContent({ certificates, account, servers }: Authority): object {
+export function authorityContent(authority: Authority): object {
+  const { certificates, account, servers, issued } = authority
   const addresses: Record<string, string> = {}
   for (const [name, { host, port }] of servers) addresses[name] = formatAddress(host, port)
-  return { certificates, account, servers: addresses }
+  return { certificates, account, servers: addresses, ...(issued.length > 0 ? { issued } : {}) }
 }
 
 /** Reads it back; undefined for what is none. Throws LICD_BAD_CONFIG (an address). */
@@ -62,7 +97,15 @@ export function readAuthority(value: unknown): Authority | undefined {
     certificates: { key, certificate },
     account: { operatorSeed, operatorJwt, accountSeed, accountJwt, systemJwt },
     servers: addresses,
+    issued: Array.isArray(value.issued) ? value.issued.filter(isIssued) : [],
   }
+}
+
+function isIssued(value: unknown): value is Issued {
+  if (!isFields(value)) return false
+  const { role, name, key, at, expiresAt } = value
+  if (typeof name !== 'string' || typeof key !== 'string' || typeof at !== 'number') return false
+  return roles.some(known => known === role) && ['undefined', 'number'].includes(typeof expiresAt)
 }
 
 export interface User {
@@ -99,13 +142,13 @@ export async function writeContext(path: string, context: Context): Promise<void
   })
 }
 
-/** Writes what the nats-server of one license server needs, and the way in of that license server. */
+/** Writes what the nats-server of one license server needs, and the way in of that license server. Answers what to remember of it. */
 export async function writeNatsFolder(
   dataFolder: string,
   authority: Authority,
   of: { readonly pool: string; readonly server: string; readonly address: Address },
   issue: Issue,
-): Promise<void> {
+): Promise<Issued> {
   const { pool, server, address } = of
   const { account, certificates, servers } = authority
   const hosts = [address.host]
@@ -119,7 +162,8 @@ export async function writeNatsFolder(
   await write(natsFiles.authority, 0o644, certificates.certificate)
   await write(natsFiles.certificate, 0o644, own.certificate)
   await write(natsFiles.key, 0o600, own.key)
-  await writeContext(join(folder, natsFiles.context), issueContext(authority, user, address))
+  const context = issueContext(authority, user, address)
+  await writeContext(join(folder, natsFiles.context), context)
   await write(
     natsFiles.config,
     0o644,
@@ -132,6 +176,7 @@ export async function writeNatsFolder(
     }),
   )
   await syncFolder(folder)
+  return issuedOf(context, user)
 }
 
 /** @throws LicdError LICD_BAD_KEY: `path` has no authority. */

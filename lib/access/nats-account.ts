@@ -7,6 +7,7 @@
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from 'nkeys.js'
 import { LicdError } from '../error.ts'
 import { isFields } from '../server/ctl-request.ts'
+import { verify } from './operator.ts'
 import { permissionsOf, type Role } from './roles.ts'
 
 /** What makes users. `operatorJwt` and `accountJwt` are public; the seeds are secret. */
@@ -50,13 +51,84 @@ export function makeAccount(pool: string, now: number): NatsAccount {
 
 /** Whose a JWT is (`A...`). Throws LICD_BAD_KEY. */
 export function subjectOf(jwt: string): string {
+  const claims = parseClaims(jwt)
+  if (typeof claims?.sub === 'string') return claims.sub
+  throw new LicdError('LICD_BAD_KEY', 'A part of the pool\u2019s NATS account is damaged.')
+}
+
+/** Users that one account shuts out at most: it is one line of a nats-server's configuration, of 200 KiB then. */
+export const revokedMax = 2_000
+
+/**
+ * The account with more users shut out, signed anew: a nats-server that gets it ends their connections and lets them in no
+ * more. `keys` are theirs (`U...`); credentials made later have other keys. Newer than what it was made of by `iat`.
+ *
+ * @throws LicdError LICD_TOO_MANY, LICD_BAD_KEY
+ */
+export function revokeUsers(
+  account: NatsAccount,
+  keys: readonly string[],
+  now: number,
+): NatsAccount {
+  const claims = claimsOf(account.accountJwt)
+  const { nats, iat, name, sub } = claims
+  const at = Math.max(Math.floor(now / 1000), iat + 1)
+  const revocations: Record<string, number> = { ...claims.revocations }
+  for (const key of keys) revocations[key] = at
+  if (Object.keys(revocations).length > revokedMax) {
+    const what = `An account shuts out ${revokedMax} users at most.`
+    throw new LicdError('LICD_TOO_MANY', what)
+  }
+  const operator = readSeed(account.operatorSeed)
+  const accountJwt = encodeJwt(operator, { sub, name, now: at * 1000 }, { ...nats, revocations })
+  return { ...account, accountJwt }
+}
+
+export interface AccountClaims {
+  /** The account, `A...`, and who signed it, `O...`. */
+  readonly sub: string
+  readonly iss: string
+  readonly name: string
+  /** Seconds since 1970. */
+  readonly iat: number
+  /** User -> the second up to which credentials of that key are shut out. */
+  readonly revocations: Readonly<Record<string, number>>
+  readonly nats: Readonly<Record<string, unknown>>
+}
+
+/** What an account's JWT says, its signature checked. Throws LICD_BAD_KEY. */
+export function claimsOf(jwt: string): AccountClaims {
+  const claims = parseClaims(jwt)
+  const { sub, iss, name, iat, nats } = claims ?? {}
+  if (typeof iss === 'string' && isSignedBy(iss, jwt) && isFields(nats)) {
+    const revocations = readRevocations(nats.revocations)
+    if (typeof sub === 'string' && typeof name === 'string' && typeof iat === 'number') {
+      return { sub, iss, name, iat, revocations, nats }
+    }
+  }
+  throw new LicdError('LICD_BAD_KEY', 'The pool\u2019s NATS account is damaged.')
+}
+
+function readRevocations(given: unknown): Record<string, number> {
+  if (!isFields(given)) return {}
+  const entries = Object.entries(given)
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  )
+}
+
+function isSignedBy(publicKey: string, jwt: string): boolean {
+  const dot = jwt.lastIndexOf('.')
+  return verify(publicKey, jwt.slice(0, dot), jwt.slice(dot + 1))
+}
+
+function parseClaims(jwt: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
-    if (isFields(claims) && typeof claims.sub === 'string') return claims.sub
+    return isFields(claims) ? claims : undefined
   } catch {
-    // Said below.
+    return undefined
   }
-  throw new LicdError('LICD_BAD_KEY', 'A part of the pool\u2019s NATS account is damaged.')
 }
 
 /** The text of a `.creds` file, as every NATS client knows it. Throws LICD_BAD_KEY. */

@@ -127,7 +127,8 @@ function certified(
 
 type Refused = { readonly ok: false } & Refusal
 
-function verify(publicKey: string, text: string, signature: string): boolean {
+/** Whether an nkey signed a text; false for what is no key, or no signature. */
+export function verify(publicKey: string, text: string, signature: string): boolean {
   try {
     return fromPublic(publicKey).verify(Buffer.from(text), Buffer.from(signature, 'base64url'))
   } catch {

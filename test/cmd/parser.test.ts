@@ -44,6 +44,10 @@ t.test('every command has a help of 80 columns with examples', async t => {
     seen.sort(),
     [
       '',
+      'account',
+      'account list',
+      'account revoke',
+      'account take',
       'credentials',
       'ctl',
       'ctl allocations',

@@ -22,6 +22,7 @@ import { readServerFile } from '../../lib/pool-files.ts'
 import { generatePoolKey, keyFileContent, readPoolKey } from '../../lib/pool-key.ts'
 import { parseServers } from '../../cmd/servers.ts'
 import { Settings } from '../../cmd/settings.ts'
+import { readAccountFile } from '../../lib/account-file.ts'
 import { connectNats } from '../../raft/nats-bus.ts'
 import { bytesOf, codedOr, codedOrLater, jsonBytes, target, textOf, type Target } from './target.ts'
 import { inFile } from './targets-ledger.ts'
@@ -167,6 +168,7 @@ const authority = {
   certificates: { key: 'k', certificate: 'c' },
   account,
   servers: new Map([['alpha', { host: '127.0.0.1', port: 4222 }]]),
+  issued: [{ role: 'client' as const, name: 'ws7', key: `U${'A'.repeat(55)}`, at: 1 }],
 }
 const macKeys = [3, 4].map(byte => new Uint8Array(32).fill(byte))
 const keyFile = { ...identity, macKeys: macKeys.slice(0, 1), jwk }
@@ -197,6 +199,11 @@ const files: readonly Target[] = [
       jsonBytes(keyFileContent(k)),
     ),
     readPoolKey,
+  ),
+  file(
+    'account file',
+    [jsonBytes({ format: 1, pool: 'default', account: account.accountJwt })],
+    readAccountFile,
   ),
   file(
     'vendor key',
