@@ -37,6 +37,13 @@ export interface CommandSpec<O extends OptionSet, P extends PositionalSet> {
   ) => Promise<number | undefined>
 }
 
+/** Before a value that looks like an option, from the command line to the command. */
+export const valueMark = '\u0001'
+
+function unmarked(value: unknown): unknown {
+  return typeof value === 'string' && value.startsWith(valueMark) ? value.slice(1) : value
+}
+
 export type MakeCommand = (program: Program, exit: (code: number) => void) => CommandModule
 
 /** A command that does something. */
@@ -59,6 +66,7 @@ export function defineCommand<const O extends OptionSet, const P extends Positio
       return yargs
     },
     handler: async args => {
+      for (const [name, value] of Object.entries(args)) args[name] = unmarked(value)
       checkValues(spec.options, args)
       // What yargs made of the declared options is what they declare: the one place where types are taken on trust.
       const typed = args as ArgumentsCamelCase<InferredOptionTypes<O> & InferredOptionTypes<P>>

@@ -7,7 +7,7 @@
 import yargs, { type Argv } from 'yargs'
 import { packageVersion } from '../lib/version.ts'
 import { accountCommand } from './account.ts'
-import { usage, type MakeCommand } from './command.ts'
+import { usage, valueMark, type MakeCommand } from './command.ts'
 import { credentialsCommand } from './credentials.ts'
 import { ctlCommand } from './ctl.ts'
 import { devCommand } from './dev.ts'
@@ -75,8 +75,21 @@ export function createParser(program: Program, exit: (code: number) => void): Ar
   return parser
 }
 
-/** The arguments as the parser takes them; what follows `--` is the command's own. */
+/**
+ * The arguments as the parser takes them; what follows `--` is the command's own.
+ *
+ * One in 64 ids of keys that others made begins with a hyphen, and would be taken for options.
+ */
 export function readArguments(args: readonly string[]): string[] {
   const end = args.indexOf('--')
-  return args.map((arg, at) => (arg === '-' && (end < 0 || at < end) ? standardInput : arg))
+  return args.map((arg, at) => {
+    if (end >= 0 && at >= end) return arg
+    if (isKeyIdLikeOption(arg)) return `${valueMark}${arg}`
+    return arg === '-' ? standardInput : arg
+  })
+}
+
+/** A thumbprint (RFC 7638) that begins with a hyphen. No option is so long. */
+function isKeyIdLikeOption(arg: string): boolean {
+  return /^-[\w-]{42}$/.test(arg)
 }

@@ -5,9 +5,9 @@
  * It holds the MAC keys of tokens (one, but for a pool whose key was rotated), the pool's key pair, and what says which pool it is: with it, and nothing else, a
  * new server can be made. So whoever has it can make seats out of nothing: it is for the owner's eyes alone.
  */
-import { generateKeyPairSync } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { authorityContent, readAuthority, type Authority } from './access/authority.ts'
+import { makeSigningKey, type SigningKey } from './code/jws.ts'
 import { LicdError } from './error.ts'
 import { readJson } from './folder.ts'
 import { isName } from './protocol/subject.ts'
@@ -53,11 +53,14 @@ export interface PoolKeyFile extends PoolIdentity {
   readonly authority?: Authority
 }
 
-export function generatePoolKey(): PoolKey {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const { x, d } = privateKey.export({ format: 'jwk' })
-  if (x === undefined || d === undefined) throw new LicdError('LICD_INTERNAL', 'No key was made.')
-  return { jwk: { kty: 'OKP', crv: 'Ed25519', x, d }, fingerprint: ed25519Thumbprint(x) }
+/** A fresh one. Its fingerprint is typed by vendors: it never begins as an option does. */
+export function generatePoolKey(make: () => SigningKey = makeSigningKey): PoolKey {
+  for (;;) {
+    const { publicKey: x, privateKey: d } = make()
+    const fingerprint = ed25519Thumbprint(x)
+    if (!fingerprint.startsWith('-'))
+      return { jwk: { kty: 'OKP', crv: 'Ed25519', x, d }, fingerprint }
+  }
 }
 
 /** What `pool.key` holds; with the authority it is `pool.join`. */

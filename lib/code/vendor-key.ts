@@ -6,7 +6,7 @@
  * vendor's private key is a mistake somebody made, and is stopped here. A key's id (`kid`) is its RFC 7638
  * thumbprint, always computed from the key and never believed.
  */
-import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { createHash, createPublicKey, sign, verify } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { Compile } from 'typebox/compile'
 import { LicdError } from '../error.ts'
 import type { VendorKey } from '../ledger/command.ts'
 import { codeBounds, isLabel } from './claims.ts'
-import { decodeBase64url } from './jws.ts'
+import { decodeBase64url, makeSigningKey, type SigningKey } from './jws.ts'
 
 /** A vendor key with its private part (`d` of the JWK). */
 export interface VendorSigner extends VendorKey {
@@ -76,12 +76,14 @@ function isPublicKey(x: string): boolean {
   }
 }
 
-/** A fresh key pair. */
-export function makeVendorKey(name: string): VendorSigner {
-  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const { x: publicKey, d: privateKey } = jwk
-  if (publicKey === undefined || privateKey === undefined) throw badKey('No key was made.')
-  return { ...checkVendorKey({ kid: thumbprint(publicKey), name, publicKey }), privateKey }
+/** A fresh key pair. Its id is typed in commands: it never begins as an option does. */
+export function makeVendorKey(name: string, make: () => SigningKey = makeSigningKey): VendorSigner {
+  for (;;) {
+    const { publicKey, privateKey } = make()
+    const kid = thumbprint(publicKey)
+    if (kid.startsWith('-')) continue
+    return { ...checkVendorKey({ kid, name, publicKey }), privateKey }
+  }
 }
 
 /**

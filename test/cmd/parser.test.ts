@@ -1,10 +1,11 @@
 import t from 'tap'
 import { codes } from '../../lib/error.ts'
 import { exitCodeHelp, exitCodeOf, exitCodes } from '../../cmd/exit-code.ts'
-import { createParser } from '../../cmd/parser.ts'
+import { createParser, readArguments } from '../../cmd/parser.ts'
 import { harmless, harmlessLine } from '../../cmd/program.ts'
 import { configFileOf, Settings } from '../../cmd/settings.ts'
 import { formatDate, formatDuration, formatTable } from '../../cmd/table.ts'
+import { writeVendorKey } from '../../lib/code/vendor-key.ts'
 import { captureProgram } from './in-process.ts'
 
 async function helpOf(command: readonly string[], program = captureProgram()): Promise<string> {
@@ -189,6 +190,30 @@ t.test('a wrong command line is refused by name, before anything is done', async
     const parse = async () => parser.parseAsync(args)
     await t.rejects(parse, { code: 'LICD_USAGE', message }, `licd ${line}`)
   }
+})
+
+t.test('an id that begins as an option does is an id', async t => {
+  const id = `-${'a'.repeat(42)}`
+  const sign = ['vendor', 'sign', '--customer', 'Car', '--feature', 'cad', '--allocations', '1']
+  const folder = t.testdir()
+  const { privateFile } = await writeVendorKey('Acme', { folder, stem: 'acme' })
+  const run = async (...args: string[]): Promise<string> => {
+    const program = captureProgram()
+    await createParser(program, () => undefined).parseAsync(readArguments(args))
+    return program.printed.join('\n')
+  }
+  for (const [how, given] of [
+    ['as a word of its own', ['--fingerprint', id]],
+    ['with =', [`--fingerprint=${id}`]],
+  ] as const) {
+    const code = await run(...sign, '--key', privateFile, ...given)
+    const payload = Buffer.from(code.split('.')[1] ?? '', 'base64url').toString()
+    t.match(JSON.parse(payload), { aud: id }, how)
+  }
+  // Read as an id, it is asked of a pool, which there is not.
+  const revoke = ['ctl', 'vendor', 'revoke', id, '--yes', '--nats', 'nats://127.0.0.1:1']
+  await t.rejects(run(...revoke), { code: 'LICD_NATS_UNREACHABLE' })
+  t.same(readArguments(['run', '--', id]), ['run', '--', id], 'what follows -- is not looked at')
 })
 
 t.test('thresholds out of range have their own code', async t => {

@@ -2,6 +2,8 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { calculateJwkThumbprint } from 'jose'
 import t from 'tap'
+import { makeSigningKey } from '../../lib/code/jws.ts'
+import { generatePoolKey } from '../../lib/pool-key.ts'
 import {
   checkVendorKey,
   makeVendorKey,
@@ -38,6 +40,22 @@ t.test('the id of a key is its thumbprint (RFC 7638)', async t => {
   const { publicKey } = makeVendorKey('Acme')
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: publicKey }
   t.equal(thumbprint(publicKey), await calculateJwkThumbprint(jwk))
+})
+
+t.test('no key is made whose id begins as an option does', t => {
+  let odd = makeSigningKey()
+  while (!thumbprint(odd.publicKey).startsWith('-')) odd = makeSigningKey()
+  const even = makeVendorKey('Acme')
+  const series = () => {
+    const pairs = [odd, odd, even]
+    return () => pairs.shift() ?? even
+  }
+  t.equal(makeVendorKey('Acme', series()).kid, even.kid)
+  t.equal(generatePoolKey(series()).fingerprint, even.kid)
+  const { publicKey } = odd
+  const kid = thumbprint(publicKey)
+  t.match(checkVendorKey({ kid, name: 'Acme', publicKey }), { kid }, 'one of before is good')
+  t.end()
 })
 
 t.test('a key from outside is checked', async t => {
