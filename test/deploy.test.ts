@@ -17,6 +17,26 @@ const root = packageFolder()
 const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8')
 const analyze = ['/usr/bin/systemd-analyze', '/bin/systemd-analyze'].find(existsSync)
 
+t.test('each file says what was checked, by what, and what was not run', t => {
+  for (const [file, isRun] of [
+    ['systemd/licd.service', false],
+    ['systemd/licd.sysusers', false],
+    ['docker/Dockerfile', false],
+    ['kubernetes/licd.yaml', false],
+    ['prometheus/licd.rules.yml', false],
+    ['client/seat.py', true],
+  ] as const) {
+    const head = read('deploy', ...file.split('/'))
+      .split('\n')
+      .slice(0, 14)
+      .join('\n')
+    const [, by = ''] = /Checked[^]*?(test\/[\w./-]+\.test\.ts)/.exec(head) ?? []
+    t.ok(existsSync(join(root, by || 'none')), `${file}: ${by}`)
+    t.equal(/Not run: /.test(head), !isRun, file)
+  }
+  t.end()
+})
+
 t.test('the unit of systemd', async t => {
   const unit = read('deploy', 'systemd', 'licd.service')
   const of = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1]

@@ -3,7 +3,7 @@
 
     seat.py HOST:PORT POOL FEATURE      lines on stdin: "renew" at once, "release" (or the end of input) and end
 
-Python's standard library alone, over a bare socket to NATS. It cannot sign a nonce, so it is for a pool without roles.
+Python's standard library alone, over a bare socket to NATS. It cannot sign a nonce, so it is for a pool without roles. Checked: run, test/client/other-language.test.ts
 """
 import json, os, secrets, select, socket, sys, time
 
