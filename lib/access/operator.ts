@@ -42,6 +42,17 @@ export function ownerOf(credentials: string): { readonly issuer: string; readonl
   throw new LicdError('LICD_BAD_KEY', 'The credentials are damaged.')
 }
 
+/**
+ * The account that made a license server's credentials: that of a pool with roles, whatever the server's folder says.
+ * `undefined` for none, and for credentials that licd did not make for a server: their account may have no operators.
+ */
+export function accountOfServer(credentials: string | undefined): string | undefined {
+  const jwt = /BEGIN NATS USER JWT-*\s+(\S+)\s/.exec(credentials ?? '')?.[1]
+  const { iss, name } = (jwt === undefined ? undefined : claimsIn(jwt)) ?? {}
+  const isServer = typeof name === 'string' && name.startsWith('server.')
+  return isServer && typeof iss === 'string' ? iss : undefined
+}
+
 export interface Expected {
   /** The pool's account, `A...`. */
   readonly issuer: string

@@ -14,6 +14,7 @@ import {
   type NatsOptions,
   type RaftSettings,
 } from '../../raft/index.ts'
+import { accountOfServer } from '../access/operator.ts'
 import { judge } from '../code/judge.ts'
 import type { LicdError } from '../error.ts'
 import { createLogger } from '../log.ts'
@@ -165,8 +166,12 @@ function run(
       await eyes?.close()
       await Promise.all([clientBus.close(), bus.close()])
     }))
+  const { credentials } = options.nats
+  const text = typeof credentials === 'function' ? credentials() : credentials
+  // One that joined by a key file of before does not know by its folder that operators sign.
+  const { issuer = accountOfServer(text) } = folder
   const licenseServer = new LicenseServer({
-    identity: folder,
+    identity: { ...folder, ...(issuer === undefined ? {} : { issuer }) },
     bus,
     clientBus,
     clock: systemClock,

@@ -4,6 +4,9 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { connect as connectNats, credsAuthenticator } from 'nats'
 import { readContextFile } from '../../lib/access/context-file.ts'
+import { natsOptions } from '../../lib/nats-context.ts'
+import { subjects } from '../../lib/protocol/subject.ts'
+import { connectNats as connectNatsBus } from '../../raft/index.ts'
 import { connect } from '../../lib/index.ts'
 import { licd } from '../cmd/licd-process.ts'
 import { freeAddress, SecurePool } from './secure-pool.ts'
@@ -321,3 +324,46 @@ t.test('the certificates are good in the eyes of OpenSSL', async t => {
     }
   }
 })
+
+t.test(
+  'a server that joined by a key of before knows by its credentials that operators sign',
+  async t => {
+    await using pool = await SecurePool.start({ servers: ['alpha'] })
+    const key = JSON.parse(readFileSync(pool.at('alpha', 'pool.key'), 'utf8')) as object
+    const before = JSON.stringify({ ...key, issuer: undefined })
+    writeFileSync(pool.at('before.key'), before, { mode: 0o600 })
+    const joined = await licd([
+      'join',
+      'beta',
+      '--key',
+      pool.at('before.key'),
+      '--out',
+      pool.at('beta'),
+    ])
+    t.match(joined, { code: 0 }, joined.stderr)
+    const context = pool.at('alpha', 'nats', 'server.context')
+    const beta = await pool.serve('beta', /waiting to be taken into/, ['--context', context])
+    t.match(await pool.as('operator', 'ctl', 'servers', 'add', 'beta'), { code: 0 })
+    await beta.until(/^ready /m)
+
+    const bus = await connectNatsBus({
+      ...(await natsOptions({ context: pool.at('operator.context') }, {})),
+      waitMs: 20_000,
+    })
+    t.teardown(() => bus.close())
+    const ask = (subject: string, fields: object): Promise<unknown> =>
+      new Promise(resolve => {
+        const reply = `${bus.inbox}.${subject}`
+        const subscription = bus.subscribe(reply, ({ data }) => {
+          subscription.unsubscribe()
+          resolve(JSON.parse(Buffer.from(data).toString()))
+        })
+        const headers = { 'Content-Type': 'application/json' }
+        bus.publish(subject, Buffer.from(JSON.stringify(fields)), { reply, headers })
+      })
+    const names = subjects('default')
+    t.match(await ask(names.ctlAt('now', 'beta'), {}), { server: 'beta', signs: true })
+    const unsigned = { id: 'x1', by: 'mary', timeoutMs: 5_000, feature: 'cad', allocations: 3 }
+    t.match(await ask(names.ctlAt('feature-add', 'beta'), unsigned), { code: 'LICD_UNSIGNED' })
+  },
+)
