@@ -12,6 +12,7 @@ import type { Applied } from '../../lib/ledger/ledger.ts'
 import type { Row } from '../../lib/ledger/snapshot.ts'
 import { featureRow } from '../../lib/ledger/snapshot.ts'
 import { checkCodes } from './code-rules.ts'
+import { keyBody, keyKinds, KeyRules, operatorKey } from './key-model.ts'
 import { checkChanged, checkGivers, type Picture } from './picture.ts'
 import { content, epoch, vendor } from './pool.ts'
 import { Rules, pictureOf } from './rules.ts'
@@ -40,10 +41,12 @@ export class LedgerModel {
   /** A snapshot that is read while commands go on, and the hash it has to come to. */
   #open: { rows: Iterator<Row>; read: Row[]; hash: string } | undefined
   readonly #rules = new Rules()
+  readonly #keyRules = new KeyRules()
   #last: Picture = { tables: new Map(), live: new Set(), leaving: new Set() }
   readonly seen = new Map<string, number>()
 
-  constructor() {
+  /** `keys`: servers have said which keys of tokens they hold, as those of now do. */
+  constructor({ keys = false }: { readonly keys?: boolean } = {}) {
     const settings = { tickMs: 1_000, leaseTicks: 6, seatTicks: 4 }
     this.apply({
       id: '',
@@ -61,6 +64,10 @@ export class LedgerModel {
       },
     })
     for (const server of names) this.say({ type: 'hello', server, bootId: `boot ${server}` })
+    const kids = ['k0', 'k1', 'k2', 'k3']
+    for (const server of keys ? names : []) {
+      this.say({ type: 'hold-keys', server, incarnation: 1, kids })
+    }
     this.say({ type: 'add-feature', feature: 'own', allocations: 7 })
     this.say({ type: 'add-code', text: '', content: content({ codeId: 'first', allocations: 5 }) })
     const sim = content({ codeId: 'code 0', feature: 'sim', allocations: 4 })
@@ -77,7 +84,15 @@ export class LedgerModel {
     else if (kind < 37) this.#restore()
     else if (kind < 38 && odd === 0) for (let n = 0; n < 640; n++) this.tick(x, y)
     else if (kind < 40) this.#snapshot()
-    else this.say(this.#body([kind, x, y, z, odd]), odd === 7 ? (x % 16) - 6 : y % 3)
+    else {
+      // Operators' commands are signed, now and then.
+      const key = kind >= 86 && odd > 12 ? { key: operatorKey(z) } : {}
+      const body =
+        kind < keyKinds.from
+          ? this.#body([kind, x, y, z, odd])
+          : keyBody(this.one.state, names, [kind, x, y, z, odd])
+      this.say(body, odd === 7 ? (x % 16) - 6 : y % 3, key)
+    }
     this.#readOn()
   }
 
@@ -101,10 +116,10 @@ export class LedgerModel {
     this.apply({ id: '', deadline: 0, by: 'leader', body: { type: 'tick', tick, listings } })
   }
 
-  say(body: CommandBody, ahead = 3): void {
+  say(body: CommandBody, ahead = 3, more: { readonly key?: string } = {}): void {
     this.#ids += 1
     const deadline = this.one.state.tick + ahead
-    const command = { id: `c${String(this.#ids)}`, deadline, by: 'test', body }
+    const command = { id: `c${String(this.#ids)}`, deadline, by: 'test', body, ...more }
     this.#said.push(command)
     this.apply(command)
   }
@@ -167,6 +182,7 @@ export class LedgerModel {
     this.#checkMoves()
     checkCodes(this.one.state)
     this.#rules.check(stood, this.one.state, command, applied)
+    this.#keyRules.check(this.one.state, command, applied)
     const { result } = applied
     const outcome = result.ok ? 'ok' : result.code
     const seen = `${command.body.type} ${applied.duplicate ? 'again' : outcome}`

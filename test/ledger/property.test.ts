@@ -6,6 +6,7 @@
  */
 import fc from 'fast-check'
 import t from 'tap'
+import { keyKinds } from './key-model.ts'
 import { LedgerModel, type Step } from './model.ts'
 
 const runs = Number(process.env['LICD_PROPERTY_RUNS'] ?? 3_000)
@@ -15,7 +16,7 @@ const seed = Number(process.env['LICD_PROPERTY_SEED'] ?? 20_261_124)
 t.setTimeout(60_000 + runs * 100)
 
 const step: fc.Arbitrary<Step> = fc.tuple(
-  fc.nat(99),
+  fc.nat(keyKinds.to),
   fc.nat(1_000),
   fc.nat(1_000),
   fc.nat(1_000),
@@ -26,7 +27,7 @@ t.test('random command sequences keep I1, I4, I5 and R1', async t => {
   const seen = new Map<string, number>()
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), steps => {
-      const world = new LedgerModel()
+      const world = new LedgerModel({ keys: true })
       for (const one of steps) world.do(one)
       for (const [key, count] of world.seen) seen.set(key, (seen.get(key) ?? 0) + count)
     }),
@@ -49,6 +50,14 @@ t.test('random command sequences keep I1, I4, I5 and R1', async t => {
       'set-role LICD_UNKNOWN_SERVER',
       'add-server ok',
     ],
+    ...[
+      'hold-keys ok',
+      'hold-keys LICD_PAST_INCARNATION',
+      'hold-keys LICD_BAD_REQUEST',
+      'use-key ok',
+    ],
+    ...['use-key LICD_KEY_MISSING', 'use-key LICD_KEY_CHANGED', 'use-key LICD_KEY_RETIRED'],
+    ...['revoke-operator ok', 'add-code LICD_NOT_OPERATOR', 'note ok', 'set-level ok'],
     ...['return LICD_BAD_DEADLINE', 'return LICD_DEADLINE', 'return LICD_BAD_COUNT'],
   ]) {
     t.ok((seen.get(key) ?? 0) > 0, `reached: ${key}`)
