@@ -9,6 +9,9 @@ import { subjects } from '../lib/protocol/subject.ts'
 
 const names = subjects('default')
 
+/** As the SDK: an answer that has not come for so long is asked for again. */
+const againMs = 1_000
+
 export class RawSeatClient {
   readonly #bus: Bus
   readonly #inbox: string
@@ -43,12 +46,22 @@ export class RawSeatClient {
     return await this.renewOnce(server, { ...item, confirm: first.nonce })
   }
 
-  /** One message, and the first result that is not `pending`. */
+  /**
+   * One message, and the first result that is not `pending`. Unanswered it is sent again, as the protocol has it: a server
+   * that cannot tell yet whether the seat moved away from it says nothing for a tick.
+   */
   async renewOnce(server: string, item: Omit<RenewItem, 'user' | 'host'>): Promise<SeatResult> {
     const heard = this.#next(item.seatId, ['renewed', 'challenge', 'refused'])
     const full = { ...item, user: 'raw', host: 'raw' }
-    this.#send(names.seat(server, 'renew'), batch => encodeRenew(batch, 'raw-client', [full]))
-    return await heard
+    const send = (): void =>
+      this.#send(names.seat(server, 'renew'), batch => encodeRenew(batch, 'raw-client', [full]))
+    send()
+    const again = setInterval(send, againMs)
+    try {
+      return await heard
+    } finally {
+      clearInterval(again)
+    }
   }
 
   #send(subject: string, encode: (batch: number) => Uint8Array): void {
