@@ -70,7 +70,7 @@ export class MessageReader {
     return this.ok && this.#at === this.#data.length
   }
 
-  /** The length of an array, which is no more than the values that may follow. */
+  /** The length of an array, as claimed: who reads its values stops at the first that is not there (`ok`). */
   array(): number {
     const token = this.#next()
     if (token >= 0x90 && token < 0xa0) return token & 0x0f
