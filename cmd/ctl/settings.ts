@@ -19,7 +19,8 @@ export const settingsCommand = defineCommand({
     ['ctl settings --lease-ticks 3600', 'servers cut off may serve for an hour'],
   ],
   epilogue:
-    'A change rules for leases and seats from now on; those given before end as they were given.',
+    'A change rules for leases and seats from now on; those given before end as they were given. A lease lasts ' +
+    'half a second at least, a seat 300 ms.',
   run: async (args, program) => {
     const { tickMs, leaseTicks, seatTicks } = args
     const given = {

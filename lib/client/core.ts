@@ -337,6 +337,8 @@ export class ClientCore {
   #settle(): void {
     if (this.#time.epoch !== this.#epoch) this.#wake(0)
     else this.#wake(this.#state === 'closing' ? 0 : pulseMs)
+    // A seat granted at the end of a lease may be due within a pulse.
+    this.#arm(this.#holding.nextAt)
   }
 
   #wake(withinMs: number): void {

@@ -304,15 +304,23 @@ export function ed25519Thumbprint(publicKey: string): string {
   return createHash('sha256').update(members).digest('base64url')
 }
 
+/** What the shortest lease and seat last, milliseconds: below, one slow write to a disk or one late timer costs them. */
+export const shortestMs = { lease: 500, seat: 300 } as const
+
 /** What is wrong with the settings of a pool, or `undefined`. */
 export function settingsRefusal({ tickMs, leaseTicks, seatTicks }: Settings): Refusal | undefined {
   const wrong = (field: string, range: string): Refusal => ({
     code: 'LICD_BAD_REQUEST',
     detail: `Field ${field} must be a whole number ${range}.`,
   })
+  const short = (field: string, what: string, leastMs: number): Refusal =>
+    wrong(field, `from ${Math.ceil(leastMs / tickMs)}: ${what} lasts ${leastMs} ms at least`)
   if (!isWhole(tickMs, 20, 60_000)) return wrong('tickMs', 'from 20 to 60,000')
   if (!isWhole(leaseTicks, 3, 1_000_000)) return wrong('leaseTicks', 'from 3 to 1,000,000')
   if (!isWhole(seatTicks, 2, leaseTicks)) return wrong('seatTicks', 'from 2 to leaseTicks')
+  const { lease, seat } = shortestMs
+  if (leaseTicks * tickMs < lease) return short('leaseTicks', 'a lease', lease)
+  if (seatTicks * tickMs < seat) return short('seatTicks', 'a seat', seat)
   return undefined
 }
 

@@ -26,6 +26,19 @@ t.test('finds a server at once, grants, renews at a third, releases', async t =>
   t.strictSame({ ...world.core.counts }, { seats: 0, requests: 0, releases: 0, dropped: 0 })
 })
 
+t.test('a seat that lasts as long as the timer may lag is renewed in time', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  a.ttlMs = 30
+  world.at(a)
+  // Its first answer and then nothing but the renewals: no other traffic wakes the client.
+  world.time.run(500)
+  const hold = world.hold()
+  world.time.run(1_000)
+  t.ok(hold.remainingMs() > 0)
+  t.equal(world.lost.length, 0)
+})
+
 t.test(
   '60 acquires of one turn are one message, their renewals one, their releases one; 100 are two',
   async t => {

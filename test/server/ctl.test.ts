@@ -161,6 +161,17 @@ t.test('what is wrong is refused by name, and changes nothing', async t => {
       { ...change, id: 'h', settings: { tickMs: 1, leaseTicks: 30, seatTicks: 30 } },
       'LICD_BAD_REQUEST',
     ],
+    // What the simulator's pool seed 1048 had set: a lease of 270 ms, which a slow disk could not keep up.
+    [
+      'settings-set',
+      { ...change, id: 'h', settings: { tickMs: 90, leaseTicks: 3, seatTicks: 2 } },
+      'LICD_BAD_REQUEST',
+    ],
+    [
+      'settings-set',
+      { ...change, id: 'h', settings: { tickMs: 50, leaseTicks: 30, seatTicks: 5 } },
+      'LICD_BAD_REQUEST',
+    ],
     ['outcome', { id: '' }, 'LICD_BAD_REQUEST'],
     ['seats', { limit: 0 }, 'LICD_BAD_REQUEST'],
     ['transfer-leader', { to: 'omega', timeoutMs: 100 }, 'LICD_UNKNOWN_SERVER'],

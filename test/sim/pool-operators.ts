@@ -10,6 +10,7 @@ import { pack, unpack } from 'msgpackr'
 import { bounds } from '../../lib/ledger/command.ts'
 import type { CodeContent, Command, Result, Settings } from '../../lib/ledger/command.ts'
 import type { Ledger } from '../../lib/ledger/ledger.ts'
+import { shortestMs } from '../../lib/server/ctl-request.ts'
 import { checkLinearizable, type Operation } from './linear.ts'
 import { vendor } from './pool-codes.ts'
 import { modelOf, type Fate, type Input, type Output } from './pool-fates.ts'
@@ -204,11 +205,13 @@ export class PoolOperators {
     if (this.#settingsLeft-- <= 0) return
     // Not far from what was: what lasted by ticks of 50 ms would last as many of a second (safe, and tedious).
     const { settings: first } = this.#world.options
-    const leaseTicks = Math.max(3, Math.round(first.leaseTicks * (0.6 + random.next() * 0.7)))
+    const drawnTicks = Math.max(3, Math.round(first.leaseTicks * (0.6 + random.next() * 0.7)))
+    const tickMs = Math.round(first.tickMs * random.pick([0.6, 0.8, 1, 1.25, 1.6]))
+    const leaseTicks = Math.max(drawnTicks, Math.ceil(shortestMs.lease / tickMs))
+    const seatTicks = Math.max(2, Math.round(leaseTicks * (0.5 + random.next() * 0.5)))
     const settings: Settings = {
-      tickMs: Math.round(first.tickMs * random.pick([0.6, 0.8, 1, 1.25, 1.6])),
-      leaseTicks,
-      seatTicks: Math.max(2, Math.round(leaseTicks * (0.5 + random.next() * 0.5))),
+      ...{ tickMs, leaseTicks },
+      seatTicks: Math.max(seatTicks, Math.ceil(shortestMs.seat / tickMs)),
     }
     const { slowest } = this
     this.slowest = {
