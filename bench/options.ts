@@ -39,8 +39,8 @@ const names = ['licd', 'echo', 'etcd', 'kv', 'redis', 'postgres'] as const
 const profileFolder = '.build/bench/profile'
 const allLayouts = '1x1,1x16,1x256,4x16,16x16'
 
-/** Throws with the usage for what it does not know. */
-export function readOptions(args: readonly string[]): BenchOptions {
+/** `undefined` where help is asked for. Throws for what it does not know. */
+export function readOptions(args: readonly string[]): BenchOptions | undefined {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -56,8 +56,10 @@ export function readOptions(args: readonly string[]): BenchOptions {
       profile: { type: 'boolean', default: false },
       json: { type: 'string', default: '.build/bench/bench.json' },
       html: { type: 'string', default: '.build/bench/bench.html' },
+      help: { type: 'boolean', default: false },
     },
   })
+  if (values.help) return undefined
   const { quick } = values
   return {
     pairs: number('pairs', values.pairs, quick ? 3 : 9),
@@ -76,20 +78,20 @@ export function readOptions(args: readonly string[]): BenchOptions {
 function number(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise
   const value = Number(text)
-  if (!(value > 0)) throw new Error(`--${name} ${text} is no number above 0\n${usage}`)
+  if (!(value > 0)) throw new Error(`--${name} ${text} is no number above 0`)
   return value
 }
 
 function contenderName(text: string): ContenderName {
   const wanted = text === 'ceiling' ? 'echo' : text
   const found = names.find(name => name === wanted)
-  if (found === undefined) throw new Error(`no contender ${text}\n${usage}`)
+  if (found === undefined) throw new Error(`no contender ${text}`)
   return found
 }
 
 function partName(text: string): Part {
   const found = parts.find(name => name === text)
-  if (found === undefined) throw new Error(`no part ${text}\n${usage}`)
+  if (found === undefined) throw new Error(`no part ${text}`)
   return found
 }
 
@@ -97,7 +99,7 @@ export function readLayout(text: string): Layout {
   const [, processes, inFlight] = /^(\d+)x(\d+)$/.exec(text) ?? []
   const found = { processes: Number(processes), inFlight: Number(inFlight) }
   if (!(found.processes * found.inFlight >= 1 && found.processes * found.inFlight <= 256)) {
-    throw new Error(`${text} is no layout of 1 to 256 in flight\n${usage}`)
+    throw new Error(`${text} is no layout of 1 to 256 in flight`)
   }
   return found
 }
