@@ -10,7 +10,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
+import { orUsage, readCommandLine, readNumber } from '../test/command-line.ts'
 import { packageFolder } from '../lib/nats-server.ts'
 import { layoutName, type Layout, type Row, type Running } from './contender.ts'
 import { spread } from './figures.ts'
@@ -24,7 +24,8 @@ const usage = `npm run bench:compare -- REF1 [REF2] [options]
   --pairs N       rounds (9)      --seconds S   of one measurement (1)
   --rows A,B      of licd (unawaited,renew)
   --layouts A,B   client processes x in flight (1x1,1x16,1x256)
-  --tolerate R    the least a median ratio may be (0.9)`
+  --tolerate R    the least a median ratio may be (0.9)
+  REF2 is the tree as it is when absent`
 /** What a commit is built from; the bench comes from this tree. */
 const sources = ['cmd', 'lib', 'raft', 'test', 'package.json', 'tsconfig.json']
 const warmSeconds = 0.6
@@ -36,16 +37,18 @@ interface Side {
   open(row: Row, layout: Layout): Promise<fleetModule.Fleet>
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    pairs: { type: 'string', default: '9' },
-    seconds: { type: 'string', default: '1' },
-    rows: { type: 'string', default: 'unawaited,renew' },
-    layouts: { type: 'string', default: '1x1,1x16,1x256' },
-    tolerate: { type: 'string', default: '0.9' },
-  },
-})
+const options = {
+  pairs: { type: 'string' },
+  seconds: { type: 'string' },
+  rows: { type: 'string', default: 'unawaited,renew' },
+  layouts: { type: 'string', default: '1x1,1x16,1x256' },
+  tolerate: { type: 'string' },
+} as const
+const { values, positionals } = readCommandLine(usage, options, 2)
+const pairs = readNumber(usage, values.pairs, 9)
+const seconds = readNumber(usage, values.seconds, 1)
+const tolerate = readNumber(usage, values.tolerate, 0.9)
+const layouts = orUsage(usage, () => values.layouts.split(',').map(readLayout))
 const [first, second = '.'] = positionals
 if (first === undefined) {
   console.error(usage)
@@ -99,22 +102,20 @@ async function startSide(ref: string, number: number): Promise<Side> {
 }
 
 async function compare(both: readonly Side[]): Promise<number> {
-  const seconds = Number(values.seconds)
-  const pairs = Number(values.pairs)
   const [old] = both
   const wanted = values.rows.split(',')
   const rows = (old?.rows ?? []).filter(({ operation }) => wanted.includes(operation))
   const table: string[][] = []
   let isSlower = false
   const before = load()
-  for (const layout of values.layouts.split(',').map(readLayout)) {
+  for (const layout of layouts) {
     for (const row of rows) {
       process.stderr.write(`${row.id} ${layoutName(layout)}\n`)
       const ratios = await measurePairs(both, row, { layout, seconds, pairs })
       const { median, min, max } = spread(ratios)
-      const isBelow = median < Number(values.tolerate)
+      const isBelow = median < tolerate
       isSlower ||= isBelow
-      const verdict = isBelow ? 'SLOWER' : median > 1 / Number(values.tolerate) ? 'faster' : ''
+      const verdict = isBelow ? 'SLOWER' : median > 1 / tolerate ? 'faster' : ''
       const range = `${short(min)}-${short(max)}`
       table.push([row.title, layoutName(layout), short(median), range, verdict])
     }

@@ -16,13 +16,18 @@ import { join } from 'node:path'
 import { CtlClient } from '../lib/ctl/ctl-client.ts'
 import { connectNats, defaultSettings, systemClock, systemRandom } from '../raft/index.ts'
 import { licd, startLicd, type Ended, type Running } from '../test/cmd/licd-process.ts'
+import { readCommandLine, readNames, readNumber } from '../test/command-line.ts'
 import { startNatsServer, type TestNatsServer } from '../test/nats-server.ts'
 import { Mount, problemOf } from './disk-mount.ts'
 
-const runs = Number(process.argv[2] ?? 5)
 const kinds = ['full', 'low', 'hangs'] as const
 type Trouble = (typeof kinds)[number]
-const troubles = kinds.filter(kind => process.argv.length < 4 || process.argv.includes(kind, 3))
+const usage = `npm run bench:disk -- [RUNS] [KIND...]
+  RUNS   of each kind (5)
+  KIND   full: no room is left; low: little is left; hangs: it answers no more (all)`
+const { positionals } = readCommandLine(usage, {}, 1 + kinds.length)
+const runs = readNumber(usage, positionals[0], 5)
+const troubles = readNames(usage, positionals.slice(1), kinds)
 
 const servers = ['alpha', 'beta', 'gamma']
 /** The one with a filesystem of its own. */

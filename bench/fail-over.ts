@@ -9,16 +9,20 @@
  *   (`bench/full-pool.ts`). What was idle or vanished comes back with the end of the lease, 30 s; `--short` makes
  *   ticks of 200 ms, so that it is 6 s and a run takes a fifth of the time.
  */
-import { parseArgs } from 'node:util'
+import { readCommandLine, readNames, readNumber } from '../test/command-line.ts'
 import { WatchedPool } from '../test/watched-pool.ts'
 import { measureFullPool } from './full-pool.ts'
 import { Moves, Operator, Traffic } from './outage.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { only: { type: 'string' }, short: { type: 'boolean', default: false } },
-})
-const runs = Number(positionals[0] ?? 5)
+const usage = `npm run bench:fail-over -- [RUNS] [options]
+  RUNS          of each (5)
+  --only KIND   spare, full (what clients see) or grantable (when a full pool's allocations are back) (all)
+  --short       ticks of 200 ms instead of 1 s`
+const options = { only: { type: 'string' }, short: { type: 'boolean', default: false } } as const
+const { values, positionals } = readCommandLine(usage, options, 1)
+const runs = readNumber(usage, positionals[0], 5)
+const only = values.only === undefined ? [] : [values.only]
+const kinds = readNames(usage, only, ['spare', 'full', 'grantable'])
 const settings = { tickMs: values.short ? 200 : 1_000, leaseTicks: 30, seatTicks: 20 }
 const seatsAtLeader = 40
 async function measure(kind: 'spare' | 'full', run: number) {
@@ -65,14 +69,15 @@ async function measure(kind: 'spare' | 'full', run: number) {
   }
 }
 
-if (values.only !== 'grantable') {
+const seen = (['spare', 'full'] as const).filter(kind => kinds.includes(kind))
+if (seen.length > 0) {
   const rows: Record<string, string | number>[] = []
-  for (const kind of ['spare', 'full'] as const) {
+  for (const kind of seen) {
     for (let run = 1; run <= runs; run++) rows.push(await measure(kind, run))
   }
   console.table(rows)
 }
-if (values.only === undefined || values.only === 'grantable') {
+if (kinds.includes('grantable')) {
   const rows: Record<string, string | number>[] = []
   for (const killed of ['leader', 'follower'] as const) {
     for (let run = 1; run <= runs; run++) rows.push(await measureFullPool(killed, run, settings))

@@ -5,10 +5,12 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { readCommandLine, readNumber } from '../test/command-line.ts'
 import { ProcessPool } from '../test/pool-processes.ts'
 import type { HoldOrder, HoldReport } from './hold-clients.ts'
 
-const seconds = Number(process.argv[2] ?? 60)
+const usage = 'npm run bench:hold -- [SECONDS]\n  SECONDS   that the seats are held for (60)'
+const seconds = readNumber(usage, readCommandLine(usage, {}, 1).positionals[0], 60)
 const processes = 4
 const clientsEach = 250
 const seatsEach = 10

@@ -19,13 +19,18 @@ import { viewPool } from '../lib/ctl/pool-view.ts'
 import { connect } from '../lib/index.ts'
 import { connectNats, defaultSettings, systemClock, systemRandom } from '../raft/index.ts'
 import { licd, type Running, startLicd } from '../test/cmd/licd-process.ts'
+import { readCommandLine, readNames, readNumber } from '../test/command-line.ts'
 import { startNatsServer, type TestNatsServer } from '../test/nats-server.ts'
 import { Moves, Operator, Traffic } from './outage.ts'
 
-const runs = Number(process.argv[2] ?? 5)
 const kinds = ['process', 'host', 'silent'] as const
 type Loss = (typeof kinds)[number]
-const losses = kinds.filter(kind => process.argv.length < 4 || process.argv.includes(kind, 3))
+const usage = `npm run bench:host-loss -- [RUNS] [KIND...]
+  RUNS   of each kind (5)
+  KIND   process: its process; host: its broker as well; silent: both stop without a word (all)`
+const { positionals } = readCommandLine(usage, {}, 1 + kinds.length)
+const runs = readNumber(usage, positionals[0], 5)
+const losses = readNames(usage, positionals.slice(1), kinds)
 
 const seatsAtLeader = 40
 const settings = { tickMs: 1_000, leaseTicks: 30, seatTicks: 20 } as const

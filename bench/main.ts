@@ -13,7 +13,7 @@ import { measureEyes } from './eyes.ts'
 import type { Figures, Group, SectionTable } from './figures.ts'
 import { measureGrowth } from './growth.ts'
 import { load, machine } from './machine.ts'
-import { readOptions, usage, type BenchOptions } from './options.ts'
+import { readOptions, type BenchOptions } from './options.ts'
 import { measureOutage } from './outage-part.ts'
 import { page } from './page/page.ts'
 import { profile } from './profile.ts'
@@ -57,20 +57,7 @@ async function main(options: BenchOptions): Promise<void> {
   process.stderr.write(`figures: ${options.json}, page: ${options.html}\n`)
 }
 
-/** Help, or what is wrong with the command line, goes before everything else. */
-function optionsOrExit(args: readonly string[]): BenchOptions {
-  try {
-    const options = readOptions(args)
-    if (options !== undefined) return options
-  } catch (error) {
-    process.stderr.write(`${String(error)}\n\n${usage}\n`)
-    process.exit(2)
-  }
-  process.stdout.write(`${usage}\n`)
-  process.exit(0)
-}
-
-const options = optionsOrExit(process.argv.slice(2))
+const options = readOptions()
 if (options.profile === undefined) await main(options)
 else {
   const { rows, seconds, layouts, profile: folder } = options

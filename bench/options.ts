@@ -1,8 +1,8 @@
 /** What `npm run bench` is told on its command line. */
-import { parseArgs } from 'node:util'
+import { orUsage, readCommandLine, readNames, readNumber } from '../test/command-line.ts'
 import type { ContenderName, Layout } from './contender.ts'
 
-export const usage = `npm run bench -- [options]
+const usage = `npm run bench -- [options]
   --quick            three short rounds: a look, no verdict
   --pairs N          rounds, each of which measures everyone once (9)
   --seconds S        of one measurement (2)
@@ -39,62 +39,42 @@ const names = ['licd', 'echo', 'etcd', 'kv', 'redis', 'postgres'] as const
 const profileFolder = '.build/bench/profile'
 const allLayouts = '1x1,1x16,1x256,4x16,16x16'
 
-/** `undefined` where help is asked for. Throws for what it does not know. */
-export function readOptions(args: readonly string[]): BenchOptions | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      quick: { type: 'boolean', default: false },
-      pairs: { type: 'string' },
-      seconds: { type: 'string' },
-      only: { type: 'string' },
-      rows: { type: 'string' },
-      layouts: { type: 'string', default: allLayouts },
-      parts: { type: 'string', default: 'seats,replicated,outage' },
-      growth: { type: 'boolean', default: false },
-      most: { type: 'string' },
-      profile: { type: 'boolean', default: false },
-      json: { type: 'string', default: '.build/bench/bench.json' },
-      html: { type: 'string', default: '.build/bench/bench.html' },
-      help: { type: 'boolean', default: false },
-    },
+export function readOptions(): BenchOptions {
+  const { values } = readCommandLine(usage, {
+    quick: { type: 'boolean', default: false },
+    pairs: { type: 'string' },
+    seconds: { type: 'string' },
+    only: { type: 'string' },
+    rows: { type: 'string' },
+    layouts: { type: 'string', default: allLayouts },
+    parts: { type: 'string', default: 'seats,replicated,outage' },
+    growth: { type: 'boolean', default: false },
+    most: { type: 'string' },
+    profile: { type: 'boolean', default: false },
+    json: { type: 'string', default: '.build/bench/bench.json' },
+    html: { type: 'string', default: '.build/bench/bench.html' },
   })
-  if (values.help) return undefined
-  const { quick } = values
+  const { quick, only } = values
   return {
-    pairs: number('pairs', values.pairs, quick ? 3 : 9),
-    seconds: number('seconds', values.seconds, quick ? 0.7 : 2),
-    only: values.only === undefined ? undefined : values.only.split(',').map(contenderName),
+    pairs: readNumber(usage, values.pairs, quick ? 3 : 9),
+    seconds: readNumber(usage, values.seconds, quick ? 0.7 : 2),
+    only: only === undefined ? undefined : readNames(usage, only.split(',').map(partOf), names),
     rows: values.rows?.split(','),
-    layouts: values.layouts.split(',').map(readLayout),
-    parts: values.growth ? ['growth'] : values.parts.split(',').map(partName),
-    most: number('most', values.most, Infinity),
+    layouts: orUsage(usage, () => values.layouts.split(',').map(readLayout)),
+    parts: values.growth ? ['growth'] : readNames(usage, values.parts.split(','), parts),
+    most: readNumber(usage, values.most, Infinity),
     profile: values.profile ? profileFolder : undefined,
     json: values.json,
     html: values.html,
   }
 }
 
-function number(name: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise
-  const value = Number(text)
-  if (!(value > 0)) throw new Error(`--${name} ${text} is no number above 0`)
-  return value
+/** The ceiling is measured by the same contender. */
+function partOf(text: string): string {
+  return text === 'ceiling' ? 'echo' : text
 }
 
-function contenderName(text: string): ContenderName {
-  const wanted = text === 'ceiling' ? 'echo' : text
-  const found = names.find(name => name === wanted)
-  if (found === undefined) throw new Error(`no contender ${text}`)
-  return found
-}
-
-function partName(text: string): Part {
-  const found = parts.find(name => name === text)
-  if (found === undefined) throw new Error(`no part ${text}`)
-  return found
-}
-
+/** Throws for what is none. */
 export function readLayout(text: string): Layout {
   const [, processes, inFlight] = /^(\d+)x(\d+)$/.exec(text) ?? []
   const found = { processes: Number(processes), inFlight: Number(inFlight) }

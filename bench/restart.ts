@@ -5,12 +5,17 @@
  * `npm run bench:restart -- [seats] [seconds watched]`. Prints what happened when, from the start of the servers.
  */
 import { connect, type Client, type Seat } from '../lib/index.ts'
+import { readCommandLine, readNumber } from '../test/command-line.ts'
 import { ProcessPool, ready } from '../test/pool-processes.ts'
 import { addFeatures } from './contenders/licd.ts'
 import { used } from './machine.ts'
 
-const total = Number(process.argv[2] ?? 100_000)
-const watchSeconds = Number(process.argv[3] ?? 30)
+const usage = `npm run bench:restart -- [SEATS] [SECONDS]
+  SEATS     held while the servers stop and start (100000)
+  SECONDS   that they are watched for afterwards (30)`
+const { positionals } = readCommandLine(usage, {}, 2)
+const total = readNumber(usage, positionals[0], 100_000)
+const watchSeconds = readNumber(usage, positionals[1], 30)
 const atOnce = Math.min(1_000, total)
 const patienceMs = 60_000
 

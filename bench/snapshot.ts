@@ -7,10 +7,12 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readCommandLine, readNumber } from '../test/command-line.ts'
 import { startNatsServer } from '../test/nats-server.ts'
 import { PaddedPool } from '../test/raft/padded-pool.ts'
 
-const mebibytes = Number(process.argv[2] ?? 100)
+const usage = 'npm run bench:snapshot -- [MIB]\n  MIB   of state (100)'
+const mebibytes = readNumber(usage, readCommandLine(usage, {}, 1).positionals[0], 100)
 const rows = mebibytes * 1024
 const perSecond = 400
 const snapshotEveryEntries = 4_000

@@ -1,20 +1,31 @@
 /**
- * The large search: `npm run explore`, or `npm run explore -- STATES [SCOPE...]`. So many states at most from each
- * start, and some looked at whole; what is wrong is printed with the shortest way to it.
+ * The large search: `npm run explore`. So many states at most from each start, and some looked at whole; what is wrong is
+ * printed with the shortest way to it.
  *
  * Without arguments it also has to be large: a million states with two leaders and truncations among them, or it ends
  * in 1.
  */
+import { readCommandLine, readNames, readNumber } from '../command-line.ts'
 import { Explorer, type Result } from './explore.ts'
 import { scopes, wholes, type Scope } from './scope.ts'
 
 const wanted = 1_000_000
-const [limit, ...names] = process.argv.slice(2)
-const fromEach = Number(limit ?? 125_000)
+const all = [...new Set([...scopes, ...wholes])]
+const usage = `npm run explore -- [STATES] [START...]
+  STATES   from each start, at most (125000)
+  START    ${all.map(({ name }) => name).join(', ')} (all)`
+const { positionals } = readCommandLine(usage, {}, 1 + all.length)
+const [limit, ...texts] = positionals
+const fromEach = readNumber(usage, limit, 125_000)
+const names = readNames(
+  usage,
+  texts,
+  all.map(({ name }) => name),
+)
 const results: Result[] = []
 let isWhole = true
-for (const scope of new Set([...scopes, ...wholes])) {
-  if (names.length > 0 && !names.includes(scope.name)) continue
+for (const scope of all) {
+  if (!names.includes(scope.name)) continue
   const isToBeWhole = limit === undefined && wholes.includes(scope)
   const result = search(scope, isToBeWhole ? Infinity : fromEach)
   results.push(result)

@@ -1,22 +1,26 @@
 /**
- * Fuzzing for long: `npm run fuzz -- --minutes 10 [--seed 1] [--target NAME]`.
+ * Fuzzing for long: `npm run fuzz`.
  *
  * Goes round all decoders until the time is over, prints a line a target at the end, and each finding at once with what
  * makes it again (`--target NAME --seed S --case N`). Exit code 1 when there is one.
  */
-import { parseArgs } from 'node:util'
+import { readCommandLine, readNames, readNumber } from '../command-line.ts'
 import { caseOf, type Tally } from './fuzz.ts'
 import { Hunter } from './hunt.ts'
 import { targets } from './targets.ts'
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    target: { type: 'string' },
-    case: { type: 'string' },
-  },
+const usage = `npm run fuzz -- [options]
+  --minutes M     to go on for (1)
+  --seed S        of the cases
+  --target NAME   one decoder (all)
+  --case N        this one of the target's cases alone, as a finding says`
+const { values } = readCommandLine(usage, {
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  target: { type: 'string' },
+  case: { type: 'string' },
 })
+const minutes = readNumber(usage, values.minutes, 1)
 
 /** Cases of a target in one turn. */
 const turn = 20_000
@@ -24,8 +28,12 @@ const slowMs = 250
 
 await using hunter = new Hunter()
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000)
-const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target)
-if (chosen.length === 0) throw new Error(`The targets are: ${targets.map(t => t.name).join(', ')}`)
+const wanted = readNames(
+  usage,
+  values.target === undefined ? [] : [values.target],
+  targets.map(({ name }) => name),
+)
+const chosen = targets.filter(({ name }) => wanted.includes(name))
 
 if (values.case !== undefined) {
   const [only] = chosen
@@ -46,7 +54,7 @@ interface Sum {
 }
 
 const sums = new Map<string, Sum>()
-const end = performance.now() + Number(values.minutes) * 60_000
+const end = performance.now() + minutes * 60_000
 let findings = 0
 /** A target with a finding is left: the rest of it would be the same one. */
 const done = new Set<string>()

@@ -2,13 +2,10 @@
  * `npm run mutants`: puts each mutant before the killers, and tells who found it and after how many seeds.
  *
  * The figure is the median of `--hunts` hunts from different first seeds; "-" says that none of a killer's seeds found
- * it. A mutant that no killer finds ends the program with an error. `--only a,b`, `--killer NAME`, `--seeds N`,
- * `--jobs N`, `--enough SECONDS`, `--markdown FILE`, `--results FILE` (a line of JSON a mutant and killer, as they come;
- * what stands there is not hunted again, so that hours of hunting may be had in parts). `--bugs` instead puts back the
- * bugs of `test/raft/bugs/`, and sees that their regressions fail. `--hints` notes the quickest killers for `npm test`.
+ * it. A mutant that no killer finds ends the program with an error.
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { readCommandLine, readNames, readNumber } from '../command-line.ts'
 import { hunt, type Bag } from './hunt.ts'
 import { writeHints, type Hint, type Hints } from './hints.ts'
 import { killers, type KillerPlace } from './killers.ts'
@@ -29,27 +26,45 @@ interface Row {
   readonly bags: ReadonlyMap<string, Bag>
 }
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    killer: { type: 'string' },
-    hunts: { type: 'string', default: '20' },
-    seeds: { type: 'string' },
-    jobs: { type: 'string', default: '2' },
-    /** A killer begins no other hunt of a mutant after so many seconds. */
-    enough: { type: 'string', default: '20' },
-    markdown: { type: 'string' },
-    results: { type: 'string' },
-    bugs: { type: 'boolean', default: false },
-    hints: { type: 'boolean', default: false },
-  },
+const usage = `npm run mutants -- [options]
+  --only A,B        these mutants (all)
+  --killer A,B      ${killers.map(({ name }) => name).join(', ')} (all)
+  --hunts N         of each, from different first seeds (20)
+  --seeds N         of a hunt
+  --jobs N          processes (2)
+  --enough S        seconds after which a killer begins no other hunt of a mutant (20)
+  --markdown FILE   where the table goes
+  --results FILE    a line of JSON a mutant and killer, as they come; what stands there is not hunted again
+  --bugs            puts back the bugs of test/raft/bugs instead, and sees that their regressions fail
+  --hints           notes the quickest killers for npm test`
+const { values } = readCommandLine(usage, {
+  only: { type: 'string' },
+  killer: { type: 'string' },
+  hunts: { type: 'string' },
+  seeds: { type: 'string' },
+  jobs: { type: 'string' },
+  enough: { type: 'string' },
+  markdown: { type: 'string' },
+  results: { type: 'string' },
+  bugs: { type: 'boolean', default: false },
+  hints: { type: 'boolean', default: false },
 })
-const asked = values.only?.split(',')
-const chosen = mutants.filter(({ name }) => asked === undefined || asked.includes(name))
-const names = values.killer?.split(',')
-const sent = killers.filter(({ name }) => names === undefined || names.includes(name))
-const hunts = Number(values.hunts)
-const enoughMs = Number(values.enough) * 1_000
+const chosen = named(mutants, values.only)
+const sent = named(killers, values.killer)
+const hunts = readNumber(usage, values.hunts, 20)
+const enoughMs = readNumber(usage, values.enough, 20) * 1_000
+
+function named<Named extends { readonly name: string }>(
+  all: readonly Named[],
+  text: string | undefined,
+): Named[] {
+  const names = readNames(
+    usage,
+    text?.split(',') ?? [],
+    all.map(({ name }) => name),
+  )
+  return all.filter(({ name }) => names.includes(name))
+}
 
 function sentTo(mutant: Mutant): KillerPlace[] {
   return sent.filter(killer => groupOf(killer) === groupOf(mutant))
@@ -170,7 +185,7 @@ function report(row: Row): void {
 async function all<T>(work: (mutant: Mutant) => Promise<T>, of: readonly Mutant[]): Promise<T[]> {
   const results: T[] = []
   const queue = [...of]
-  const jobs = Array.from({ length: Number(values.jobs) }, async () => {
+  const jobs = Array.from({ length: readNumber(usage, values.jobs, 2) }, async () => {
     for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
       results.push(await work(mutant))
     }

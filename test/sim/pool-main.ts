@@ -6,9 +6,9 @@
  * seed and tells its story.
  */
 import { fork } from 'node:child_process'
-import { parseArgs } from 'node:util'
 import { Progress } from '../../lib/progress.ts'
 import { systemClock } from '../../raft/index.ts'
+import { readCommandLine } from '../command-line.ts'
 import { coverageTable } from './pool-coverage.ts'
 import { poolReplayLine, type PoolRequest } from './pool-options.ts'
 import { sceneNames } from './pool-scenes.ts'
@@ -27,24 +27,21 @@ const usage = `npm run sim:pool -- [options]
   --wanted N     mark branches taken less often (default 1000)
   --no-shrink    do not look for a smaller failure`
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    runs: { type: 'string' },
-    minutes: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: '1' },
-    servers: { type: 'string' },
-    clients: { type: 'string' },
-    ms: { type: 'string' },
-    scene: { type: 'string' },
-    without: { type: 'string' },
-    only: { type: 'string' },
-    wanted: { type: 'string', default: '1000' },
-    'no-shrink': { type: 'boolean', default: false },
-    worker: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readCommandLine(usage, {
+  seed: { type: 'string' },
+  runs: { type: 'string' },
+  minutes: { type: 'string' },
+  from: { type: 'string', default: '1' },
+  jobs: { type: 'string', default: '1' },
+  servers: { type: 'string' },
+  clients: { type: 'string' },
+  ms: { type: 'string' },
+  scene: { type: 'string' },
+  without: { type: 'string' },
+  only: { type: 'string' },
+  wanted: { type: 'string', default: '1000' },
+  'no-shrink': { type: 'boolean', default: false },
+  worker: { type: 'string' },
 })
 
 const scene = sceneOf(values.scene)
@@ -158,8 +155,7 @@ function sceneOf(name: string | undefined): Pick<PoolRequest, 'scene'> {
 }
 
 const jobs = Number(values.jobs)
-if (values.help) console.log(usage)
-else if (values.worker !== undefined) {
+if (values.worker !== undefined) {
   runSeeds(Number(values.worker), jobs, report => void process.send?.(report))
   process.disconnect()
 } else if (values.seed !== undefined) runOne(requestOf(Number(values.seed)))

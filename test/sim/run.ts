@@ -5,9 +5,9 @@
  * seed and tells its story.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import { parseArgs } from 'node:util'
 import { Progress } from '../../lib/progress.ts'
 import { systemClock } from '../../raft/index.ts'
+import { readCommandLine } from '../command-line.ts'
 import { replayLine, type RunRequest } from './node-options.ts'
 import { runQuiet } from './node-quiet.ts'
 import { NodeFailure, runNodes } from './node-world.ts'
@@ -24,23 +24,20 @@ const usage = `npm run sim -- [options]
   --quiet H      H virtual hours without faults: no election but the first
   --no-shrink    do not look for a smaller failure`
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    runs: { type: 'string' },
-    minutes: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: '1' },
-    servers: { type: 'string' },
-    ms: { type: 'string' },
-    without: { type: 'string' },
-    skip: { type: 'string' },
-    only: { type: 'string' },
-    quiet: { type: 'string' },
-    'no-shrink': { type: 'boolean', default: false },
-    worker: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readCommandLine(usage, {
+  seed: { type: 'string' },
+  runs: { type: 'string' },
+  minutes: { type: 'string' },
+  from: { type: 'string', default: '1' },
+  jobs: { type: 'string', default: '1' },
+  servers: { type: 'string' },
+  ms: { type: 'string' },
+  without: { type: 'string' },
+  skip: { type: 'string' },
+  only: { type: 'string' },
+  quiet: { type: 'string' },
+  'no-shrink': { type: 'boolean', default: false },
+  worker: { type: 'string' },
 })
 
 type Report =
@@ -171,8 +168,7 @@ function requestOf(seed: number): RunRequest {
 }
 
 const jobs = Number(values.jobs)
-if (values.help) console.log(usage)
-else if (values.quiet !== undefined) {
+if (values.quiet !== undefined) {
   const { elections, events } = runQuiet(Number(values.quiet))
   console.log(`${events} events, ${elections} elections in ${values.quiet} quiet virtual hours`)
   if (elections !== 1) process.exitCode = 1

@@ -2,8 +2,7 @@
  * A rolling upgrade in earnest: `npm run upgrade-drill -- COMMIT`.
  *
  * A pool of three servers as of COMMIT, under clients; each server is replaced by the present build, one after the other,
- * then the pool is raised. Exit code 1 when a seat was lost or too many were believed valid. `COMMIT=FOLDER` names a
- * build that is there already. With `--files FOLDER` it leaves what the old program wrote, for older-files.test.ts.
+ * then the pool is raised. Exit code 1 when a seat was lost or too many were believed valid.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,6 +11,7 @@ import { join, resolve } from 'node:path'
 import { connect } from '../../lib/index.ts'
 import type { PoolStatus } from '../../lib/protocol/ctl.ts'
 import type { Servers } from '../operators/operator.ts'
+import { orUsage, readCommandLine } from '../command-line.ts'
 import { Load } from './load.ts'
 import { buildIn, buildOf, MixedPool, present, type Build } from './mixed-pool.ts'
 
@@ -21,8 +21,16 @@ const load = { feature: 'cad', allocations, holders: 18, takers: 6 }
 const calmMs = 5_000
 const patienceMs = 120_000
 
-const [named = '', option, files = ''] = process.argv.slice(2)
-if (named === '') throw new Error('Say which commit: npm run upgrade-drill -- COMMIT')
+const usage = `npm run upgrade-drill -- COMMIT[=FOLDER] [--files FOLDER]
+  COMMIT           the older program
+  =FOLDER          a build of it that is there already
+  --files FOLDER   leave what it wrote, for older-files.test.ts, instead`
+const { values, positionals } = readCommandLine(usage, { files: { type: 'string' } }, 1)
+const named = orUsage(usage, () => {
+  const [text] = positionals
+  if (text === undefined) throw new Error('Which commit?')
+  return text
+})
 const scratch = mkdtempSync(join(tmpdir(), 'licd-builds-'))
 try {
   const [commit = '', folder] = named.split('=')
@@ -30,7 +38,7 @@ try {
   await using pool = await MixedPool.open()
   await pool.run(old, 'init', '--servers', pool.servers.join(','), '--out', pool.folder)
   await Promise.all(pool.servers.map(server => pool.start(server, old)))
-  if (option === '--files') await writeFiles(pool, old, resolve(files))
+  if (values.files !== undefined) await writeFiles(pool, old, resolve(values.files))
   else await drill(pool, old)
 } finally {
   rmSync(scratch, { recursive: true, force: true })
