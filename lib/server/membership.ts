@@ -95,8 +95,8 @@ export class Membership {
   }
 
   /**
-   * Calls back with why a decision would be unwise now, or `undefined`. Only the leader can tell. Takes a moment when
-   * somebody has not answered lately, for he may be about to.
+   * Calls back with why a decision would be unwise now, or `undefined`. Only the leader can tell. Where a vote goes it takes
+   * a moment: those who remain have to answer once more, for one of them may just have been lost.
    */
   judge(id: string, body: Decision, done: (refusal: Refusal | undefined) => void): void {
     // A copy of a request is no second try: what its sender was told of the first would be wrong.
@@ -106,9 +106,10 @@ export class Membership {
     if (joined !== undefined) return void joined.push(done)
     this.#judging.set(id, [done])
     const { clock, heartbeatMs } = this.#options
-    const end = clock.now() + patienceHeartbeats * heartbeatMs
+    const since = clock.now()
+    const end = since + patienceHeartbeats * heartbeatMs
     const look = (): void => {
-      const refusal = this.#refusal(body)
+      const refusal = this.#refusal(body, since)
       if (refusal?.code !== 'LICD_QUORUM_AT_RISK' || clock.now() >= end) this.#tell(id, refusal)
       else clock.after(heartbeatMs / 2, look)
     }
@@ -126,7 +127,7 @@ export class Membership {
     for (const done of asking) done(refusal)
   }
 
-  #refusal(body: Decision): Refusal | undefined {
+  #refusal(body: Decision, since: number): Refusal | undefined {
     const node = this.#options.status()
     const record = this.#options.ledger().state.servers.get(body.server)
     if (node === undefined || record === undefined || body.type === 'add-server') return undefined
@@ -135,7 +136,7 @@ export class Membership {
     if (!isVoter(node.configuration, body.server)) return undefined
     const left = this.#remaining(node.configuration, body.server)
     if (left.length === 0) return refuse('LICD_LAST_VOTER', 'No other server votes yet.')
-    const silent = left.filter(name => !this.#isWell(name))
+    const silent = left.filter(name => !this.#isWell(name, since))
     if (left.length - silent.length > left.length / 2) return undefined
     return refuse(
       'LICD_QUORUM_AT_RISK',
@@ -253,12 +254,15 @@ export class Membership {
     )
   }
 
-  #isWell(name: string): boolean {
-    if (name === this.#options.server) return true
-    const peer = this.#options.peers().find(({ id }) => id === name)
+  /** It has lately answered what was sent after `since`. The core's time runs behind the clock by less than a heartbeat. */
+  #isWell(name: string, since = -Infinity): boolean {
+    const { server, peers, clock, heartbeatMs } = this.#options
+    if (name === server) return true
+    const peer = peers().find(({ id }) => id === name)
     if (peer === undefined || peer.untrusted !== undefined) return false
     // Right after an election everyone counts as heard: only an answer to this leader tells.
-    return peer.matchIndex > 0 && peer.heardAgoMs <= freshHeartbeats * this.#options.heartbeatMs
+    if (peer.matchIndex === 0 || peer.answeredAgoMs > freshHeartbeats * heartbeatMs) return false
+    return clock.now() - peer.answeredAgoMs > since + heartbeatMs
   }
 
   #tellWaiting(text: string): void {

@@ -34,8 +34,8 @@ export interface Peer {
   readonly lag: number
   /** It answered lately. */
   readonly reachable: boolean
-  /** Since its last answer, or since this leader's election. */
-  readonly heardAgoMs: number
+  /** Since the newest message was sent that it answered, or since this leader's election. */
+  readonly answeredAgoMs: number
   /** Why its word does not count; absent where it counts. */
   readonly untrusted?: Untrusted
 }
@@ -237,7 +237,7 @@ export class Raft {
       matchIndex: progress.matchIndex,
       lag: log.lastIndex - progress.matchIndex,
       reachable: isHeard(this.state, progress),
-      heardAgoMs: now - progress.heardAt,
+      answeredAgoMs: now - progress.ackedAt,
       ...(progress.untrusted !== undefined && { untrusted: progress.untrusted }),
     }))
   }

@@ -6,6 +6,22 @@ import { idleService } from './idle-service.ts'
 const three = ['alpha', 'beta', 'gamma']
 const change = { by: 'test', timeoutMs: 5_000 }
 
+t.test('a server that was lost a moment ago is not counted on', async t => {
+  const pool = simulatePool({ seed: 3, servers: three, createService: idleService }).startAll()
+  pool.settle()
+  const leader = pool.leader?.server ?? ''
+  const [dead = '', other = ''] = three.filter(name => name !== leader)
+  pool.crash(dead)
+  const request = { ...change, id: 'demote', server: other }
+  t.match(pool.ask('servers-demote', request, { at: leader }), {
+    ok: false,
+    code: 'LICD_QUORUM_AT_RISK',
+  })
+  pool.start(dead)
+  pool.settle()
+  t.match(pool.ask('servers-demote', { ...request, id: 'again' }, { at: leader }), { ok: true })
+})
+
 t.test('what was refused as unwise stays refused, however late a copy of it comes', async t => {
   const pool = simulatePool({ seed: 3, servers: three, createService: idleService }).startAll()
   pool.settle()

@@ -170,7 +170,9 @@ export class PoolFaults {
 
   /** At most one server at a time may be without its disk, and only where others are a majority. */
   mayWipe(server: string): boolean {
-    const { pool } = this.world
+    const { pool, operators } = this.world
+    // Who goes was judged while this one was counted on.
+    if (operators.isChangingMembers) return false
     for (const name of this.#wiped) {
       const raft = pool.process(name)?.server.raft
       if (raft?.trust === 'full' && raft.lastApplied > 0) this.#wiped.delete(name)

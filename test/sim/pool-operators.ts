@@ -222,6 +222,11 @@ export class PoolOperators {
     this.#change('settings-set', { settings })
   }
 
+  /** Servers were made to come or go a moment ago. */
+  get isChangingMembers(): boolean {
+    return this.#changingMembers
+  }
+
   members(): void {
     const { state, pool, options } = this.#world
     if (this.#changingMembers || state === undefined) return
