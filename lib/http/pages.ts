@@ -25,6 +25,7 @@ const files = [
   'history.js',
   'icon.svg',
   'news.js',
+  'paged.js',
   'seats.js',
   'servers.js',
   'why.js',
