@@ -73,7 +73,13 @@ export class PoolNetwork {
   }
 
   clog(pairs: readonly Pair[], ms: number): void {
-    for (const pair of pairs) this.#clogs.set(pair.join('>'), this.#world.now + ms)
+    for (const pair of pairs) this.#clogs.set(pair.join('>'), this.#until(ms))
+  }
+
+  /** What is held up comes when the faults end at the latest: later messages would wait behind it. */
+  #until(ms: number): number {
+    const { now, calmAt } = this.#world
+    return Math.min(now + ms, calmAt)
   }
 
   /**
@@ -92,7 +98,7 @@ export class PoolNetwork {
 
   /** The broker hangs: nothing arrives for so long. */
   freeze(ms: number): void {
-    this.#frozenUntil = Math.max(this.#frozenUntil, this.#world.now + ms)
+    this.#frozenUntil = Math.max(this.#frozenUntil, this.#until(ms))
   }
 
   /** Says again what was said by or to these, or by anybody. */

@@ -52,6 +52,8 @@ export class PoolWorld implements ClientWatcher {
   readonly counts = { granted: 0, moved: 0, lost: 0, refused: 0 }
   events = 0
   isCalm = false
+  /** When the faults end, in simulated ms; not known before they begin. */
+  calmAt = Infinity
   #violation: unknown
   readonly #insight: PoolInsight
 
@@ -166,6 +168,7 @@ export class PoolWorld implements ClientWatcher {
     observe(this.#insight.observer())
     try {
       this.#start()
+      this.calmAt = this.now + this.options.faultsMs
       this.faults.start()
       this.operators.start()
       this.pool.run(this.options.faultsMs)
