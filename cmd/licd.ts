@@ -7,7 +7,7 @@
 import { LicdError } from '../lib/error.ts'
 import { withoutSecrets } from '../lib/without-secrets.ts'
 import { exitCodeOf } from './exit-code.ts'
-import { createParser, readArguments } from './parser.ts'
+import { commandsFor, createParser, readArguments } from './parser.ts'
 import { createProgram, harmless } from './program.ts'
 import { configFileOf, Settings } from './settings.ts'
 
@@ -23,7 +23,8 @@ async function main(args: readonly string[]): Promise<number> {
     )
   }
   let exitCode = 0
-  await createParser(program, code => void (exitCode = code)).parseAsync(readArguments(args))
+  const exit = (code: number): void => void (exitCode = code)
+  await createParser(program, exit, await commandsFor(args)).parseAsync(readArguments(args))
   return exitCode
 }
 

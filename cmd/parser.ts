@@ -1,43 +1,32 @@
 /**
- * The command line of `licd`: all commands, what they have in common, and how it is read.
+ * The command line of `licd`: what all commands have in common, and how it is read.
  *
  * Nothing here writes or ends the process: errors are thrown, help is what yargs hands out, so that tests can read
  * it without starting a process for each command.
  */
 import yargs, { type Argv } from 'yargs'
 import { packageVersion } from '../lib/version.ts'
-import { accountCommand } from './account.ts'
 import { usage, valueMark, type MakeCommand } from './command.ts'
-import { credentialsCommand } from './credentials.ts'
-import { ctlCommand } from './ctl.ts'
-import { devCommand } from './dev.ts'
-import { doctorCommand } from './doctor.ts'
 import { exitCodeHelp } from './exit-code.ts'
-import { initCommand } from './init.ts'
-import { joinCommand } from './join.ts'
-import { keyCommand } from './key.ts'
 import type { Program } from './program.ts'
-import { runCommand } from './run.ts'
-import { serveCommand } from './serve.ts'
-import { vendorCommand } from './vendor.ts'
 import { standardInput } from './vendor/code-text.ts'
 
-const commands: readonly MakeCommand[] = [
-  devCommand,
-  initCommand,
-  joinCommand,
-  credentialsCommand,
-  accountCommand,
-  keyCommand,
-  serveCommand,
-  doctorCommand,
-  runCommand,
-  ctlCommand,
-  vendorCommand,
-]
+/**
+ * The commands that a command line may mean. A server and a seat holder are to start quickly and to stay small: they
+ * load no other commands, and what those need.
+ */
+export async function commandsFor(args: readonly string[]): Promise<readonly MakeCommand[]> {
+  if (args[0] === 'serve') return [(await import('./serve.ts')).serveCommand]
+  if (args[0] === 'run') return [(await import('./run.ts')).runCommand]
+  return (await import('./commands.ts')).commands
+}
 
-/** A parser of one command line. `exit` is told the exit code of the command that ran. */
-export function createParser(program: Program, exit: (code: number) => void): Argv {
+/** A parser of one command line, which may have these commands. `exit` is told the exit code of the one that ran. */
+export function createParser(
+  program: Program,
+  exit: (code: number) => void,
+  commands: readonly MakeCommand[],
+): Argv {
   const parser = yargs()
     .scriptName('licd')
     .usage('$0 <command>\n\nFloating licenses without a single point of failure.')

@@ -1,6 +1,7 @@
 /** docs/runbooks.md: every alert and every code has its section, and what it says to type is there to be typed. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { commands } from '../cmd/commands.ts'
 import { createParser } from '../cmd/parser.ts'
 import { codes } from '../lib/error.ts'
 import { captureProgram } from './cmd/in-process.ts'
@@ -37,7 +38,7 @@ t.test('no section is of a code or an alert that is gone', async t => {
 
 async function helpOf(words: readonly string[]): Promise<string> {
   let help = ''
-  const parser = createParser(captureProgram(), () => undefined)
+  const parser = createParser(captureProgram(), () => undefined, commands)
   await parser.parseAsync([...words, '--help'], {}, (_error, _argv, output) => void (help = output))
   return help
 }

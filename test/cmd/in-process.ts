@@ -5,6 +5,7 @@
 import { LicdError } from '../../lib/error.ts'
 import { Progress } from '../../lib/progress.ts'
 import { systemClock } from '../../raft/index.ts'
+import { commands } from '../../cmd/commands.ts'
 import { createParser } from '../../cmd/parser.ts'
 import type { Program } from '../../cmd/program.ts'
 import { Settings } from '../../cmd/settings.ts'
@@ -55,7 +56,7 @@ export async function call(args: readonly string[], options: CallOptions = {}): 
   let code: number | string = -1
   let message = ''
   try {
-    await createParser(program, ended => void (code = ended)).parseAsync([...args])
+    await createParser(program, ended => void (code = ended), commands).parseAsync([...args])
   } catch (error) {
     if (!(error instanceof LicdError)) throw error
     code = error.code

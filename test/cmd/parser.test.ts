@@ -1,7 +1,8 @@
 import t from 'tap'
 import { codes } from '../../lib/error.ts'
 import { exitCodeHelp, exitCodeOf, exitCodes } from '../../cmd/exit-code.ts'
-import { createParser, readArguments } from '../../cmd/parser.ts'
+import { commands } from '../../cmd/commands.ts'
+import { commandsFor, createParser, readArguments } from '../../cmd/parser.ts'
 import { harmless, harmlessLine } from '../../cmd/program.ts'
 import { configFileOf, Settings } from '../../cmd/settings.ts'
 import { formatDate, formatDuration, formatTable } from '../../cmd/table.ts'
@@ -10,7 +11,7 @@ import { captureProgram } from './in-process.ts'
 
 async function helpOf(command: readonly string[], program = captureProgram()): Promise<string> {
   let help = ''
-  const parser = createParser(program, () => undefined)
+  const parser = createParser(program, () => undefined, commands)
   await parser.parseAsync([...command, '--help'], {}, (_error, _argv, output) => {
     help = output
   })
@@ -184,7 +185,7 @@ t.test('a wrong command line is refused by name, before anything is done', async
     ['vendor sign', /key/],
   ]
   for (const [line, message] of wrong) {
-    const parser = createParser(captureProgram(), () => t.fail(`${line}: it ran`))
+    const parser = createParser(captureProgram(), () => t.fail(`${line}: it ran`), commands)
     const args = line.split(' ').filter(word => word !== '')
     // Some of it yargs finds before it returns a promise.
     const parse = async () => parser.parseAsync(args)
@@ -199,7 +200,7 @@ t.test('an id that begins as an option does is an id', async t => {
   const { privateFile } = await writeVendorKey('Acme', { folder, stem: 'acme' })
   const run = async (...args: string[]): Promise<string> => {
     const program = captureProgram()
-    await createParser(program, () => undefined).parseAsync(readArguments(args))
+    await createParser(program, () => undefined, commands).parseAsync(readArguments(args))
     return program.printed.join('\n')
   }
   for (const [how, given] of [
@@ -216,9 +217,24 @@ t.test('an id that begins as an option does is an id', async t => {
   t.same(readArguments(['run', '--', id]), ['run', '--', id], 'what follows -- is not looked at')
 })
 
+t.test('commands that are loaded alone are read as they are among all', async t => {
+  for (const name of ['serve', 'run']) {
+    const own = await commandsFor([name, '--help'])
+    t.equal(own.length, 1, `${name} alone`)
+    let help = ''
+    const parser = createParser(captureProgram(), () => undefined, own)
+    await parser.parseAsync([name, '--help'], {}, (_error, _argv, output) => void (help = output))
+    t.equal(help, await helpOf([name]), `the help of ${name}`)
+    t.ok(own[0] !== undefined && commands.includes(own[0]), `${name} is one of all`)
+  }
+  for (const args of [[], ['--help'], ['ctl', 'status'], ['--config', 'x', 'serve']]) {
+    t.equal(await commandsFor(args), commands, `all for: ${args.join(' ')}`)
+  }
+})
+
 t.test('thresholds out of range have their own code', async t => {
   for (const threshold of ['0', '1.5', 'x', 'alpha=0', 'alpha=101%']) {
-    const parser = createParser(captureProgram(), () => t.fail('it ran'))
+    const parser = createParser(captureProgram(), () => t.fail('it ran'), commands)
     const args = ['ctl', 'criteria', 'set', 'cad', '--threshold', threshold]
     await t.rejects(parser.parseAsync(args), { code: 'LICD_BAD_THRESHOLD' }, threshold)
   }
