@@ -1,11 +1,12 @@
 /**
  * What a server publishes of its own accord: sync events, server events, and hints that a server is gone.
  *
- * A sync event says that this server has applied a change of the distribution, and which (claims 6, 20). All
- * changes of one turn go into one event. Events may be lost like any message; `revision` shows that one was.
+ * A sync event says that this server has applied a change of the distribution, and which (claims 6, 20). The first is
+ * told at once, those that follow closely go into one event. Events may be lost like any message; `revision` shows
+ * that one was.
  */
 import { pack } from 'msgpackr'
-import type { Bus, Clock, Logger } from '../../raft/ports.ts'
+import type { Bus, Clock, Logger, Timer } from '../../raft/ports.ts'
 import type { Command, Taken } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Notice } from '../ledger/outcome.ts'
@@ -16,6 +17,8 @@ import type { AppliedCommand, Observer } from './parts.ts'
 
 /** Features and changes told in one event; beyond it `more` is true. */
 const eventMax = 50
+/** Sync events are at least so far apart, unless one is full: three servers tell each change, and nobody may listen. */
+const paceMs = 20
 const goneEveryMs = 1_000
 
 export interface EventsOptions {
@@ -37,6 +40,8 @@ export class Events {
   #changes: SyncChange[] = []
   #more = false
   #index = 0
+  #publishedAt = -Infinity
+  #timer: Timer | undefined
   #isDue = false
   readonly #goneAt = new Map<string, number>()
 
@@ -53,7 +58,7 @@ export class Events {
     if (this.#changes.length < eventMax) this.#changes.push(changeOf(applied, by))
     else this.#more = true
     this.#index = applied.index
-    this.#due()
+    this.#due(this.#features.size === eventMax || this.#changes.length === eventMax)
   }
 
   /** What became of codes: every server logs it, the leader tells it. */
@@ -97,10 +102,16 @@ export class Events {
     bus.publish(subjects.goneEvent(peer), pack({ server: peer }))
   }
 
-  #due(): void {
-    if (this.#isDue) return
-    this.#isDue = true
-    this.#options.clock.defer(() => this.#publish())
+  /** What is full is told with this turn, the rest in its time. */
+  #due(isFull = false): void {
+    const { clock } = this.#options
+    const waitMs = isFull ? 0 : this.#publishedAt + paceMs - clock.now()
+    if (this.#isDue || (waitMs > 0 && this.#timer !== undefined)) return
+    if (waitMs > 0) this.#timer = clock.after(waitMs, () => this.#publish())
+    else {
+      this.#isDue = true
+      clock.defer(() => this.#publish())
+    }
   }
 
   #publish(): void {
@@ -121,6 +132,9 @@ export class Events {
       changes: this.#changes,
     }
     this.#isDue = false
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#publishedAt = this.#options.clock.now()
     this.#features = new Set()
     this.#changes = []
     this.#more = false
