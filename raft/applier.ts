@@ -34,6 +34,8 @@ export interface ApplierOptions {
 const sliceMs = 2
 /** So that a slice ends in simulated time too, where no time passes within it. */
 const sliceEntries = 1024
+/** So few are applied at once: what they lead to then leaves in one write with what else the turn sends. */
+const fewEntries = 16
 
 type Work =
   | { readonly kind: 'apply'; readonly entries: readonly Entry[]; next: number }
@@ -49,6 +51,7 @@ export class Applier {
   #restoring: string | undefined
   #persistedSeq = 0
   #busy = false
+  #running = false
   #stopped = false
 
   /** `applied`: the last index that the machine already includes. */
@@ -67,9 +70,21 @@ export class Applier {
     return this.#restoring === undefined ? queued : [this.#restoring, ...queued]
   }
 
+  /** A few that nothing stands before wait for `turn`; what is more has a turn of its own. */
   apply(entries: readonly Entry[]): void {
     this.#queue.push({ kind: 'apply', entries, next: 0 })
-    this.#schedule()
+    if (!this.#isFew) this.#schedule()
+  }
+
+  /** The steps of this turn are done: a few entries are applied now. */
+  turn(): void {
+    if (this.#isFew) this.#slice()
+  }
+
+  get #isFew(): boolean {
+    const [work] = this.#queue
+    if (this.#busy || this.#running || this.#queue.length !== 1) return false
+    return work?.kind === 'apply' && work.entries.length - work.next <= fewEntries
   }
 
   /** Waits until everything up to `seq` is durable, and what comes after it waits too. */
@@ -108,11 +123,12 @@ export class Applier {
       this.#restore(work.snapshot)
       return
     }
+    this.#running = true
     const entries = this.#run(work)
     if (work.next === work.entries.length) this.#queue.shift()
-    if (this.#stopped || entries.length === 0) return
-    this.#options.onApplied(this.#applied, entries)
-    this.#schedule()
+    if (!this.#stopped && entries.length > 0) this.#options.onApplied(this.#applied, entries)
+    this.#running = false
+    if (entries.length > 0) this.#schedule()
   }
 
   /** Applies entries until the slice is used up. */

@@ -6,6 +6,7 @@
  *
  * Invariant: `step` is never entered twice, and never after the node has stopped.
  */
+import { Batcher } from './batcher.ts'
 import {
   Calls,
   type ChangeOutcome,
@@ -16,7 +17,7 @@ import {
 import { isMember, type ConfigurationChange } from './core/configuration.ts'
 import type { Effects } from './core/effect.ts'
 import type { Entry } from './core/entry.ts'
-import { blankState, type Input, type PersistedState, type Proposal } from './core/input.ts'
+import { blankState, type Input, type PersistedState } from './core/input.ts'
 import type { Log } from './core/log.ts'
 import type { Disagreement } from './digest.ts'
 import { Ending } from './ending.ts'
@@ -33,11 +34,6 @@ import { Shouter } from './shout.ts'
 import { statusOf } from './standing.ts'
 import { Watchdog } from './watchdog.ts'
 
-const maxUnstepped = 16_384
-/** Stepped at a stretch, with the loop between: a ms or two of work. */
-export const maxFlushed = 128
-/** At first so many, and after each full one so many more: code that has hardly run yet takes several times as long. */
-const flushedMore = 16
 const nothingLate = new Lateness(0).figures()
 
 class Driver implements RaftNode {
@@ -50,14 +46,10 @@ class Driver implements RaftNode {
   readonly #ending: Ending
   readonly #shouter: Shouter
   readonly #fate = new ProposalFate()
+  readonly #batcher: Batcher
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
-  /** Proposals and reads of this turn of the loop: stepped together at its end, very many in parts. */
-  #proposals: Proposal[] = []
-  #reads: number[] = []
-  #flushing = false
-  #maxFlushed = flushedMore
   /** `commitIndex` when the leader's own first entry was committed: it leads once that is applied. */
   #readyIndex: number | undefined
   #removed = false
@@ -75,6 +67,12 @@ class Driver implements RaftNode {
     this.#ending = new Ending(options.clock)
     this.#shouter = new Shouter(options.id, options.log)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
+    this.#batcher = new Batcher({
+      clock: options.clock,
+      isWriting: () =>
+        this.#parts?.raft.role === 'leader' && this.#parts.writer.since !== undefined,
+      step: input => this.#step(input),
+    })
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
       else this.#fail(error)
@@ -98,14 +96,13 @@ class Driver implements RaftNode {
 
   propose(data: Uint8Array, done: (outcome: ProposeOutcome) => void = () => {}): void {
     const reason = this.#stopped || this.#parts === undefined ? 'stopped' : 'busy'
-    if (reason === 'stopped' || this.#proposals.length >= maxUnstepped) {
+    if (reason === 'stopped' || this.#batcher.isFull) {
       const leader = this.#parts?.raft.leader
       this.#later(() => done(this.#calls.refused(reason, leader)))
       return
     }
     const id = this.#calls.addProposal(done, this.#options.clock.now())
-    this.#proposals.push({ id, data })
-    this.#flushLater()
+    this.#batcher.propose({ id, data })
   }
 
   readIndex(done: (outcome: ReadOutcome) => void): void {
@@ -113,8 +110,7 @@ class Driver implements RaftNode {
       this.#later(() => done({ ok: false, reason: 'stopped' }))
       return
     }
-    this.#reads.push(this.#calls.addRead(done, this.#options.clock.now()))
-    this.#flushLater()
+    this.#batcher.read(this.#calls.addRead(done, this.#options.clock.now()))
   }
 
   transferLeadership(to: string | undefined, done: (outcome: TransferOutcome) => void): void {
@@ -188,6 +184,7 @@ class Driver implements RaftNode {
       this.#parts = assemble(this.#options, state, log, {
         onInput: input => this.#step(input),
         onPersisted: seq => this.#persisted(seq),
+        onDiskFree: () => this.#batcher.flush(),
         onApplied: (index, entries) => this.#applied(index, entries),
         onGone: peer => this.#unreachable(peer),
         onBeat: (ms, stalledMs) => this.#beat(ms, stalledMs),
@@ -228,6 +225,7 @@ class Driver implements RaftNode {
     } finally {
       this.#stepping = false
     }
+    this.#parts?.applier.turn()
   }
 
   #carryOut({ raft, link, writer, applier, snapshots }: Parts, effects: Effects): void {
@@ -319,29 +317,13 @@ class Driver implements RaftNode {
       this.#step({ type: 'stalled', ms: stalledMs })
     }
     this.#step({ type: 'elapse', ms })
+    this.#batcher.flush()
     if (this.#watchdog.beat(parts.writer.since, ms)) {
       log.error('raft-disk-stalled', { ms: settings.electionTimeoutMs })
       this.#step({ type: 'stepDown' })
     }
     parts.snapshots.sweep([...parts.raft.snapshotsInUse, ...parts.applier.needed])
     this.#calls.expire(clock.now() - (proposalTimeoutMs ?? 5 * settings.electionTimeoutMs))
-  }
-
-  #flushLater(): void {
-    if (this.#flushing) return
-    this.#flushing = true
-    this.#options.clock.defer(() => this.#flush())
-  }
-
-  #flush(): void {
-    this.#flushing = false
-    const proposals = this.#proposals.splice(0, this.#maxFlushed)
-    const reads = this.#reads.splice(0, this.#maxFlushed)
-    const isFull = Math.max(proposals.length, reads.length) === this.#maxFlushed
-    if (isFull) this.#maxFlushed = Math.min(maxFlushed, this.#maxFlushed + flushedMore)
-    if (proposals.length > 0) this.#step({ type: 'propose', proposals })
-    for (const id of reads) this.#step({ type: 'read', id })
-    if (this.#proposals.length > 0 || this.#reads.length > 0) this.#flushLater()
   }
 
   #later(run: () => void): void {

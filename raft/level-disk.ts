@@ -7,6 +7,7 @@
  *
  * Invariant: what `open` gives without evidence, LevelDB has opened without dropping anything it could tell of.
  */
+import { fdatasync, write } from 'node:fs'
 import {
   mkdir,
   open,
@@ -215,8 +216,22 @@ class FileSlots implements SlotFile {
     settle(this.#read(), done)
   }
 
+  /** In callbacks where the file is open: the mark follows each batch, and a handle's promises cost more than the write. */
   write(slot: 0 | 1, bytes: Buffer, done: Done): void {
-    settle(this.#write(slot, bytes), done)
+    const finish = (cause: Error | null): void =>
+      done(cause === null ? undefined : asRaftError(cause))
+    const writeTo = ({ fd }: FileHandle): void => {
+      write(fd, bytes, 0, slotBytes, slot * slotBytes, cause => {
+        if (cause === null && this.#isSynced) fdatasync(fd, finish)
+        else finish(cause)
+      })
+    }
+    if (this.#file === undefined) {
+      settle(this.#opened(), (error, file) => {
+        if (file === undefined) done(error)
+        else writeTo(file)
+      })
+    } else writeTo(this.#file)
   }
 
   async close(): Promise<void> {
@@ -227,12 +242,6 @@ class FileSlots implements SlotFile {
     const bytes = Buffer.alloc(2 * slotBytes)
     await (await this.#opened()).read(bytes, 0, bytes.length, 0)
     return bytes
-  }
-
-  async #write(slot: 0 | 1, bytes: Buffer): Promise<void> {
-    const file = this.#file ?? (await this.#opened())
-    await file.write(bytes, 0, slotBytes, slot * slotBytes)
-    if (this.#isSynced) await file.datasync()
   }
 
   async #opened(): Promise<FileHandle> {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import t from 'tap'
-import { maxFlushed } from '../../raft/driver.ts'
+import { maxFlushed } from '../../raft/batcher.ts'
 import { World, worldSettings, type Process } from './world.ts'
 
 const T = worldSettings.electionTimeoutMs
