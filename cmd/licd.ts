@@ -57,6 +57,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
 
-const code = await main(process.argv.slice(2)).catch(report)
-// What is written is written before the process ends, whatever else may still hold it.
-process.stdout.write('', () => process.stderr.write('', () => process.exit(code)))
+void main(process.argv.slice(2))
+  .catch(report)
+  .then(code => {
+    // What is written is written before the process ends, whatever else may still hold it.
+    process.stdout.write('', () => process.stderr.write('', () => process.exit(code)))
+  })

@@ -7,4 +7,16 @@
  */
 process.env.UV_THREADPOOL_SIZE ??= '8'
 
-void import('./licd.ts')
+try {
+  // Loaded at one go: with each module awaited by itself a server takes a fifth more CPU to start, and 5 MiB more.
+  if (process.argv[2] === 'serve') {
+    require('../lib/server/run.js')
+    require('./serve-nats.js')
+    require('./reload.js')
+  }
+  require('./licd.js')
+} catch (error) {
+  // Releases of Node between 20.19 and 22.12 that cannot.
+  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_REQUIRE_ESM')) throw error
+  void import('./licd.ts')
+}
