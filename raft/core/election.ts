@@ -86,9 +86,12 @@ export function onPreVote(state: State, message: PreVote): void {
     nextTerm,
     voteGranted: isFit && !isProtected && !goesFirst(state, message),
   })
-  if (!message.leaderGone) return
-  if (isProtected) probeLeader(state)
-  else if (!isFit && state.leaderGone && state.standing.role !== 'leader') hurry(state)
+  const { standing } = state
+  if (message.leaderGone && isProtected) probeLeader(state)
+  else if (isProtected || isFit) return
+  else if (message.leaderGone && state.leaderGone && standing.role !== 'leader') hurry(state)
+  // It cannot win against this server's log, and this one has heard of no leader since it started: nor need it wait.
+  else if (state.heardAt === -Infinity && standing.role === 'follower') hurry(state)
 }
 
 /**
