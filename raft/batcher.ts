@@ -16,6 +16,8 @@ const maxUnstepped = 16_384
 export const maxFlushed = 128
 /** At first so many, and after each full one so many more: code that has hardly run yet takes several times as long. */
 const flushedMore = 16
+/** So many do not wait for the disk: the followers have them to work at meanwhile. */
+const enough = 16
 
 export interface BatcherOptions {
   readonly clock: Clock
@@ -62,9 +64,8 @@ export class Batcher {
     if (this.#proposals.length > 0 || this.#reads.length > 0) this.#later()
   }
 
-  /** Enough for a message of their own do not wait. */
   get #isWaiting(): boolean {
-    return this.#proposals.length < this.#most && this.#options.isWriting()
+    return this.#proposals.length < enough && this.#options.isWriting()
   }
 
   #later(): void {
