@@ -87,8 +87,8 @@ export const clients: readonly Bug[] = [
     id: 'C6',
     source,
     was: 'a command that a caller proposed again was applied twice',
-    absent:
-      'commands are opaque to raft/, which proposes none again; the ledger applies each id once',
+    tests: ['C6-truncated-and-back.txt'],
+    mutants: ['truncated-proposal-called-lost'],
     also: ['test/ledger/ledger.test.ts'],
   })),
   {
