@@ -1,4 +1,4 @@
-/** `licd account`: credentials that must not come in any more, from where `pool.join` is kept to every host. */
+/** `licd account`: credentials that must not come in any more, from where `pool.join` is kept to a host (or `licd ctl account push`). */
 import { resolve } from 'node:path'
 import { defineCommand, defineGroup } from './command.ts'
 
@@ -17,17 +17,17 @@ const revokeCommand = defineCommand({
   },
   options: {
     of: ofOption,
-    out: { type: 'string', demandOption: true, describe: 'The file to bring to every host' },
+    out: { type: 'string', demandOption: true, describe: 'The file to bring to the servers' },
     json: jsonOption,
   },
   examples: [
     [
       'account revoke ws7 --of pool.join --out pool.account',
-      'then licd account take, on each host',
+      'then licd ctl account push pool.account',
     ],
   ],
   epilogue:
-    'Nothing happens before the file is taken on a host: there its nats-server ends their connections and lets them ' +
+    'Nothing happens before a server takes the file: there its nats-server ends their connections and lets them ' +
     'in no more. The file is no secret. An operator\u2019s key is ended in the pool too: licd ctl operators revoke KEY.',
   run: async (args, program) => {
     const { revokeCredentials } = await import('../lib/account-file.ts')
@@ -43,7 +43,8 @@ const revokeCommand = defineCommand({
       const whose = role === undefined ? '' : `${role} ${name ?? ''} `
       program.print(`revoked ${whose}key ${key}`)
     }
-    program.print(`on each host     licd account take ${args.out} --to DATA`)
+    program.print(`at an operator's licd ctl account push ${args.out}`)
+    program.print(`or on a host     licd account take ${args.out} --to DATA`)
     const operators = made.revoked.filter(({ role }) => role !== 'client' && role !== 'server')
     for (const { key } of operators) {
       program.print(`at an operator's licd ctl operators revoke ${key}`)
@@ -65,7 +66,7 @@ const takeCommand = defineCommand({
   examples: [['account take pool.account --to /var/lib/licd', 'the server may run meanwhile']],
   epilogue:
     'nats/nats.conf changes by that alone, and a server that runs here reads it again. No seat is lost: its clients are ' +
-    'let go for a moment.',
+    'let go for a moment. The other servers take it from this one within a minute.',
   run: async (args, program) => {
     const { takeAccount } = await import('../lib/account-file.ts')
     const { hangUp } = await import('../lib/hang-up.ts')
@@ -116,6 +117,6 @@ export const accountCommand = defineGroup(
   [revokeCommand, takeCommand, listCommand],
   [
     ['account revoke ws7 --of pool.join --out pool.account', 'where pool.join is kept'],
-    ['account take pool.account --to /var/lib/licd', 'on each host'],
+    ['account take pool.account --to /var/lib/licd', 'on a host; or licd ctl account push'],
   ],
 )

@@ -1,5 +1,6 @@
 /** `licd ctl`: everything an operator does with a pool that runs. */
 import { defineGroup } from './command.ts'
+import { ctlAccountCommand } from './ctl/account.ts'
 import { allocationsCommand } from './ctl/allocations.ts'
 import { auditCommand } from './ctl/audit.ts'
 import { codeCommand } from './ctl/code.ts'
@@ -46,6 +47,7 @@ export const ctlCommand = defineGroup(
     outcomeCommand,
     auditCommand,
     operatorsCommand,
+    ctlAccountCommand,
     upgradeCommand,
   ],
   [

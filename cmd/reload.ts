@@ -61,7 +61,7 @@ export class Reload {
       if (prepared.needsRestart) needing.push('addresses or authority of NATS')
       log.setLevel(level)
       prepared.apply()
-      log.info('reloaded', { level })
+      log.info('reloaded', { logLevel: level })
       if (needing.length > 0) log.warn('needs-restart', { settings: needing })
     } catch (cause) {
       const { code, message } = asLicdError(cause)

@@ -19,6 +19,8 @@ export interface FoundNats {
   readonly options: NatsOptions
   /** What an operator should know of it. */
   readonly remark: string | undefined
+  /** Whether this process runs it. */
+  readonly runs: boolean
   /** Reads and checks anew what can change (see reload.ts); `apply` then takes it, and cannot fail. */
   prepare(): Promise<{ readonly needsRestart: boolean; readonly apply: () => void }>
   /** Ends the nats-server that was started, if one was. */
@@ -63,7 +65,7 @@ export async function findNats(
       () => Promise.resolve(),
       () => {},
     )
-    return { options, remark, prepare: nothing, stop: () => Promise.resolve() }
+    return { options, remark, runs, prepare: nothing, stop: () => Promise.resolve() }
   }
   try {
     const server = own?.server ?? onLoopback
@@ -81,7 +83,7 @@ export async function findNats(
       loaded = next
       nats.reload()
     }
-    return { options, remark, stop: () => nats.stop(), prepare: prepare(check, reload) }
+    return { options, remark, runs, stop: () => nats.stop(), prepare: prepare(check, reload) }
   } catch (cause) {
     throw ownNatsError(cause)
   }

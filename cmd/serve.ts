@@ -95,6 +95,7 @@ async function serve(args: ServeArgs, program: Program): Promise<number> {
       ...(pool === undefined ? {} : { pool }),
       ...(server === undefined ? {} : { server }),
       nats: nats.options,
+      ...(nats.runs ? { reloadNats: reload.handle } : {}),
       http: await httpOf(args),
       log,
       signal: stop.signal,

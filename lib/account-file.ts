@@ -138,20 +138,23 @@ export interface TakenAccount {
 
 /**
  * Takes an account into the configuration of the nats-server in a data folder: its text stays as it is but for that. It
- * must be of the same account, by the same signer, and no older.
+ * must be of the same account, by the same signer, no older, and let nobody in again.
  *
  * @throws LicdError LICD_BAD_KEY, LICD_BAD_CONFIG, LICD_WRONG_POOL, LICD_STORAGE
  */
 export async function takeAccount(from: string, dataFolder: string): Promise<TakenAccount> {
-  const { jwt, claims } = await readAccountFile(from)
-  const file = join(dataFolder, natsFolder, natsFiles.config)
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    if (!isErrno(cause, 'ENOENT') && !isErrno(cause, 'ENOTDIR')) {
-      throw new LicdError('LICD_STORAGE', `${file}.`, { cause })
-    }
+  const { jwt } = await readAccountFile(from)
+  return await takeJwt(jwt, join(dataFolder, natsFolder, natsFiles.config), from)
+}
+
+/** The same of an account that did not come as a file; `from` names it in messages. */
+export async function takeJwt(jwt: string, file: string, from: string): Promise<TakenAccount> {
+  const claims = claimsOf(jwt)
+  const text = await readConfig(file)
+  if (text === undefined) {
     const what = `${file} is missing: the pool's nats-server is configured elsewhere. Put the account there by hand, in resolver_preload.`
     throw new LicdError('LICD_BAD_CONFIG', what)
-  })
+  }
   const present = jwtsIn(text).find(other => other.claims.sub === claims.sub)
   if (present === undefined || present.claims.iss !== claims.iss) {
     throw new LicdError('LICD_WRONG_POOL', `${file} is of another account than ${from}.`)
@@ -161,11 +164,47 @@ export async function takeAccount(from: string, dataFolder: string): Promise<Tak
   if (present.claims.iat >= claims.iat) {
     throw new LicdError('LICD_BAD_KEY', `${from} is older than what ${file} has: use a newer one.`)
   }
+  refuseReturning(present.claims, claims, from)
   await storageCall(file, async () => {
     const { mode, uid, gid } = await stat(file)
     await replaceTextSynced(file, mode & 0o777, text.replaceAll(present.jwt, jwt), { uid, gid })
   })
   return { file, unchanged: false, revoked }
+}
+
+/** Two copies of `pool.join` that went their own ways know nothing of whom the other shut out. */
+function refuseReturning(present: AccountClaims, next: AccountClaims, from: string): void {
+  const returning = Object.keys(present.revocations).filter(
+    key => !Object.hasOwn(next.revocations, key),
+  )
+  if (returning.length === 0) return
+  const what = `${from} would let ${returning.length} in again that are shut out here: another copy of pool.join made it. Revoke them with that one too: licd account revoke ${returning.slice(0, 3).join(', ')}.`
+  throw new LicdError('LICD_BAD_KEY', what)
+}
+
+/**
+ * The account in the configuration of a nats-server: the one that has users, not the system's. `undefined` where there is no
+ * such file, or no account in it.
+ *
+ * @throws LicdError LICD_STORAGE
+ */
+export async function accountIn(
+  file: string,
+): Promise<{ readonly jwt: string; readonly claims: AccountClaims } | undefined> {
+  const text = await readConfig(file)
+  if (text === undefined) return undefined
+  const system = /^\s*system_account:\s*"?([A-Z2-7]+)/m.exec(text)?.[1]
+  return jwtsIn(text).find(({ claims }) => claims.sub.startsWith('A') && claims.sub !== system)
+}
+
+/** `undefined` where there is none. Throws LICD_STORAGE. */
+async function readConfig(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT') || isErrno(cause, 'ENOTDIR')) return undefined
+    throw new LicdError('LICD_STORAGE', `${file}.`, { cause })
+  }
 }
 
 /** Those of accounts, signatures checked. */

@@ -1,7 +1,7 @@
 /** `licd ctl watch`: the pool's events as they come. */
 import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
 import { describeCode } from '../../lib/ctl/words.ts'
-import type { SyncChange, SyncEvent } from '../../lib/protocol/ctl.ts'
+import type { SyncChange, SyncEvent } from '../../lib/protocol/event.ts'
 import { systemClock } from '../../raft/system.ts'
 import { defineCommand, readSeconds, readWhole } from '../command.ts'
 import { harmlessLine } from '../program.ts'

@@ -7,13 +7,8 @@
  * The checker is a few lines of our own: loading a validation library would cost each `licd ctl` command more
  * time than all that it does.
  */
-import type {
-  CodeEvent,
-  CtlAnswers,
-  CtlOperation,
-  ServerEvent,
-  SyncEvent,
-} from '../protocol/ctl.ts'
+import type { CtlAnswers, CtlOperation } from '../protocol/ctl.ts'
+import type { CodeEvent, ServerEvent, SyncEvent } from '../protocol/event.ts'
 
 /** A successful answer, and the server that gave it. */
 export type Answered<Operation extends CtlOperation> = CtlAnswers[Operation] & {
@@ -114,6 +109,7 @@ const status: Fields = {
   'wall?': 'figure',
   hash: 'text',
   'health?': health,
+  'clientLink?': { up: 'flag', lost: 'figure' },
   'http?': 'text',
   servers: [server],
   features: [feature],
@@ -255,6 +251,18 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
     tickMs: 'figure',
   },
   'key-use': applied,
+  account: {
+    state: 'text',
+    'issuedAt?': 'figure',
+    'revoked?': 'figure',
+    'loads?': 'flag',
+    'account?': 'text',
+  },
+  'account-push': {
+    issuedAt: 'figure',
+    revoked: 'figure',
+    servers: [{ server: 'text', state: 'text', 'loads?': 'flag', 'detail?': 'text' }],
+  },
   'settings-set': applied,
   'transfer-leader': { 'leader?': 'text' },
   servers: {

@@ -79,6 +79,8 @@ const repeatMs = 200
 const slackMs = 500
 const pauseMs = 200
 const outcomeMs = 2_000
+/** Questions that take everything along, or change what is no command of the ledger. */
+const signedAsks: ReadonlySet<string> = new Set(['snapshot-open', 'account-push'])
 /** Refusals that say "not now": the same command may be sent again (I4). */
 const passing: ReadonlySet<Code> = new Set<Code>([
   'LICD_NO_LEADER',
@@ -153,8 +155,8 @@ export class CtlClient {
     let refusal: LicdError | undefined
     for (let left = timeoutMs; left > 0; left = end - clock.now()) {
       const waitMs = Math.min(left, attemptMs)
-      const body =
-        operation === 'snapshot-open' ? await this.#signed(operation, request, left) : request
+      const isSigned = signedAsks.has(operation)
+      const body = isSigned ? await this.#signed(operation, request, left) : request
       const attempt = await this.#attempt(operation, body, { server, waitMs })
       if (attempt.type === 'unheard') throw attempt.error
       if (attempt.type === 'silent') continue

@@ -7,7 +7,7 @@
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
 import type { Bus, Subscription } from '../../raft/ports.ts'
-import type { CodeEvent, ServerEvent, SyncEvent } from '../protocol/ctl.ts'
+import type { CodeEvent, ServerEvent, SyncEvent } from '../protocol/event.ts'
 import { subjects } from '../protocol/subject.ts'
 import { isCodeEvent, isServerEvent, isSyncEvent } from './answer.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Changes of the distribution in words, as people tell them: for `licd dev`, `licd ctl top` and the page.
  */
-import type { CodeEvent, SyncChange, SyncEvent } from '../protocol/ctl.ts'
+import type { CodeEvent, SyncChange, SyncEvent } from '../protocol/event.ts'
 
 /**
  * A sync event in words, one line per thing that a person would want to see: changes of the same kind, made

@@ -7,7 +7,8 @@
  */
 import { join } from 'node:path'
 import type { NatsOptions } from '../../raft/index.ts'
-import { natsFolder } from '../access/nats-config.ts'
+import { accountIn } from '../account-file.ts'
+import { natsFiles, natsFolder } from '../access/nats-config.ts'
 import { LicdError } from '../error.ts'
 import type { HttpAddress } from '../http/address.ts'
 import type { ServerFile } from '../pool-files.ts'
@@ -24,7 +25,7 @@ import {
   lookAtPorts,
   type Port,
 } from './host.ts'
-import { askPeers, lookAtPeers } from './peers.ts'
+import { askPeers, lookAtAccount, lookAtPeers } from './peers.ts'
 import type { DoctorSystem } from './system.ts'
 
 export interface DoctorOptions {
@@ -135,4 +136,10 @@ async function lookOutside(
     throw cause
   })
   for (const finding of lookAtPeers(asked, { ...file, version })) tell(finding)
+  if (ownNats !== 'configured') return
+  const account = await accountIn(join(options.folder, natsFolder, natsFiles.config))
+  if (account === undefined) return
+  const { iat: issuedAt, revocations } = account.claims
+  const revoked = Object.keys(revocations).length
+  tell(lookAtAccount(asked, { server: file.server, issuedAt, revoked }))
 }

@@ -19,6 +19,8 @@ export const checks = [
   'peers',
   'clocks',
   'versions',
+  'clients',
+  'account',
 ] as const
 export type Check = (typeof checks)[number]
 

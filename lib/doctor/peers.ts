@@ -3,6 +3,7 @@ import { connectNats, systemClock, systemRandom, type NatsOptions } from '../../
 import { CtlClient } from '../ctl/ctl-client.ts'
 import { LicdError } from '../error.ts'
 import { levelMax } from '../ledger/command.ts'
+import type { AccountStanding } from '../protocol/account.ts'
 import type { Member, PoolStatus } from '../protocol/ctl.ts'
 import { asLicdError } from '../server/fatal.ts'
 import { failed, failure, ok, warning, type Finding } from './finding.ts'
@@ -14,6 +15,8 @@ const answerMs = 3_000
 export interface Heard {
   readonly server: string
   readonly status: PoolStatus
+  /** Which account its nats-server has; undefined where it does not say. */
+  readonly account?: AccountStanding | undefined
   /** Its wall clock less this host's, milliseconds; undefined where it does not say. */
   readonly offsetMs: number | undefined
   /** By so much that may be wrong: half of the round trip. */
@@ -48,15 +51,15 @@ export async function askPeers(
       const [sent, sentAt] = [Date.now(), performance.now()]
       const answer = await client
         .ask('status', {}, { server: name, timeoutMs: answerMs })
-        .catch((cause: unknown) => {
-          if (cause instanceof LicdError) return undefined
-          throw cause
-        })
+        .catch(notSaid)
       if (answer === undefined) return
       const marginMs = (performance.now() - sentAt) / 2
       const { wall } = answer.status
       const offsetMs = wall === undefined ? undefined : wall - (sent + marginMs)
-      heard.push({ server: name, status: answer.status, offsetMs, marginMs })
+      const account = await client
+        .ask('account', {}, { server: name, timeoutMs: answerMs })
+        .catch(notSaid)
+      heard.push({ server: name, status: answer.status, account, offsetMs, marginMs })
     }
     await Promise.all(servers.map(ask))
     return { members: servers, heard }
@@ -64,6 +67,11 @@ export async function askPeers(
     client.close()
     await bus.close()
   }
+}
+
+function notSaid(cause: unknown): undefined {
+  if (cause instanceof LicdError) return undefined
+  throw cause
 }
 
 /** What their answers say; `asked` may be why nobody answered. */
@@ -83,6 +91,7 @@ export function lookAtPeers(
     peersFinding(asked, own),
     clocksFinding(heard.filter(({ server }) => server !== own.server)),
     versionsFinding(members, heard, own),
+    ...clientsFindings(heard.find(({ server }) => server === own.server)),
   ]
 }
 
@@ -162,4 +171,51 @@ function versionsFinding(
     return warning('versions', says, 'All know newer rules than the pool goes by: licd ctl upgrade')
   }
   return ok('versions', says)
+}
+
+/** How this server's connection for clients is: none where it does not run, or does not say. */
+function clientsFindings(itself: Heard | undefined): Finding[] {
+  const link = itself?.status.clientLink
+  if (link === undefined) return []
+  const { up, lost } = link
+  const how = `the connection for clients is ${up ? 'up' : 'down'}, and ended ${lost} times since the start`
+  if (up && lost === 0) return [ok('clients', 'the connection for clients is up')]
+  const toDo =
+    'A client that floods, or NATS went: look for nats-link in the log, and for who sends most (docs/runbooks.md, LicdClientsTooFast).'
+  return [warning('clients', how, toDo)]
+}
+
+/** Whether this host's nats-server shuts out all that the others do; `own`: when its account was signed, seconds since 1970. */
+export function lookAtAccount(
+  asked: Asked | LicdError,
+  own: { readonly server: string; readonly issuedAt: number; readonly revoked: number },
+): Finding {
+  const { issuedAt, revoked } = own
+  const says = `signed ${dateOf(issuedAt)}, shuts out ${revoked}`
+  const others = asked instanceof LicdError ? [] : asked.heard
+  const known = others.flatMap(({ server, account }) =>
+    server === own.server || account?.issuedAt === undefined
+      ? []
+      : [{ server, issuedAt: account.issuedAt }],
+  )
+  const newer = known.filter(other => other.issuedAt > issuedAt)
+  const older = known.filter(other => other.issuedAt < issuedAt)
+  const named = (list: typeof known): string =>
+    list.map(other => `${other.server} (${dateOf(other.issuedAt)})`).join(', ')
+  if (newer.length > 0) {
+    const toDo =
+      'This server takes it from the others within a minute while it runs; if it does not, see account-refused in its log.'
+    return warning(
+      'account',
+      `${says}; newer at ${named(newer)}: who was revoked since gets in here`,
+      toDo,
+    )
+  }
+  if (older.length === 0) return ok('account', says)
+  const toDo = 'They take it from the others within a minute, or: licd ctl account push FILE'
+  return warning('account', `${says}; older at ${named(older)}`, toDo)
+}
+
+function dateOf(seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
 }

@@ -10,6 +10,7 @@ import type { Code } from '../error.ts'
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
 import type { AuditRecord, VendorRecord } from '../ledger/state.ts'
 import type { UsageBlock, UsageUnit } from '../ledger/history.ts'
+import type { AccountPushed, AccountStanding } from './account.ts'
 import type { KeyList } from './keys.ts'
 import type { Now, Signed } from './signed.ts'
 import type { Dark, Denial, Standing } from './why.ts'
@@ -95,6 +96,10 @@ export interface CtlRequests {
   'key-list': Record<string, never>
   /** `before`: what tokens are made with as far as the operator knows. */
   'key-use': Change & { readonly kid: string; readonly before?: string }
+  /** Which NATS account the answering server has; `have`: the one who asks, to be given a newer one. Of servers: one to take. */
+  account: { readonly have?: number; readonly account?: string; readonly waitMs?: number }
+  /** Takes a newer one, and hands it to all others. Signed; at a server that the client chooses, or any. */
+  'account-push': { readonly account: string; readonly by?: string }
   'settings-set': Change & { readonly settings: Settings }
   /** `by`, here and below: who asks, for the audit log. */
   'transfer-leader': { readonly to?: string; readonly timeoutMs: number; readonly by?: string }
@@ -247,6 +252,8 @@ export interface PoolStatus {
   readonly hash: string
   /** Absent before the server has read its disk. */
   readonly health?: Health
+  /** The answering server's connection for clients, and how often it ended since the start; absent where it has none of its own. */
+  readonly clientLink?: { readonly up: boolean; readonly lost: number }
   /** Where the answering server has its page and figures (see docs/http.md); absent where it has none. */
   readonly http?: string
   readonly servers: readonly ServerStatus[]
@@ -318,6 +325,8 @@ export interface CtlAnswers {
   'operators-revoke': Applied
   'key-list': KeyList
   'key-use': Applied
+  account: AccountStanding
+  'account-push': AccountPushed
   'settings-set': Applied
   'transfer-leader': { readonly leader?: string }
   servers: {
@@ -349,49 +358,4 @@ export interface Applied {
   readonly revision: number
   /** True when the same command had been applied before. */
   readonly duplicate: boolean
-}
-
-/** Published by each server as it applies changes; those of one turn in one event. */
-export interface SyncEvent {
-  readonly server: string
-  readonly leader: boolean
-  readonly revision: number
-  readonly tick: number
-  readonly index: number
-  /** The features that changed, as they stand at `revision`; at most 50, then `more` is true. */
-  readonly features: readonly FeatureStatus[]
-  readonly more: boolean
-  /** What happened, in order; at most 50. */
-  readonly changes: readonly SyncChange[]
-}
-
-export interface SyncChange {
-  readonly type: string
-  readonly feature?: string
-  readonly by: string
-  /** Borrow, lend, return, move: from which source to whom and how many. */
-  readonly taken?: readonly {
-    readonly source: string
-    readonly server?: string
-    readonly count: number
-  }[]
-  readonly to?: string
-}
-
-/** What became of a license code; the leader publishes it. `days`: it ends in so many, or less. */
-export interface CodeEvent {
-  readonly server: string
-  readonly event: 'code-ends' | 'code-started' | 'code-ended'
-  readonly codeId: string
-  readonly feature: string
-  readonly days?: number
-  /** Milliseconds since 1970. */
-  readonly endsAt?: number
-  readonly renewedBy?: string
-}
-
-export interface ServerEvent {
-  readonly server: string
-  readonly incarnation: number
-  readonly event: 'started' | 'leader' | 'follower' | 'lease-lost' | 'lease' | 'stopping'
 }

@@ -23,7 +23,7 @@ export interface Doors {
 }
 
 const others: ReadonlySet<string> = new Set([
-  ...['code-add', 'key-use', 'transfer-leader', 'snapshot-open'],
+  ...['code-add', 'key-use', 'transfer-leader', 'snapshot-open', 'account-push'],
 ])
 
 /** Operations that change something, or take everything along. */

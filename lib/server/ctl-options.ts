@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { CtlAnswers, PoolStatus } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
+import type { AccountHolder } from './account-holder.ts'
 import type { Backups } from './backup.ts'
 import type { Doors } from './ctl-admission.ts'
 import type { Fields } from './ctl-request.ts'
@@ -42,5 +43,6 @@ export interface CtlOptions {
   readonly members: () => CtlAnswers['servers']
   readonly backups: Pick<Backups, 'open' | 'read'>
   readonly doors: Doors
+  readonly accounts: Pick<AccountHolder, 'answer' | 'judge' | 'push'>
   readonly keys: Pick<KeyHolder, 'look' | 'keys'>
 }

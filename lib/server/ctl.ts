@@ -15,10 +15,10 @@ import type { CommandBody } from '../ledger/command.ts'
 import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change } from '../protocol/ctl.ts'
 import { admit, tellNow } from './ctl-admission.ts'
+import { noMajority, noteFirst } from './ctl-note.ts'
 import type { CtlOptions } from './ctl-options.ts'
 import {
   busy,
-  byMax,
   codeTextMax,
   isChangeOperation,
   isCommandId,
@@ -41,14 +41,12 @@ import {
   transferRefusal,
   type Answer,
 } from './ctl-wire.ts'
-import { listAudit, listCodes, listKeys, listUsage, listVendors } from './ledger-lists.ts'
+import { ledgerLists, listKeys } from './ledger-lists.ts'
 
 /** Requests being answered at a time. Beyond it one is answered LICD_TOO_BUSY. */
 const underWayMax = 1_000
 /** A question waits so long for the leader's word on how far the log goes, then takes what is here. */
 const barrierMs = 500
-/** Ticks that the record of an operation may take to be committed. */
-const noteTicks = 5
 const forwardedHeader = 'Licd-Forwarded'
 
 type Done = (answer: Answer) => void
@@ -137,11 +135,16 @@ export class Ctl {
       case 'seats':
         return this.#seats(fields, done)
       case 'code-list':
-        return this.#afterBarrier(() => done(listCodes(this.#options.ledger())))
       case 'vendor-list':
-        return this.#afterBarrier(() => done(listVendors(this.#options.ledger())))
       case 'usage':
-        return this.#afterBarrier(() => done(listUsage(this.#options.ledger(), fields)))
+      case 'audit': {
+        const list = ledgerLists[operation]
+        return this.#afterBarrier(() => done(list(this.#options.ledger(), fields)))
+      }
+      case 'account':
+        return this.#options.accounts.answer(fields, done)
+      case 'account-push':
+        return this.#pushAccount(fields, done)
       case 'now':
         return done(answerWith('now', tellNow(this.#options.doors)))
       case 'key-list': {
@@ -150,8 +153,6 @@ export class Ctl {
       }
       case 'key-use':
         return this.#useKey(fields, done)
-      case 'audit':
-        return this.#afterBarrier(() => done(listAudit(this.#options.ledger(), fields)))
       case 'outcome':
         return this.#outcome(fields, done)
       case 'code-add':
@@ -161,7 +162,7 @@ export class Ctl {
       case 'servers':
         return this.#afterBarrier(() => done(answerWith('servers', this.#options.members())))
       case 'snapshot-open':
-        return this.#noted(fields, 'snapshot-save', '', done, () =>
+        return noteFirst(this.#options, { fields, action: 'snapshot-save' }, done, () =>
           this.#afterBarrier(caughtUp => this.#options.backups.open(caughtUp, done)),
         )
       case 'snapshot-read':
@@ -286,6 +287,16 @@ export class Ctl {
     })
   }
 
+  #pushAccount(fields: Fields, done: Done): void {
+    const { accounts, ledger, leader } = this.#options
+    return accounts.judge(fields, judged => {
+      if (!judged.ok) return done(judged)
+      if (ledger().state.level >= 2 && leader() === undefined) return done(noMajority)
+      const note = { fields, action: 'account-push', detail: judged.value }
+      return noteFirst(this.#options, note, done, () => accounts.push(fields, done))
+    })
+  }
+
   #seats(fields: Fields, done: Done): void {
     const query = readSeatQuery(fields)
     if (!query.ok) return done(query)
@@ -317,36 +328,13 @@ export class Ctl {
     if (current === undefined) return done(refuse('LICD_NO_LEADER', 'Nothing was changed.'))
     if (current !== server) return this.#passOn('transfer-leader', current, message, done)
     if (to === server) return done(answerWith('transfer-leader', { leader: server }))
-    return this.#noted(fields, 'transfer-leader', to ?? 'whoever is fit', done, () =>
+    const detail = to ?? 'whoever is fit'
+    return noteFirst(this.#options, { fields, action: 'transfer-leader', detail }, done, () =>
       this.#options.transfer(to, problem => {
         if (problem !== undefined) done(transferRefusal(problem))
         else this.#awaitLeader(timeout.value, done)
       }),
     )
-  }
-
-  /** What is no command of the ledger stands in the audit log before it is done. */
-  #noted(fields: Fields, action: string, detail: string, done: Done, run: () => void): void {
-    const { by, id, provenKey } = fields
-    const { ledger, leader, submit, freshId } = this.#options
-    // Without a leader nothing can be recorded, nor done: the refusal is the operation's own.
-    if (ledger().state.level < 2 || leader() === undefined) return run()
-    const isNamed = typeof by === 'string' && by !== '' && by.length <= byMax
-    // Signed, it has an id of its own, and a repeated message would be the same.
-    const isProven = typeof provenKey === 'string' && isCommandId(id)
-    const command = {
-      id: isProven ? id : freshId(),
-      by: isNamed ? by : 'not named',
-      ...(isProven ? { key: provenKey } : {}),
-      deadlineTicks: noteTicks,
-    }
-    submit(command, { type: 'note', action, detail }, outcome => {
-      if (outcome.type !== 'applied') return done(noMajority)
-      const { result, duplicate } = outcome
-      if (!result.ok) return done(refuse(result.code, result.detail ?? ''))
-      if (duplicate) return done(refuse('LICD_UNKNOWN_OUTCOME', 'It was asked for before.'))
-      return run()
-    })
   }
 
   /** Answers with the new leader as soon as this server knows it. */
@@ -387,11 +375,6 @@ export class Ctl {
 
 /** The answer comes from another server. */
 const passedOn: Answer = { ok: true, data: {} }
-
-const noMajority = refuse(
-  'LICD_NO_LEADER',
-  'Nothing was changed: that takes a majority of the voters. If it is lost for good, see `licd recover`.',
-)
 
 function isMember(role: ServerRole | undefined): boolean {
   return role !== undefined && role !== 'removed'

@@ -8,7 +8,7 @@ import type { TokenKeys } from '../token-keys.ts'
 import { isWhole, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
-export function listCodes(ledger: Ledger): Answer {
+function listCodes(ledger: Ledger): Answer {
   const codes = [...ledger.state.codes.values()].map(({ content, state }) => {
     const renewedBy = state === 'ended' ? [] : ledger.renewals(content.codeId)
     return { ...content, state, ...(renewedBy.length === 0 ? {} : { renewedBy }) }
@@ -17,7 +17,7 @@ export function listCodes(ledger: Ledger): Answer {
   return answerWith('code-list', { codes, calendar: ledger.state.calendar })
 }
 
-export function listVendors({ state }: Ledger): Answer {
+function listVendors({ state }: Ledger): Answer {
   const vendors = [...state.vendors.values()]
   vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
   return answerWith('vendor-list', { vendors })
@@ -42,10 +42,7 @@ export function listKeys({ state }: Ledger, { kids, making }: TokenKeys): Answer
 }
 
 /** A page of the audit log after record `after`, or the last `limit` records when that is not said. */
-export function listAudit(
-  { state }: Ledger,
-  { after, limit = ctlBounds.auditPageMax }: Fields,
-): Answer {
+function listAudit({ state }: Ledger, { after, limit = ctlBounds.auditPageMax }: Fields): Answer {
   if (after !== undefined && !isWhole(after, 0, Number.MAX_SAFE_INTEGER)) {
     return refuse('LICD_BAD_REQUEST', 'Field after must be the number of a record.')
   }
@@ -65,7 +62,7 @@ const slotBytes = 3
 const blockBytes = 180
 
 /** A page of the usage history: see `CtlRequests.usage`. */
-export function listUsage({ state }: Ledger, fields: Fields): Answer {
+function listUsage({ state }: Ledger, fields: Fields): Answer {
   const { unit, from, to, feature, after = '' } = fields
   const known = usageUnits.find(name => name === unit)
   if (known === undefined) {
@@ -101,3 +98,11 @@ export function listUsage({ state }: Ledger, fields: Fields): Answer {
   }
   return answerWith('usage', { calendar: state.calendar, blocks })
 }
+
+/** By the name of the operation. */
+export const ledgerLists = {
+  'code-list': listCodes,
+  'vendor-list': listVendors,
+  usage: listUsage,
+  audit: listAudit,
+} as const satisfies Record<string, (ledger: Ledger, fields: Fields) => Answer>

@@ -3,9 +3,11 @@
  */
 import type { Bus, Clock, Logger, Random } from '../../raft/ports.ts'
 import type { NodeStatus } from '../../raft/index.ts'
+import type { CommandBody } from '../ledger/command.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { Standing } from './admission.ts'
+import { AccountHolder, type AccountStore } from './account-holder.ts'
 import { Backups } from './backup.ts'
 import { Belonging } from './belonging.ts'
 import { Ctl } from './ctl.ts'
@@ -13,7 +15,7 @@ import { deadlineOf } from './deadline.ts'
 import type { KeyHolder } from './key-holder.ts'
 import { membersAnswer } from './members.ts'
 import { Membership } from './membership.ts'
-import type { AppliedCommand, SeatService } from './parts.ts'
+import type { AppliedCommand, Outcome, SeatService } from './parts.ts'
 import type { Replica } from './replica.ts'
 import { poolStatus, type Viewer } from './status.ts'
 import { whyAnswer } from './why.ts'
@@ -44,6 +46,8 @@ export interface OperatorsOptions {
   readonly isRunning: () => boolean
   readonly judge: Judge
   readonly keys: KeyHolder
+  readonly accountStore: AccountStore | undefined
+  readonly submit: (body: CommandBody, done: (outcome: Outcome) => void) => void
   /** Taken back after it gave everything away: a new run. */
   readonly beginAnew: () => void
   readonly onStanding?: (standing: Standing) => void
@@ -55,6 +59,7 @@ export class Operators {
   readonly #membership: Membership
   readonly #belonging: Belonging
   readonly #backups: Backups
+  readonly #accounts: AccountHolder
   readonly #ctl: Ctl
 
   constructor(options: OperatorsOptions) {
@@ -62,11 +67,13 @@ export class Operators {
     this.#membership = this.#makeMembership()
     this.#belonging = this.#makeBelonging()
     this.#backups = this.#makeBackups()
+    this.#accounts = this.#makeAccounts()
     this.#ctl = this.#makeCtl()
   }
 
   start(): void {
     this.#belonging.start()
+    this.#accounts.start()
   }
 
   /** Answers nobody any more. */
@@ -76,6 +83,7 @@ export class Operators {
 
   close(): void {
     this.#ctl.stop()
+    this.#accounts.close()
     this.#belonging.close()
     this.#backups.end()
   }
@@ -140,11 +148,22 @@ export class Operators {
         }),
       backups: this.#backups,
       keys: this.#options.keys,
+      accounts: this.#accounts,
       doors: {
         issuer: identity.issuer,
         clusterId: identity.clusterId,
         state: () => ledger().state,
       },
+    })
+  }
+
+  #makeAccounts(): AccountHolder {
+    const { identity, subjects, bus, clock, log, replica, incarnation, submit } = this.#options
+    return new AccountHolder({
+      server: identity.server,
+      store: this.#options.accountStore,
+      state: () => replica.ledger.state,
+      ...{ subjects, bus, clock, log, incarnation, submit },
     })
   }
 

@@ -5,6 +5,7 @@ import type { SigningKey } from '../code/jws.ts'
 import type { LicdError } from '../error.ts'
 import type { Judge } from '../ledger/outcome.ts'
 import type { Standing } from './admission.ts'
+import type { AccountStore } from './account-holder.ts'
 import type { BookStore } from './book-file.ts'
 import type { KeyStore } from './key-holder.ts'
 import type { Host, Observer, SeatService } from './parts.ts'
@@ -42,6 +43,8 @@ export interface LicenseServerOptions {
   readonly books: BookStore
   /** Where MAC keys are looked for again while it runs; absent: there are no others. */
   readonly keyStore?: KeyStore
+  /** The configuration of the nats-server beside it; absent: NATS is configured elsewhere. */
+  readonly accountStore?: AccountStore | undefined
   /** Of signatures: before a code is proposed, and as it is applied. */
   readonly judge: Judge
   readonly createService: (host: Host) => SeatService

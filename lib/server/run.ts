@@ -17,6 +17,7 @@ import {
 import { accountOfServer } from '../access/operator.ts'
 import { judge } from '../code/judge.ts'
 import type { LicdError } from '../error.ts'
+import { fileAccountStore } from '../account-store.ts'
 import { createLogger } from '../log.ts'
 import type { Eyes, EyesOptions } from '../http/eyes.ts'
 import { fileKeyStore } from '../key-file.ts'
@@ -41,6 +42,8 @@ export interface StartOptions {
   readonly http?: Pick<EyesOptions, 'address' | 'isDefault' | 'knownAs'> | undefined
   /** Overrides of Raft's settings; the same on all servers. */
   readonly raft?: Partial<RaftSettings>
+  /** Has the nats-server beside it read its configuration again; absent where this process runs none that has one. */
+  readonly reloadNats?: () => void
   /** Gives up waiting for NATS. */
   readonly signal?: AbortSignal
   /** It has to be added by an operator before it can serve; or it has been. */
@@ -180,6 +183,7 @@ function run(
     clockLookMs: 1,
     books: folder.books,
     keyStore: fileKeyStore(folder.keyFile),
+    accountStore: fileAccountStore(options.dataFolder, options.reloadNats),
     raft: { ...defaultSettings, ...options.raft },
     judge,
     version: packageVersion(),

@@ -58,6 +58,7 @@ export class LicenseServer implements Host {
   readonly #epochs: EpochWatch
   #book: HandedOver | undefined
   #startedAt = 0
+  #linksLost = 0
   #state: 'new' | 'running' | 'stopping' | 'leaving' | 'stopped' = 'new'
   #stopped: (() => void)[] = []
 
@@ -70,6 +71,7 @@ export class LicenseServer implements Host {
     this.subjects = subjects(identity.pool)
     this.bus = bus
     this.clientBus = clientBus
+    if (clientBus !== bus) clientBus.onStatus(status => status === 'down' && this.#linksLost++)
     this.clock = clock
     this.random = random
     this.log = log
@@ -161,6 +163,12 @@ export class LicenseServer implements Host {
 
   status(): PoolStatus {
     return poolStatus(this.viewer())
+  }
+
+  /** Of the connection for clients, where it has one of its own. */
+  get clientLink(): PoolStatus['clientLink'] {
+    if (this.clientBus === this.bus) return undefined
+    return { up: this.clientBus.connected, lost: this.#linksLost }
   }
 
   /** This server as it sees the pool. */
@@ -380,6 +388,8 @@ export class LicenseServer implements Host {
       isRunning: () => this.#state === 'running',
       judge,
       keys: this.#keyHolder,
+      accountStore: this.#options.accountStore,
+      submit: (body, done) => this.submit(body, {}, done),
       beginAnew: () => this.#tenure.beginAnew(),
       ...(onStanding === undefined ? {} : { onStanding }),
       removed: () => this.#fail(new LicdError('LICD_SERVER_REMOVED', `Server ${this.server}.`)),

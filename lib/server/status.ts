@@ -35,6 +35,7 @@ export interface Viewer {
   readonly wall: number
   readonly http: string | undefined
   readonly version: string | undefined
+  readonly clientLink: PoolStatus['clientLink']
 }
 
 /** A running server as its own viewer. */
@@ -42,6 +43,7 @@ export function viewerOf(
   server: Pick<Host, 'server' | 'ledger' | 'leader' | 'clock' | 'tickAppliedAt' | 'leaseUntil'> & {
     readonly service: SeatService
     readonly raft: NodeStatus | undefined
+    readonly clientLink: PoolStatus['clientLink']
   },
   replica: { readonly index: number; hash(): string; readonly health: Health | undefined },
   startedAt: number,
@@ -65,6 +67,7 @@ export function viewerOf(
     wall: server.clock.wall(),
     http,
     version,
+    clientLink: server.clientLink,
   }
 }
 
@@ -91,6 +94,7 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     wall: viewer.wall,
     hash: viewer.hash,
     ...(viewer.health === undefined ? {} : { health: viewer.health }),
+    ...(viewer.clientLink === undefined ? {} : { clientLink: viewer.clientLink }),
     ...(viewer.http === undefined ? {} : { http: viewer.http }),
     servers: sortedKeys(state.servers).flatMap(name => {
       const record = state.servers.get(name)

@@ -20,8 +20,9 @@ import { checks, type Check, type Finding } from '../../lib/doctor/finding.ts'
 import { attemptsOf } from '../../lib/doctor/doors.ts'
 import { examine, type DoctorOptions } from '../../lib/doctor/doctor.ts'
 import { freeBytesMin } from '../../lib/doctor/host.ts'
-import { lookAtPeers, type Asked, type Heard } from '../../lib/doctor/peers.ts'
+import { lookAtAccount, lookAtPeers, type Asked, type Heard } from '../../lib/doctor/peers.ts'
 import { realSystem, type DoctorSystem } from '../../lib/doctor/system.ts'
+import { LicdError } from '../../lib/error.ts'
 import { levelMax } from '../../lib/ledger/command.ts'
 import { natsOptions } from '../../lib/nats-context.ts'
 import type { Member, PoolStatus } from '../../lib/protocol/ctl.ts'
@@ -340,8 +341,33 @@ t.test('what the peers say', async t => {
   const ahead = { level: levelMax + 1, levelMax: levelMax + 1 }
   finds(t, pool(said('beta', ahead), gamma), 'versions', 'failure', /./, /Install the version/)
   finds(t, pool(alpha, beta, said('gamma', { fingerprint: 'G' })), 'peers', 'failure', /another/)
+  const flooded = pool(said('alpha', { clientLink: { up: false, lost: 3 } }), beta, gamma)
+  finds(t, flooded, 'clients', 'warning', /is down, and ended 3 times/, /LicdClientsTooFast/)
+  const calm = pool(said('alpha', { clientLink: { up: true, lost: 0 } }), beta, gamma)
+  t.match(calm.at(-1), { check: 'clients', state: 'ok' })
   const stranger = lookAtPeers({ members: members.slice(1), heard: [beta, gamma] }, own)
   finds(t, stranger, 'peers', 'warning', /alpha is none of them/, /servers add alpha/)
+})
+
+t.test('whom this host shuts out, and whom the others do', async t => {
+  const at = (server: string, issuedAt?: number): Heard => {
+    const account = issuedAt === undefined ? undefined : { state: 'held' as const, issuedAt }
+    return { server, status: {} as PoolStatus, account, offsetMs: 0, marginMs: 1 }
+  }
+  const look = (...heard: Heard[]): Finding[] => [
+    lookAtAccount({ members: [], heard }, { server: 'alpha', issuedAt: 1_000, revoked: 2 }),
+  ]
+  t.match(look(at('alpha', 1_000), at('beta', 1_000), at('gamma')), [
+    { check: 'account', state: 'ok', says: /signed 1970-01-01T00:16:40.*shuts out 2$/ },
+  ])
+  finds(t, look(at('beta', 2_000)), 'account', 'warning', /newer at beta/, /account-refused/)
+  finds(t, look(at('beta', 900)), 'account', 'warning', /older at beta/, /licd ctl account push/)
+  t.match(
+    lookAtAccount(new LicdError('LICD_NO_SERVER'), { server: 'a', issuedAt: 1, revoked: 0 }),
+    {
+      state: 'ok',
+    },
+  )
 })
 
 t.test('no message of the doctor reaches a server', async t => {

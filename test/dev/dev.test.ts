@@ -3,7 +3,8 @@ import t from 'tap'
 import { existsSync } from 'node:fs'
 import { describe } from '../../lib/ctl/words.ts'
 import { draw, type DevView } from '../../lib/dev/view.ts'
-import type { PoolStatus, SyncEvent } from '../../lib/protocol/ctl.ts'
+import type { PoolStatus } from '../../lib/protocol/ctl.ts'
+import type { SyncEvent } from '../../lib/protocol/event.ts'
 import { startLicd } from '../cmd/licd-process.ts'
 
 const status: PoolStatus = {

@@ -3,7 +3,7 @@ import { unpack } from 'msgpackr'
 import t from 'tap'
 import type { CodeContent } from '../../lib/ledger/command.ts'
 import type { Judge } from '../../lib/ledger/outcome.ts'
-import type { CodeEvent } from '../../lib/protocol/ctl.ts'
+import type { CodeEvent } from '../../lib/protocol/event.ts'
 import { ed25519Thumbprint } from '../../lib/server/ctl-request.ts'
 import { simulatePool, type PoolOptions } from '../sim/pool.ts'
 

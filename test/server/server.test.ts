@@ -1,7 +1,7 @@
 import { unpack } from 'msgpackr'
 import t from 'tap'
 import type { CommandBody } from '../../lib/ledger/command.ts'
-import type { SyncEvent, ServerEvent } from '../../lib/protocol/ctl.ts'
+import type { SyncEvent, ServerEvent } from '../../lib/protocol/event.ts'
 import type { Outcome } from '../../lib/server/parts.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
 import { idleService, type IdleService } from './idle-service.ts'

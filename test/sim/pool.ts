@@ -27,6 +27,7 @@ import { subjects, type Subjects } from '../../lib/protocol/subject.ts'
 import type { HandedOver } from '../../lib/server/book-file.ts'
 import type { Judge } from '../../lib/ledger/outcome.ts'
 import type { Host, SeatService } from '../../lib/server/parts.ts'
+import type { AccountStore } from '../../lib/server/account-holder.ts'
 import { LicenseServer } from '../../lib/server/server.ts'
 import { createSeatService } from '../../lib/service/service.ts'
 import { memoryBooks } from './memory-books.ts'
@@ -53,6 +54,8 @@ export interface PoolOptions {
   readonly log?: (server: string) => Logger
   /** Whose credentials are the pool's own; absent where there are none. */
   readonly doors?: { readonly issuer?: string }
+  /** The configuration of the nats-server beside each; absent where there is none. */
+  readonly accountStore?: (server: string) => AccountStore | undefined
   /** False: whoever runs the pool compares the ledgers itself (I5). */
   readonly comparesHashes?: boolean
 }
@@ -195,6 +198,7 @@ export class SimulatedPool {
       ...(snapshotEveryEntries === undefined ? {} : { snapshotEveryEntries }),
       books: memoryBooks(machine.book),
       keyStore: { read: done => void clock.after(1, () => done(machine.macKeys ?? [this.macKey])) },
+      accountStore: this.options.accountStore?.(name),
       judge: this.options.judge ?? refuseCodes,
       createService: this.options.createService ?? createSeatService,
       log: this.options.log?.(name) ?? silentLogger,
