@@ -117,8 +117,9 @@ function checkValues(options: OptionSet, args: Readonly<Record<string, unknown>>
   }
 }
 
+/** `detail` becomes a sentence where it is none: the parser's own messages are not. */
 export function usage(detail: string): LicdError {
-  return new LicdError('LICD_USAGE', detail)
+  return new LicdError('LICD_USAGE', /[.?!]$/.test(detail) ? detail : `${detail}.`)
 }
 
 /** A whole number on the command line. Throws LICD_USAGE naming `what`. */

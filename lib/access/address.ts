@@ -10,8 +10,9 @@ export interface Address {
 }
 
 export const defaultPort = 4222
-/** As nats-server has it: 4222 and 6222. */
+/** As nats-server has it: 4222, 6222 and 8222. */
 const routePortAbove = 2_000
+const monitorPortAbove = 4_000
 
 /** RFC 1123: labels of letters, digits and hyphens. */
 const hostPattern =
@@ -36,6 +37,16 @@ export function parseAddress(text: string): Address {
 
 export function routePort({ port }: Address): number {
   return port + routePortAbove
+}
+
+/**
+ * Where a nats-server tells who is connected and sends how much: without credentials, so on its host alone. `undefined` where
+ * the port above is none.
+ */
+export function monitorAddress(address: Address): string | undefined {
+  const port = address.port + monitorPortAbove
+  if (port > 65_535) return undefined
+  return formatAddress(isLoopback(address.host) ? listenHost(address) : '127.0.0.1', port)
 }
 
 export function formatAddress(host: string, port: number): string {

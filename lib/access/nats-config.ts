@@ -5,7 +5,7 @@
  * by certificates (routes) and by signatures (users).
  */
 import { subjectOf, type NatsAccount } from './nats-account.ts'
-import { formatAddress, listenHost, routePort, type Address } from './address.ts'
+import { formatAddress, listenHost, monitorAddress, routePort, type Address } from './address.ts'
 
 /** In a server's data folder. */
 export const natsFolder = 'nats'
@@ -36,6 +36,7 @@ export function natsConfig(config: NatsConfig): string {
   const { host, port } = address
   const text = JSON.stringify
   const listen = listenHost(address)
+  const monitor = monitorAddress(address)
   const tls = (more: readonly string[]): string[] => [
     `  cert_file: ${text(natsFiles.certificate)}`,
     `  key_file: ${text(natsFiles.key)}`,
@@ -48,6 +49,12 @@ export function natsConfig(config: NatsConfig): string {
     `server_name: ${text(server)}`,
     `listen: ${text(formatAddress(listen, port))}`,
     `client_advertise: ${text(formatAddress(host, port))}`,
+    ...(monitor === undefined
+      ? []
+      : [
+          '# For this host alone: who is connected, and who sends how much (/connz).',
+          `http: ${text(monitor)}`,
+        ]),
     '',
     'tls {',
     ...tls([]),

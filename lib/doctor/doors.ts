@@ -23,17 +23,17 @@ const natsTestMs = 10_000
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Where the configuration has the nats-server listen: for clients, then for routes. Throws LICD_BAD_CONFIG. */
+/** Where the configuration has the nats-server listen: for clients, for those who look, for routes. Throws LICD_BAD_CONFIG. */
 export async function natsPorts(dataFolder: string): Promise<Port[]> {
   const path = join(dataFolder, natsFolder, natsFiles.config)
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new LicdError('LICD_BAD_CONFIG', `${path} cannot be read.`, { cause })
   })
-  const found = [...text.matchAll(/^\s*listen:\s*"?(\[[^\]]+\]|[^\s":]+):(\d+)"?/gm)]
-  return found.map(([, host = '', port], at) => ({
+  const found = [...text.matchAll(/^\s*(listen|http):\s*"?(\[[^\]]+\]|[^\s":]+):(\d+)"?/gm)]
+  return found.map(([, key, host = '', port], at) => ({
     host: host.replaceAll(/[[\]]/g, ''),
     port: Number(port),
-    what: at === 0 ? 'NATS' : 'NATS among servers',
+    what: at === 0 ? 'NATS' : key === 'http' ? 'NATS monitoring' : 'NATS among servers',
   }))
 }
 

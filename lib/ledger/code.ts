@@ -242,6 +242,8 @@ function start(context: Context, feature: Feature, record: CodeRecord): void {
   feature.free += allocations
   codeIndex.noteTurn(record, state.calendar)
   notices.push({ type: 'code-started', codeId, feature: feature.name })
+  // A short one begins within what is warned of.
+  warn(context, record, -Infinity)
 }
 
 function end(context: Context, feature: Feature, record: CodeRecord): void {

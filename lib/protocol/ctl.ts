@@ -252,7 +252,7 @@ export interface PoolStatus {
   readonly hash: string
   /** Absent before the server has read its disk. */
   readonly health?: Health
-  /** The answering server's connection for clients, and how often it ended since the start; absent where it has none of its own. */
+  /** The answering server's connection for clients, and how often it ended in the last hour; absent where it has none of its own. */
   readonly clientLink?: { readonly up: boolean; readonly lost: number }
   /** Where the answering server has its page and figures (see docs/http.md); absent where it has none. */
   readonly http?: string

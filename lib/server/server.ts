@@ -18,6 +18,7 @@ import type { PoolStatus } from '../protocol/ctl.ts'
 import { subjects, type Subjects } from '../protocol/subject.ts'
 import { TokenKeys } from '../token-keys.ts'
 import type { HandedOver } from './book-file.ts'
+import { ClientLink } from './client-link.ts'
 import { deadlineOf } from './deadline.ts'
 import { DuplicateWatch } from './duplicate.ts'
 import { EpochWatch } from './epoch-watch.ts'
@@ -54,11 +55,11 @@ export class LicenseServer implements Host {
   readonly #events: Events
   readonly #operators: Operators
   readonly #keyHolder: KeyHolder
+  readonly #clientLink: ClientLink | undefined
   readonly #watch: DuplicateWatch
   readonly #epochs: EpochWatch
   #book: HandedOver | undefined
   #startedAt = 0
-  #linksLost = 0
   #state: 'new' | 'running' | 'stopping' | 'leaving' | 'stopped' = 'new'
   #stopped: (() => void)[] = []
 
@@ -71,7 +72,7 @@ export class LicenseServer implements Host {
     this.subjects = subjects(identity.pool)
     this.bus = bus
     this.clientBus = clientBus
-    if (clientBus !== bus) clientBus.onStatus(status => status === 'down' && this.#linksLost++)
+    this.#clientLink = clientBus === bus ? undefined : new ClientLink(clientBus, clock)
     this.clock = clock
     this.random = random
     this.log = log
@@ -167,8 +168,7 @@ export class LicenseServer implements Host {
 
   /** Of the connection for clients, where it has one of its own. */
   get clientLink(): PoolStatus['clientLink'] {
-    if (this.clientBus === this.bus) return undefined
-    return { up: this.clientBus.connected, lost: this.#linksLost }
+    return this.#clientLink?.standing
   }
 
   /** This server as it sees the pool. */

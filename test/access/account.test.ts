@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { readContextFile } from '../../lib/access/context-file.ts'
 import { revokedMax, revokeUsers } from '../../lib/access/nats-account.ts'
+import { ownerOf } from '../../lib/access/operator.ts'
 import { connect } from '../../lib/index.ts'
 import { natsOptions } from '../../lib/nats-context.ts'
 import { readPoolKey } from '../../lib/pool-key.ts'
@@ -73,6 +74,19 @@ t.test(
     await using seat = await client.acquire('cad')
     let lost = 0
     seat.on('lost', () => lost++)
+
+    // Who sends how much can be seen on each host, by the key that is to be revoked.
+    const { key: holder } = ownerOf((await readContextFile(pool.at('ws8.context'))).credentials)
+    const connections: { authorized_user?: string; in_msgs?: number }[] = []
+    for (const server of three) {
+      const config = readFileSync(pool.at(server, 'nats', 'nats.conf'), 'utf8')
+      const [, address = ''] = /^http: "(.+)"$/m.exec(config) ?? []
+      const answer = await fetch(`http://${address}/connz?auth=1&sort=msgs_from`)
+      const body = (await answer.json()) as { connections: typeof connections }
+      connections.push(...body.connections)
+    }
+    const own = connections.filter(({ authorized_user: user }) => user === holder)
+    t.ok(own.length > 0 && own.every(({ in_msgs: sent = 0 }) => sent > 0))
 
     // A second copy of pool.join, which will not know of whom the first one shuts out.
     writeFileSync(pool.at('copy.join'), readFileSync(pool.at('pool.join')), { mode: 0o600 })

@@ -1,5 +1,11 @@
 import t from 'tap'
-import { formatAddress, listenHost, parseAddress, routePort } from '../../lib/access/address.ts'
+import {
+  formatAddress,
+  listenHost,
+  monitorAddress,
+  parseAddress,
+  routePort,
+} from '../../lib/access/address.ts'
 import { parseServers } from '../../cmd/servers.ts'
 
 t.test('where a nats-server is reached', t => {
@@ -51,6 +57,14 @@ t.test('an address of this host is listened on alone, any other may be a router\
     ['192.0.2.1', '0.0.0.0'],
   ]
   for (const [host, listens] of hosts) t.equal(listenHost({ host, port: 1 }), listens, host)
+  t.end()
+})
+
+t.test('who is connected is told to this host alone', t => {
+  t.equal(monitorAddress({ host: 'host1', port: 4222 }), '127.0.0.1:8222')
+  t.equal(monitorAddress({ host: '127.0.0.2', port: 4222 }), '127.0.0.2:8222')
+  t.equal(monitorAddress({ host: '::1', port: 5222 }), '[::1]:9222')
+  t.equal(monitorAddress({ host: 'host1', port: 63_000 }), undefined, 'there is no such port')
   t.end()
 })
 

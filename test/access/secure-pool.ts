@@ -94,12 +94,13 @@ export class SecurePool implements AsyncDisposable {
   }
 }
 
-/** An address that was free a moment ago, with the port above it for routes. */
+/** An address that was free a moment ago, with the ports above it for routes and monitoring. */
 export async function freeAddress(): Promise<string> {
   for (;;) {
     const port = randomInt(ports.from, ports.from + ports.count)
     const isFree = async (wanted: number) => (await freePort(wanted).catch(() => 0)) > 0
-    if ((await isFree(port)) && (await isFree(port + 2_000))) return `127.0.0.1:${port}`
+    const all = [port, port + 2_000, port + 4_000]
+    if ((await Promise.all(all.map(isFree))).every(Boolean)) return `127.0.0.1:${port}`
   }
 }
 

@@ -39,6 +39,7 @@ t.test('a renewal takes over at the very end: no moment of 0, and never both', a
     notices.map(({ type, codeId }) => [type, codeId]),
     [
       ['code-started', 'two'],
+      ['code-ends', 'two'],
       ['code-ended', 'one'],
     ],
   )
@@ -146,6 +147,19 @@ t.test('a code that ends is warned of 30, 7 and 1 days ahead, each once', async 
   const seven = at(pool, end - 7 * day).notices.find(({ codeId }) => codeId === 'soon')
   t.match(seven, { type: 'code-ends', days: 7, endsAt: epoch + end, renewedBy: 'next' })
 })
+
+t.test(
+  'a code that begins within what is warned of is warned of at once, by the nearest',
+  async t => {
+    const pool = new Pool()
+    const ends = (days: number) => {
+      const code = content({ codeId: `d${days}`, expiresAt: epoch + days * day })
+      const { notices } = pool.do({ type: 'add-code', text: '', content: code })
+      return notices.flatMap(notice => (notice.type === 'code-ends' ? [notice.days] : []))
+    }
+    t.same([0.5, 1, 3, 7, 20, 30, 31].map(ends), [[1], [1], [7], [7], [30], [30], []])
+  },
+)
 
 t.test('a rotated key signs for its vendor\u2019s features; a revoked one for nothing', async t => {
   const pool = new Pool()

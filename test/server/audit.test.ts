@@ -119,9 +119,10 @@ t.test('the leader tells those who watch when a code ends soon, starts, and has 
   pool.run(1_000)
   t.match(events, [
     { event: 'code-started', codeId: 'one' },
+    { event: 'code-ends', codeId: 'one', days: 7 },
     { event: 'code-ends', codeId: 'one', feature: 'sim', days: 1, endsAt: end, renewedBy: 'two' },
     { event: 'code-started', codeId: 'two' },
     { event: 'code-ended', codeId: 'one' },
   ])
-  t.equal(events.length, 4, 'each once')
+  t.equal(events.length, 5, 'each once')
 })
