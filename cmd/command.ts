@@ -86,13 +86,16 @@ export function defineGroup(
   commands: readonly MakeCommand[],
   examples: readonly (readonly [line: string, does: string])[],
 ): MakeCommand {
+  // `key` is one command, and `ctl key` another: examples begin with all of its words.
+  const words = examples[0]?.[0].split(' ') ?? []
+  const whole = words.slice(0, words.indexOf(command) + 1).join(' ')
   return (program, exit) => ({
     command,
     describe,
     builder: (yargs: Argv) => {
       for (const make of commands) yargs.command(make(program, exit))
       for (const [line, does] of examples) yargs.example(`licd ${line}`, does)
-      return yargs.demandCommand(1, `Say which: licd ${command} --help lists them.`)
+      return yargs.demandCommand(1, `Say which: licd ${whole} --help lists them.`)
     },
     handler: () => undefined,
   })

@@ -95,7 +95,7 @@ interface Row {
 function printRows(program: Program, rows: readonly Row[]): void {
   const newest = Math.max(0, ...rows.map(({ issuedAt = 0 }) => issuedAt))
   const remarkOn = ({ state, issuedAt }: Row): string => {
-    if (state === 'silent') return 'does not answer'
+    if (state === 'silent') return 'does not answer, or is of an earlier version'
     if (state === 'elsewhere' || issuedAt === undefined) return 'configured elsewhere'
     return issuedAt < newest ? 'behind' : ''
   }

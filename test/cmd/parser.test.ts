@@ -130,7 +130,9 @@ t.test('a wrong command line is refused by name, before anything is done', async
   const wrong: [string, RegExp][] = [
     ['', /Say what to do/],
     ['nope', /nope|mean/],
-    ['ctl', /Say which/],
+    ['ctl', /Say which: licd ctl --help/],
+    ['ctl key', /Say which: licd ctl key --help/],
+    ['key', /Say which: licd key --help/],
     ['ctl status --nope', /nope/],
     ['ctl top --every 0', /--every/],
     ['ctl top c.d', /no feature/],
