@@ -112,11 +112,10 @@ export class Acquiring {
   }
 
   /** A grant. False when nobody awaits it there: it is to be given back. */
-  granted(result: Granted, server: string, sent: Sent | undefined): boolean {
+  granted(result: Granted, server: string, sent: Sent | undefined, now: number): boolean {
     const record = this.#pending.get(result.requestId)
     if (record?.target !== server) return false
     const expiresAt = (sent?.at ?? -Infinity) + result.expiresInMs
-    const now = this.#time.now()
     const stale = sent?.epoch !== this.#time.epochThen || expiresAt <= now
     if (stale) {
       // Nobody can tell how long it is good for: asked again, the server says so anew.
@@ -133,7 +132,7 @@ export class Acquiring {
       return false
     }
     const hold = makeHold(record, result, { server, expiresAt, sent, batch: record.batch })
-    this.#finish(record, { ok: true, hold })
+    this.#finish(record, { ok: true, hold, at: now })
     return true
   }
 

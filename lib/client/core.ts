@@ -38,6 +38,14 @@ const closeMs = 1_000
 export type Outcome =
   { readonly ok: true; readonly hold: Hold } | ({ readonly ok: false } & Refusal)
 
+/** What the results of one message have in common. */
+interface Answered {
+  readonly server: string
+  readonly batch: number
+  readonly sent: Sent | undefined
+  readonly now: number
+}
+
 export interface ClientPorts {
   readonly bus: Bus
   readonly clock: Clock
@@ -165,7 +173,7 @@ export class ClientCore {
   #take(outcome: AcquireOutcome & { ok: true }, handlers: HoldHandlers): Outcome {
     const record = outcome.hold
     record.handlers = handlers
-    this.#holding.add(record)
+    this.#holding.add(record, outcome.at)
     this.#wake(pulseMs)
     return { ok: true, hold: new HeldSeats(record, this.#holding, this.#wakeSoon) }
   }
@@ -223,18 +231,18 @@ export class ClientCore {
   #answer(answer: Answer): void {
     const { server, incarnation, batch, results } = answer
     const sent = this.#outbox.sent(batch)
-    if (sent !== undefined && sent.server !== server) {
-      this.#dropped++
-      return
-    }
-    this.#servers.heard(server, incarnation, batch, this.#time.now())
-    for (const result of results) this.#result(result, server, batch, sent)
+    if (sent !== undefined && sent.server !== server) return void this.#dropped++
+    // One look for all: what is made of it is kept for seconds, and whoever uses a seat looks anew (R4).
+    const now = this.#time.now()
+    this.#servers.heard(server, incarnation, batch, now)
+    const to: Answered = { server, batch, sent, now }
+    for (const result of results) this.#result(result, to)
   }
 
-  #result(result: SeatResult, server: string, batch: number, sent: Sent | undefined): void {
+  #result(result: SeatResult, { server, batch, sent, now }: Answered): void {
     switch (result.kind) {
       case 'granted':
-        if (!this.#acquiring.granted(result, server, sent)) {
+        if (!this.#acquiring.granted(result, server, sent, now)) {
           this.#returnUnheard(result, server, sent)
         }
         return

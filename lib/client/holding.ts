@@ -81,8 +81,7 @@ export class Holding {
     return [...new Set([...this.#seats.values()].map(seat => seat.hold))]
   }
 
-  add(hold: HoldRecord): void {
-    const now = this.#time.now()
+  add(hold: HoldRecord, now: number): void {
     for (const seat of hold.seats) {
       this.#seats.set(seat.seatId, seat)
       this.#wait(seat, records.renewAt(seat, now, this.#random))
@@ -110,10 +109,12 @@ export class Holding {
     this.#seats.delete(seat.seatId)
     this.#unheard.over(seat, this.#time)
     hold.releases++
-    this.#releasing.seat(server, seatId, token, () => {
+    const done = (): void => {
       hold.releases--
       this.#settle(hold)
-    })
+    }
+    // A server that counts a move which it has not seen its client renew does not know whose the seat is.
+    this.#releasing.seat(server, seatId, token, { by: seat.roams ? 'token' : 'id', done })
   }
 
   #settle(hold: HoldRecord): void {

@@ -41,7 +41,9 @@ export interface Refusal {
 }
 
 export type AcquireOutcome =
-  { readonly ok: true; readonly hold: HoldRecord } | ({ readonly ok: false } & Refusal)
+  /** `at`: when the grant arrived. */
+  | { readonly ok: true; readonly hold: HoldRecord; readonly at: number }
+  | ({ readonly ok: false } & Refusal)
 
 export interface AcquireRecord extends Asking {
   /** Fresh at each server: a withdrawal that comes late can then hit no later grant. */
@@ -155,8 +157,10 @@ export interface HoldRecord {
 export interface ReleaseRecord extends Asking {
   readonly target: string
   readonly seatId: string
-  /** Empty: withdraws a request by its id. */
+  /** As it is sent. Empty: given back by its id, by who asked for it. */
   token: Uint8Array
+  /** The seat's own; empty for a request. */
+  readonly proof: Uint8Array
   done: (() => void) | undefined
 }
 

@@ -27,8 +27,16 @@ export class Releasing {
     return this.#size
   }
 
-  /** `done` is called once: when the server has answered, or is given up. */
-  seat(server: string, seatId: string, token: Uint8Array, done?: () => void): void {
+  /**
+   * `done` is called once: when the server has answered, or is given up. By `id`: to a server that granted or renewed the
+   * seat to this very client the id says as much as the token, in a third of the bytes; only repeated is it shown the token.
+   */
+  seat(
+    server: string,
+    seatId: string,
+    token: Uint8Array,
+    { by, done }: { readonly by: 'id' | 'token'; readonly done?: () => void },
+  ): void {
     const there = this.#at(server)
     const open = there.get(seatId)
     if (open !== undefined || this.#size >= openMax) {
@@ -43,7 +51,8 @@ export class Releasing {
     const record: ReleaseRecord = {
       target: server,
       seatId,
-      token,
+      token: by === 'id' ? noToken : token,
+      proof: token,
       batch: 0,
       askedAt: undefined,
       tries: 0,
@@ -58,7 +67,7 @@ export class Releasing {
 
   /** Withdraws a request: whether it waits or was granted unheard. */
   request(server: string, requestId: string): void {
-    this.seat(server, requestId, noToken)
+    this.seat(server, requestId, noToken, { by: 'id' })
   }
 
   /** The server answered, whatever it said: it does not hold the seat any more. */
@@ -80,6 +89,7 @@ export class Releasing {
         if (record.tries >= triesMax) this.#finish(record)
         else {
           record.askedAt = undefined
+          record.token = record.proof
           this.#outbox.release(record)
         }
       }

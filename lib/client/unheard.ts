@@ -42,6 +42,6 @@ export class Unheard {
     sent: Sent | undefined,
   ): void {
     if (sent === undefined || this.#roamed.has(seatId)) return
-    this.#releasing.seat(server, seatId, token)
+    this.#releasing.seat(server, seatId, token, { by: 'token' })
   }
 }

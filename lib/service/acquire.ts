@@ -211,7 +211,11 @@ export class Acquire {
       this.#desk.touch(waiter.item.feature)
     }
     const single = book.find(requestId)
-    if (single !== undefined && isHolder(single, clientId)) this.#free(single)
+    if (single !== undefined && isHolder(single, clientId)) {
+      this.#free(single)
+      // A request has one seat of its own name or several of longer ones.
+      return
+    }
     for (let n = 0; n < seatBounds.countMax; n++) {
       const seat = book.find(`${requestId}/${n}`)
       if (seat === undefined) break

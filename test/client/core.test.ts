@@ -26,6 +26,23 @@ t.test('finds a server at once, grants, renews at a third, releases', async t =>
   t.strictSame({ ...world.core.counts }, { seats: 0, requests: 0, releases: 0, dropped: 0 })
 })
 
+t.test('a release by the holder shows the token only when it is asked for twice', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const hold = world.hold()
+  a.onRelease = () => undefined
+  hold.release()
+  world.time.run(1_500)
+  const items = a.releases.flatMap(release => release.items)
+  t.strictSame(
+    items.map(({ seatId, token }) => [seatId, tokenText(token)]),
+    [
+      [hold.id, ''],
+      [hold.id, 'alpha-1'],
+    ],
+  )
+})
+
 t.test('a seat that lasts as long as the timer may lag is renewed in time', async t => {
   const world = new World()
   const a = world.server('alpha')
