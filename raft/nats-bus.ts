@@ -1,5 +1,5 @@
 /**
- * The message bus over a real NATS server: the only file of raft/ that knows the NATS client.
+ * The message bus over a real NATS server: with `nats-inside.ts` the only file of raft/ that knows the NATS client.
  *
  * It mends what the client leaves open: a callback that throws would end its reader for good, what is published
  * while disconnected is lost or sent seconds late, and payloads are views into the reader's buffer. Hence every
@@ -7,7 +7,6 @@
  *
  * Invariant: nothing is handed to the client while the link is believed down.
  */
-import { Socket } from 'node:net'
 import {
   connect,
   credsAuthenticator,
@@ -20,6 +19,7 @@ import {
   type TlsOptions,
 } from 'nats'
 import { RaftError } from './error.ts'
+import { hearOfOthers, shorten, socketOf, turnToNext } from './nats-inside.ts'
 import {
   silentLogger,
   type Bus,
@@ -160,51 +160,6 @@ function bytesOf(text: string | (() => string)): Uint8Array | (() => Uint8Array)
   return typeof text === 'string' ? encoder.encode(text) : () => encoder.encode(text())
 }
 
-/**
- * When the link is lost for the first time the client dials the same address again, though the next one is as good: of
- * a host that is lost it would wait for `dialMs`. It is at the end of the client's list from here on, as after any later loss.
- *
- * The list is no part of the client's interface; where it is not as known here, nothing is changed.
- */
-function turnToNext(connection: NatsConnection): void {
-  const protocol: unknown = Reflect.get(connection, 'protocol')
-  const servers: unknown = isObject(protocol) ? Reflect.get(protocol, 'servers') : undefined
-  const list: unknown = isObject(servers) ? Reflect.get(servers, 'servers') : undefined
-  if (!isObject(servers) || !Array.isArray(list)) return
-  if (list[0] === Reflect.get(servers, 'currentServer')) list.push(list.shift())
-}
-
-/**
- * Servers of a cluster tell of each other. A client that is refused by one and told of the others goes on to those, which
- * tell of the first: round and round, without ever saying so. Hence it hears of others only once it got in.
- */
-function hearOfOthers(connection: NatsConnection, ignores: boolean): void {
-  const protocol: unknown = Reflect.get(connection, 'protocol')
-  if (ignores || !isObject(protocol)) return
-  const options: unknown = Reflect.get(protocol, 'options')
-  const servers: unknown = Reflect.get(protocol, 'servers')
-  const transport: unknown = Reflect.get(protocol, 'transport')
-  if (!isObject(options) || !isObject(servers) || !isObject(transport)) return
-  Reflect.set(options, 'ignoreClusterUpdates', false)
-  const update: unknown = Reflect.get(servers, 'update')
-  const isEncrypted: unknown = Reflect.get(transport, 'isEncrypted')
-  if (typeof update !== 'function' || typeof isEncrypted !== 'function') return
-  const encrypted: unknown = Reflect.apply(isEncrypted, transport, [])
-  Reflect.apply(update, servers, [connection.info, encrypted])
-}
-
-/** No part of the client's interface either; undefined where it is not as known here. */
-function socketOf(connection: NatsConnection): Socket | undefined {
-  const protocol: unknown = Reflect.get(connection, 'protocol')
-  const transport: unknown = isObject(protocol) ? Reflect.get(protocol, 'transport') : undefined
-  const socket: unknown = isObject(transport) ? Reflect.get(transport, 'socket') : undefined
-  return socket instanceof Socket ? socket : undefined
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
-}
-
 /** The addresses without what some write before the `@`. */
 export function namesOf({ servers }: ConnectionOptions): string {
   return String(servers).replaceAll(/\/\/[^\s/@]*@/g, '//')
@@ -249,6 +204,7 @@ function wrap(
 ): NatsBus {
   // Each link has a socket of its own.
   const bound = (): void => {
+    shorten(connection)
     const socket = bytesPerTurn === undefined ? undefined : socketOf(connection)
     if (socket !== undefined && bytesPerTurn !== undefined) takeTurns(socket, bytesPerTurn)
   }

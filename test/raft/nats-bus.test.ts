@@ -194,6 +194,28 @@ t.test('no broker: an error that says what to do, or a wait, as asked', async t 
   await bus.close()
 })
 
+t.test('a broker that says what cannot be read is left, and asked again', async t => {
+  const link = await gate(server.port)
+  t.teardown(link.close)
+  const bus = await connected(t, { servers: [link.url] })
+  const got = messages(bus, 'split', 2)
+  bus.publish('split', bytes('a'.repeat(200_000)))
+  const [down, up] = [status(bus, 'down'), status(bus, 'up')]
+  bus.publish('split', bytes('b'))
+  t.strictSame(
+    (await got).map(({ data }) => data.length),
+    [200_000, 1],
+    'what comes in many pieces is whole',
+  )
+  link.say('WHAT?\r\n')
+  await down
+  await up
+  t.equal(link.dials(), 2)
+  const after = messages(bus, 'after', 1)
+  t.ok(bus.publish('after', bytes('again')))
+  t.strictSame((await after).map(text), ['again'])
+})
+
 t.test('a broker that refuses the credentials', async t => {
   const guarded = await startNatsServer({ args: ['--user', 'u', '--pass', 'p'] })
   t.teardown(() => guarded.stop())
@@ -206,15 +228,24 @@ t.test('a broker that refuses the credentials', async t => {
   await bus.close()
 })
 
+interface Gate {
+  readonly url: string
+  readonly dials: () => number
+  readonly shut: () => void
+  /** To whoever dialled last, in the place of the broker. */
+  readonly say: (words: string) => void
+  readonly close: () => void
+}
+
 /** A way to a broker that falls silent when told: links stay, new ones are taken, nothing comes through. */
-async function gate(
-  port: number,
-): Promise<{ url: string; dials: () => number; shut: () => void; close: () => void }> {
+async function gate(port: number): Promise<Gate> {
   let isShut = false
+  let last: Socket | undefined
   const sockets: Socket[] = []
   let dials = 0
   const holder = createServer(inner => {
     dials++
+    last = inner
     const outer = connect(port, '127.0.0.1')
     for (const [from, to] of [
       [inner, outer],
@@ -233,7 +264,8 @@ async function gate(
   return {
     url: `nats://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`,
     dials: () => dials,
-    shut: () => (isShut = true),
+    shut: () => void (isShut = true),
+    say: words => void last?.write(words),
     close: () => {
       holder.close()
       for (const socket of sockets) socket.destroy()
