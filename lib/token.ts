@@ -22,6 +22,18 @@ const domain = { token: 1, challenge: 2 } as const
 
 /** Filled and used within one call. */
 let scratch = Buffer.allocUnsafe(1_024)
+/** Its first bytes, by how many: to make such a view costs as much as to fill it. */
+let views: (Buffer | undefined)[] = []
+
+function firstOf(bytes: number): Buffer {
+  return (views[bytes] ??= scratch.subarray(0, bytes))
+}
+
+function makeRoom(bytes: number): void {
+  if (bytes <= scratch.byteLength) return
+  scratch = Buffer.allocUnsafe(bytes)
+  views = []
+}
 
 const packr = new Packr({ useRecords: false })
 const arrayOfEight = 0x98
@@ -80,7 +92,7 @@ export function makeToken(key: TokenKey, pool: string, proof: SeatProof): Uint8A
   const idHead = seatId.length < 0x20 ? 1 : 2
   const bytes = head.length + idHead + seatId.length + tail.length
   assert(seatId.length < 0x100)
-  if (bodyAt + bytes > scratch.byteLength) scratch = Buffer.allocUnsafe(bodyAt + bytes)
+  makeRoom(bodyAt + bytes)
   const input = scratch
   putInner(key, domain.token)
   input.set(head, bodyAt)
@@ -193,7 +205,7 @@ function challengeMac(key: TokenKey, subject: ChallengeSubject, lastTick: number
 /** The MAC of what a domain and a body say. */
 function mac(key: TokenKey, what: number, body: Uint8Array): Buffer {
   const bytes = bodyAt + body.byteLength
-  if (bytes > scratch.byteLength) scratch = Buffer.allocUnsafe(bytes)
+  makeRoom(bytes)
   putInner(key, what)
   scratch.set(body, bodyAt)
   return Buffer.from(macOf(key, bytes), 'latin1')
@@ -210,7 +222,7 @@ function putInner({ inner }: TokenKey, what: number): void {
  * is the cheapest form in which a digest comes.
  */
 function macOf({ outer }: TokenKey, bytes: number): string {
-  putText(outer, hash('sha256', scratch.subarray(0, bytes), 'binary'), blockBytes, digestBytes)
+  putText(outer, hash('sha256', firstOf(bytes), 'binary'), blockBytes, digestBytes)
   return hash('sha256', outer, 'binary')
 }
 

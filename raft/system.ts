@@ -88,8 +88,13 @@ const idBytes = Buffer.alloc(idLength)
 /** Made of bytes: a text that is put together letter by letter has to be laid flat before it can be looked up. */
 function id(): string {
   for (let n = 0; n < idLength;) {
-    const byte = drawn[draw(1)] ?? 0
-    if (byte < fairBelow) idBytes[n++] = letters[byte % letters.length] ?? 0
+    // Mostly enough; what a byte above the bound leaves open is filled on the next round.
+    const from = draw(idLength - n)
+    const until = from + idLength - n
+    for (let at = from; at < until; at++) {
+      const byte = drawn[at] ?? 0
+      if (byte < fairBelow) idBytes[n++] = letters[byte % letters.length] ?? 0
+    }
   }
   return idBytes.toString('latin1')
 }

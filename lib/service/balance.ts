@@ -68,7 +68,7 @@ export class Balance {
 
   /** True when somebody, here or at another server, waits for what comes free of the feature. */
   isAwaited(name: string): boolean {
-    if (this.#lines.asked(name).all > 0) return true
+    if (this.#lines.first(name) > 0) return true
     return (this.#desk.feature(name)?.demand.length ?? 0) > 0
   }
 

@@ -54,6 +54,8 @@ export class Waiting {
   }
 
   first(feature: string): Waiter | undefined {
+    // Asked at each grant, and mostly nobody waits.
+    if (this.#all.size === 0) return undefined
     for (const waiter of this.line(feature)) return waiter
     return undefined
   }
