@@ -225,7 +225,16 @@ class Driver implements RaftNode {
     } finally {
       this.#stepping = false
     }
-    this.#parts?.applier.turn()
+    this.#applyFew()
+  }
+
+  /** What it throws ends this node, as what a step throws does: a callback of the link would only tell of it. */
+  #applyFew(): void {
+    try {
+      this.#parts?.applier.turn()
+    } catch (cause) {
+      this.#fail(internal(cause))
+    }
   }
 
   #carryOut({ raft, link, writer, applier, snapshots }: Parts, effects: Effects): void {
