@@ -67,12 +67,7 @@ class Driver implements RaftNode {
     this.#ending = new Ending(options.clock)
     this.#shouter = new Shouter(options.id, options.log)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
-    this.#batcher = new Batcher({
-      clock: options.clock,
-      isWriting: () =>
-        this.#parts?.raft.role === 'leader' && this.#parts.writer.since !== undefined,
-      step: input => this.#step(input),
-    })
+    this.#batcher = new Batcher(options.clock, input => this.#step(input))
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
       else this.#fail(error)
@@ -184,7 +179,6 @@ class Driver implements RaftNode {
       this.#parts = assemble(this.#options, state, log, {
         onInput: input => this.#step(input),
         onPersisted: seq => this.#persisted(seq),
-        onDiskFree: () => this.#batcher.flush(),
         onApplied: (index, entries) => this.#applied(index, entries),
         onGone: peer => this.#unreachable(peer),
         onBeat: (ms, stalledMs) => this.#beat(ms, stalledMs),
@@ -326,7 +320,6 @@ class Driver implements RaftNode {
       this.#step({ type: 'stalled', ms: stalledMs })
     }
     this.#step({ type: 'elapse', ms })
-    this.#batcher.flush()
     if (this.#watchdog.beat(parts.writer.since, ms)) {
       log.error('raft-disk-stalled', { ms: settings.electionTimeoutMs })
       this.#step({ type: 'stepDown' })

@@ -36,8 +36,6 @@ export interface Parts {
 export interface Reports {
   readonly onInput: (input: Input) => void
   readonly onPersisted: (seq: number) => void
-  /** The disk is about to take the next batch. */
-  readonly onDiskFree: () => void
   readonly onApplied: (index: number, entries: readonly Entry[]) => void
   readonly onGone: (peer: string) => void
   readonly onBeat: (ms: number, stalledMs: number | undefined) => void
@@ -59,9 +57,8 @@ export function assemble(
   const seed = Math.floor(random.next() * 2 ** 32)
   const raft = new Raft({ id, settings, persisted: state, seed, log: held })
   const applied = state.snapshot?.lastIncludedIndex ?? 0
-  const { onPersisted, onDiskFree: onFree } = reports
-  const { onSynced } = options
-  const writer = new Writer({ storage, clock, onPersisted, onError, onFree, onSynced })
+  const { onPersisted } = reports
+  const writer = new Writer({ storage, clock, onPersisted, onError, onSynced: options.onSynced })
   const digests = new Digests({
     ...{ id, onWrong: reports.onWrong, onDiffers: reports.onDiffers },
     configuration: () => raft.configuration,

@@ -21,8 +21,6 @@ export interface WriterOptions {
   readonly onPersisted: (seq: number) => void
   /** The first error; nothing is written any more. */
   readonly onError: (error: RaftError) => void
-  /** A batch is durable, and the next one about to be made: what is given now becomes part of it. */
-  readonly onFree?: (() => void) | undefined
   /** How long each batch took to be durable, in ms. */
   readonly onSynced?: ((ms: number) => void) | undefined
 }
@@ -114,9 +112,8 @@ export class Writer {
   }
 
   #written(items: readonly Item[], error: RaftError | undefined): void {
-    const { onPersisted, onError, onFree, onSynced, clock } = this.#options
+    const { onPersisted, onError, onSynced, clock } = this.#options
     if (error === undefined && this.#since !== undefined) onSynced?.(clock.now() - this.#since)
-    if (error === undefined && !this.#stopped) onFree?.()
     this.#since = undefined
     if (error !== undefined) {
       this.#stopped = true
