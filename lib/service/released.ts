@@ -7,7 +7,7 @@
  *
  * Of an id 63 bits of a hash are kept, and not its text: some 100,000 texts a second that live for a moment longer cost the
  * collector more than all else that a release does. That a fresh id is taken for another one happens once in 10^14
- * requests, and means that its client draws a new one. Nearly every id that is asked for was never released: bits, few enough
+ * requests; that acquire is refused. Nearly every id that is asked for was never released: bits, few enough
  * to be near, say so of nine in ten without a look at the hashes.
  */
 const idsMax = 32_768
