@@ -1,7 +1,8 @@
 /**
  * What hunts mutants: simulations and scenarios, each a module of this build that exports a `Killer`.
  *
- * None was written for a single mutant. Unit tests are no killers: they know the code too well.
+ * None was written for a single mutant, though some scenarios stand for a bug of the table that is a mutant, too. Unit
+ * tests are no killers: they know the code too well.
  */
 
 import type { Group } from './mutant.ts'

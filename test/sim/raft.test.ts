@@ -9,7 +9,7 @@ const enough = 120
 const count = Number(process.env.RAFT_SEEDS ?? enough)
 
 // A bound for a loaded machine; a tenth of it is usual.
-t.setTimeout(300_000)
+t.setTimeout(Math.max(300_000, 250 * count))
 
 if (process.env.RAFT_SEED !== undefined) {
   t.comment(runSeed(Number(process.env.RAFT_SEED)))
