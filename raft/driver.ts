@@ -245,7 +245,7 @@ class Driver implements RaftNode {
     for (const header of effects.sendChunks) snapshots.send(header)
     for (const chunk of effects.storeChunks) snapshots.store(chunk)
     if (apply.length > 0) applier.apply(apply)
-    for (const result of [...effects.proposals, ...this.#fate.after(raft, effects)]) {
+    for (const result of [...effects.proposals, ...this.#fate.after(effects)]) {
       this.#calls.proposalResult(result, raft.leader)
     }
     for (const result of effects.reads) this.#calls.readResult(result, applier.applied)

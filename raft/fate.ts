@@ -1,11 +1,12 @@
 /**
  * What became of the proposals that this server took while it led: told from what the core does, step by step.
  *
- * Every one is settled once a committed entry stands at its index, and not before: one that was truncated may come
- * back with another leader (paper, Figure 8), so a truncation alone tells its caller nothing.
+ * Every one is settled once a committed entry at its index is handed out, and not before: one that was truncated may come
+ * back with another leader (paper, Figure 8), so a truncation alone tells its caller nothing; and of what is committed and
+ * not handed out yet a snapshot may still take the place.
  */
 import type { Effects } from './core/effect.ts'
-import type { Raft } from './core/raft.ts'
+import type { Entry } from './core/entry.ts'
 
 /**
  * `lost`: another entry was committed in its place, so it will never be applied. `unknown`: a snapshot took its place,
@@ -33,10 +34,12 @@ export class ProposalFate {
   private displaced: TakenProposal[] = []
 
   /** After each step, with what it did: which proposals of earlier ones are settled other than by being applied. */
-  after(
-    raft: Pick<Raft, 'commitIndex' | 'termAt'>,
-    { proposals, persist, restore }: Pick<Effects, 'proposals' | 'persist' | 'restore'>,
-  ): SettledProposal[] {
+  after({
+    proposals,
+    persist,
+    restore,
+    apply,
+  }: Pick<Effects, 'proposals' | 'persist' | 'restore' | 'apply'>): SettledProposal[] {
     for (const result of proposals) {
       if (result.outcome !== 'accepted') continue
       const { id, index, term } = result
@@ -47,7 +50,7 @@ export class ProposalFate {
     if (persist?.truncateFrom !== undefined)
       results.push(...this.truncateFrom(persist.truncateFrom))
     if (restore !== undefined) results.push(...this.skipTo(restore.lastIncludedIndex))
-    return [...results, ...this.commitTo(raft.commitIndex, index => raft.termAt(index))]
+    return [...results, ...this.handOut(apply)]
   }
 
   /** The log was cut from `index` on. */
@@ -58,11 +61,12 @@ export class ProposalFate {
     return this.displaced.splice(0, excess).map(({ id }) => ({ id, outcome: 'unknown' }))
   }
 
-  /** Everything up to `index` is committed, and in the log. */
-  private commitTo(
-    index: number,
-    termAt: (index: number) => number | undefined,
-  ): SettledProposal[] {
+  /** These are committed, and follow what was handed out before. */
+  private handOut(entries: readonly Entry[]): SettledProposal[] {
+    const [first] = entries
+    if (first === undefined) return []
+    const index = first.index + entries.length - 1
+    const termAt = (at: number): number | undefined => entries[at - first.index]?.term
     this.dropOpen(index)
     if (this.displaced.length === 0) return []
     const settled = this.displaced.filter(proposal => proposal.index <= index)

@@ -129,7 +129,7 @@ export class Work {
     for (const header of effects.sendChunks) {
       this.deed.sent.push(freeze({ ...header, data: new Uint8Array() }))
     }
-    for (const result of [...effects.proposals, ...this.fate.after(this.raft, effects)]) {
+    for (const result of [...effects.proposals, ...this.fate.after(effects)]) {
       if (result.outcome === 'accepted') {
         const { id, index, term } = result
         this.taken = freeze([...this.taken, { id, index, term }])

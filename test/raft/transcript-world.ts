@@ -145,7 +145,7 @@ export class World implements Surroundings {
     const status = statusText(raft)
     if (status !== server.status) this.say(`${id} ${status}`)
     server.status = status
-    for (const result of [...effects.proposals, ...server.fate.after(raft, effects)]) {
+    for (const result of [...effects.proposals, ...server.fate.after(effects)]) {
       this.tellProposal(server, result)
     }
     if (effects.configuration && effects.configuration !== this.goneBy.get(id)) {

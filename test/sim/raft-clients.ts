@@ -131,7 +131,7 @@ export class Clients {
     const open = this.#openAt(server, raft)
     const fate = this.#fates.get(raft) ?? new ProposalFate()
     this.#fates.set(raft, fate)
-    for (const result of [...effects.proposals, ...fate.after(raft, effects)]) {
+    for (const result of [...effects.proposals, ...fate.after(effects)]) {
       if (result.outcome === 'accepted') {
         const { id, index, term } = result
         assert(!this.#taken.has(id))

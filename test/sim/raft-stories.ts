@@ -44,7 +44,7 @@ class Hero {
   step(input: Input): void {
     const effects = this.raft.step(input)
     const { persist, proposals, send } = effects
-    this.proposals.push(...proposals, ...this.fate.after(this.raft, effects))
+    this.proposals.push(...proposals, ...this.fate.after(effects))
     this.sent.push(...send.map(({ message }) => message))
     if (persist) this.step({ type: 'persisted', seq: persist.seq })
   }

@@ -37,6 +37,13 @@ if (process.env.RAFT_SEED !== undefined) {
     t.doesNotThrow(() => killer.run())
     t.end()
   })
+  t.test(
+    'a snapshot hid what was committed and not handed out yet: its caller hears of it (seed 2416)',
+    t => {
+      t.ok(runSeed(2_416).commits > 0)
+      t.end()
+    },
+  )
   t.test('a seed repeats its run', t => {
     t.same(runSeed(7, { membership: true }), runSeed(7, { membership: true }))
     t.end()

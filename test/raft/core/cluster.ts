@@ -111,7 +111,7 @@ export class Cluster {
   step(id: string, input: Input): Effects {
     const effects = this.core(id).step(input)
     this.effects.get(id)?.push(effects)
-    const settled = this.#fates.get(id)?.after(this.core(id), effects) ?? []
+    const settled = this.#fates.get(id)?.after(effects) ?? []
     this.settled.get(id)?.push(...settled)
     const held = this.#held.get(id)
     if (effects.persist) held?.writes.push(effects.persist)

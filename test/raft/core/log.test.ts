@@ -131,31 +131,26 @@ t.test(
     const persisted = (truncateFrom: number): Persist => {
       return { seq: 1, currentTerm: 3, votedFor: undefined, truncateFrom, entries: [] }
     }
-    const at = (commitIndex: number, termAt = (index: number) => (index === 6 ? 2 : 3)) => {
-      return { commitIndex, termAt }
-    }
     const taken = (term: number, ...pairs: readonly (readonly [number, number])[]) =>
       pairs.map(([id, index]) => ({ id, index, term, outcome: 'accepted' as const }))
-    t.same(fate.after(at(4), { proposals: taken(2, [1, 5], [2, 6], [3, 7]) }), [])
-    t.same(fate.after(at(4), { proposals: [], persist: persisted(6) }), [])
+    const none = { proposals: [], apply: [] }
+    t.same(fate.after({ ...none, proposals: taken(2, [1, 5], [2, 6], [3, 7]) }), [])
+    t.same(fate.after({ ...none, persist: persisted(6) }), [])
+    t.same(fate.after({ ...none, apply: [command(5, 2)] }), [], 'the first is committed')
     t.same(
-      fate.after(
-        at(5, () => 2),
-        { proposals: [] },
-      ),
-      [],
-      'the first is committed',
-    )
-    t.same(
-      fate.after(at(7), { proposals: [] }),
+      fate.after({ ...none, apply: [command(6, 2), command(7, 3)] }),
       [{ id: 3, outcome: 'lost' }],
       'the second came back',
     )
-    t.same(fate.after(at(7), { proposals: taken(3, [4, 8], [5, 9]) }), [])
+    t.same(fate.after({ ...none, proposals: taken(3, [4, 8], [5, 9]) }), [])
     const configuration = configurationOf(['a'])
     const meta = { id: 's', lastIncludedTerm: 3, configuration, bytes: 0, chunks: 1 }
     const restore = { ...meta, lastIncludedIndex: 8 }
-    t.same(fate.after(at(8), { proposals: [], restore }), [{ id: 4, outcome: 'unknown' }])
+    t.same(
+      fate.after({ ...none, restore }),
+      [{ id: 4, outcome: 'unknown' }],
+      'whether or not it was committed: it was not handed out',
+    )
   },
 )
 
