@@ -28,7 +28,7 @@ const maxDisplaced = 10_000
 
 /** For one run of a core. */
 export class ProposalFate {
-  /** Of entries in the log, ascending. Bounded by the limit on uncommitted bytes. */
+  /** Of entries in the log, ascending. Bounded by the limits on uncommitted and unapplied bytes. */
   private open: TakenProposal[] = []
   /** Of entries that were truncated. */
   private displaced: TakenProposal[] = []
