@@ -7,6 +7,9 @@ import { promtool } from './programs.ts'
 
 t.setTimeout(180_000)
 
+// Fetched, which may take long and lets nothing else run, before there are seats to renew.
+const tool = promtool()
+
 /** Figures of one scrape: `name{labels}` -> value, without those that are always the same. */
 async function scrape(
   url: string,
@@ -71,6 +74,11 @@ t.test('a pool with its eyes open', async t => {
   const urlOf = (server: string) => urls.get(server) ?? ''
   const client = await pool.client('beta')
   const seats = await Promise.all(['mary', 'jane'].map(user => client.acquire('cad', { user })))
+  // Nothing below can come about without them: a stream of events would be read for ever.
+  const lost = new Promise<never>((_, reject) => {
+    for (const seat of seats) seat.on('lost', reject)
+  })
+  lost.catch(() => undefined)
   const own = seats[0]?.server ?? ''
   const url = urlOf(own)
   const [other = '', third = ''] = pool.servers.filter(server => server !== own)
@@ -107,7 +115,6 @@ t.test('a pool with its eyes open', async t => {
     const [one, two] = await Promise.all([scrape(url), scrape(url)])
     t.equal(one.of('licd_grants_total{feature="cad"}'), 2, 'two scrapes at once do not add up')
     t.equal(two.of('licd_grants_total{feature="cad"}'), 2)
-    const tool = promtool()
     if ('missing' in tool) await t.test('promtool', { skip: tool.missing }, () => undefined)
     else {
       const said = await new Promise<string>(resolve => {
@@ -234,7 +241,8 @@ t.test('a pool with its eyes open', async t => {
 
   await t.test('events: all at first, then what changes', async t => {
     const events = eventsOf(url)
-    const next = async () => (await events.next()).value as [string, { features?: unknown[] }]
+    const next = async () =>
+      (await Promise.race([events.next(), lost])).value as [string, { features?: unknown[] }]
     t.match(await next(), ['pool', { server: own }])
     t.match(await next(), ['features', { all: true, features: [{ name: 'cad' }] }])
     t.match(await next(), ['news', [{ id: 1 }]])
