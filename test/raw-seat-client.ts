@@ -48,9 +48,17 @@ export class RawSeatClient {
 
   /**
    * One message, and the first result that is not `pending`. Unanswered it is sent again, as the protocol has it: a server
-   * that cannot tell yet whether the seat moved away from it says nothing for a tick.
+   * that cannot tell yet whether the seat moved away from it says nothing for a tick. So it is to a server that has
+   * not heard yet of the tick in which the token was made: it cannot tell either, and says so.
    */
   async renewOnce(server: string, item: Omit<RenewItem, 'user' | 'host'>): Promise<SeatResult> {
+    for (;;) {
+      const result = await this.#ask(server, item)
+      if (result.kind !== 'refused' || result.code !== 'LICD_NOT_PROVEN') return result
+    }
+  }
+
+  async #ask(server: string, item: Omit<RenewItem, 'user' | 'host'>): Promise<SeatResult> {
     const heard = this.#next(item.seatId, ['renewed', 'challenge', 'refused'])
     const full = { ...item, user: 'raw', host: 'raw' }
     const send = (): void =>
