@@ -88,7 +88,10 @@ export class Calls {
     this.#settings = settings
   }
 
-  /** A refusal, with when to try again: what is too much drains in a heartbeat, a leader is found in an election. */
+  /**
+   * A refusal, with when to try again: what is too much drains in a heartbeat, and so long does a transfer take as a
+   * rule; a leader is found in an election.
+   */
   refused(reason: ProposeFailure | 'lost', leader: string | undefined): ProposeOutcome {
     const { heartbeatMs, electionTimeoutMs } = this.#settings
     const refusal = { outcome: 'refused', reason, leader } as const
@@ -97,12 +100,12 @@ export class Calls {
       case 'too-large':
         return refusal
       case 'busy':
+      case 'transferring':
         return { ...refusal, retryAfterMs: heartbeatMs }
       case 'lost':
       case 'not-leader':
         return { ...refusal, retryAfterMs: leader === undefined ? electionTimeoutMs : 0 }
       case 'no-quorum':
-      case 'transferring':
         return { ...refusal, retryAfterMs: electionTimeoutMs }
     }
   }

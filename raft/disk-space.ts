@@ -2,10 +2,10 @@
  * Notices that the disk is about to be full, while a leader can still hand over in good order.
  *
  * A full disk ends the process: that is safe, but the cluster waits for an election, and commands under way end
- * unknown. With little space left a leader steps down instead, which costs neither.
+ * unknown. With little space left a leader hands its office on instead (thesis 3.10), which costs neither.
  *
- * Whoever steps down may be elected again: so it is tried again at the next look. Where all servers share one full
- * disk they would hand leadership round and round: so at most three times a minute.
+ * If nobody could take it, it is tried again at the next look. Where all servers share one full disk they would hand
+ * leadership round and round: so at most three times a minute.
  */
 import type { Logger } from './ports.ts'
 import type { Storage } from './storage.ts'

@@ -178,6 +178,8 @@ class Driver implements RaftNode {
     try {
       this.#parts = assemble(this.#options, state, log, {
         onInput: input => this.#step(input),
+        // If nobody can take over it goes on, and tries again.
+        onLow: () => this.transferLeadership(undefined, () => {}),
         onPersisted: seq => this.#persisted(seq),
         onApplied: (index, entries) => this.#applied(index, entries),
         onGone: peer => this.#unreachable(peer),

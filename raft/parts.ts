@@ -35,6 +35,8 @@ export interface Parts {
 /** Where the parts report to. */
 export interface Reports {
   readonly onInput: (input: Input) => void
+  /** It leads, and its disk is almost full. */
+  readonly onLow: () => void
   readonly onPersisted: (seq: number) => void
   readonly onApplied: (index: number, entries: readonly Entry[]) => void
   readonly onGone: (peer: string) => void
@@ -96,7 +98,7 @@ export function assemble(
   const lateness = new Lateness(clock.now())
   const space = new SpaceWatch({
     ...{ storage, log, leads: () => raft.role === 'leader' },
-    onLow: () => onInput({ type: 'stepDown' }),
+    onLow: reports.onLow,
   })
   const metronome = new Metronome({
     clock,

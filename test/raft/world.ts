@@ -50,6 +50,8 @@ export interface Process {
   /** How long a write takes; Infinity hangs. */
   diskMs: number
   diskError: RaftError | undefined
+  /** What its disk has left. */
+  freeBytes: number
   /** Reads of chunks that wait for `releaseReads`; `undefined` when they need not. */
   heldReads: (() => void)[] | undefined
   connected: boolean
@@ -108,6 +110,7 @@ export class World {
       isolated: false,
       diskMs: 2,
       diskError: undefined,
+      freeBytes: Infinity,
       heldReads: undefined,
       connected: true,
       suspendedMs: 0,
@@ -266,6 +269,7 @@ export class World {
         if (diskError === undefined) storage.write(batch, done)
         else schedule(() => done(diskError))
       },
+      freeBytes: done => done(process.freeBytes),
       readChunk(id, chunk, done) {
         const read = (): void => storage.readChunk(id, chunk, done)
         if (process.heldReads === undefined) read()
