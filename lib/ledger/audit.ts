@@ -8,7 +8,6 @@
 import { bounds } from './command.ts'
 import type { Command, CommandBody, Result } from './command.ts'
 import type { Changes } from './changes.ts'
-import { auditRow } from './snapshot.ts'
 import type { AuditRecord, LedgerState } from './state.ts'
 
 const detailMax = 256
@@ -36,12 +35,12 @@ export function audit(
     ...(detail === undefined ? {} : { detail: cut(detail) }),
     outcome: result.ok ? 'ok' : result.code,
   })
-  changes.added(auditRow(record))
+  changes.audited(record)
   state.audit.push(record)
   if (state.audit.length <= bounds.audit) return
   // `splice` would move all that is left, 57 us of it.
   const oldest = state.audit.shift()
-  if (oldest !== undefined) changes.removed(auditRow(oldest))
+  if (oldest !== undefined) changes.auditDropped(oldest)
 }
 
 function cut(text: string): string {

@@ -12,6 +12,7 @@
  */
 import assert from 'node:assert/strict'
 import { Digest, type RowHash } from './hash.ts'
+import { auditText, rowText } from './row-text.ts'
 import {
   auditRow,
   codeRow,
@@ -70,7 +71,7 @@ export class Changes {
         this.added(moveRow(row))
         break
       case 'audit':
-        this.added(auditRow(row))
+        this.audited(row)
         break
       case 'revoked':
         this.added(revokedRow(row.key))
@@ -101,11 +102,20 @@ export class Changes {
 
   /** A row of a record that is replaced, never changed, was added or removed. */
   added(row: Row): void {
-    this.#digest.add(JSON.stringify(row))
+    this.#digest.add(rowText(row))
   }
 
   removed(row: Row): void {
-    this.#digest.subtract(JSON.stringify(row))
+    this.#digest.subtract(rowText(row))
+  }
+
+  /** The same of the audit log. */
+  audited(record: AuditRecord): void {
+    this.#digest.add(auditText(record))
+  }
+
+  auditDropped(record: AuditRecord): void {
+    this.#digest.subtract(auditText(record))
   }
 
   /** Before usage or demand of the feature changes. */

@@ -325,7 +325,7 @@ function resultOf(outcome: Outcome, revision: number): Result {
   if (incarnation !== undefined && relearn !== undefined) {
     return freeze({ ok: true, revision, incarnation, relearn })
   }
-  if (taken === undefined) return freeze({ ok: true, revision })
+  if (taken === undefined) return Object.freeze({ ok: true, revision })
   const rows = taken.map(({ source, server, count }) =>
     server === undefined ? { source, count } : { source, server, count },
   )
