@@ -113,10 +113,40 @@ export const emptyTail: Tail = {
   damage: undefined,
 }
 
+/** In front of each value. */
+const crcBytes = 4
+
 /** The value as stored, and its CRC for the next entry. */
 export function sealEntry(entry: Entry, previousCrc: number): { value: Buffer; crc: number } {
-  const value = seal(pack(entryRow(entry)), previousCrc)
-  return { value, crc: value.readUInt32BE(0) }
+  const value = sealCommand(entry) ?? unsealed(pack(entryRow(entry)))
+  const crc = crc32(value.subarray(crcBytes), previousCrc)
+  value.writeUInt32BE(crc, 0)
+  return { value, crc }
+}
+
+/** A list of four: kind 1, two whole numbers of 32 bits, bytes whose length takes 16. */
+const commandHead = { list: 0x94, command: 1, word: 0xce, bytes: 0xc5 } as const
+const commandHeadBytes = 15
+
+/**
+ * The row of a command as msgpack, written out: at a third of the cost of the library's encoder, which nearly every entry
+ * would go through on every server. `undefined` for what is no command, or has figures beyond it.
+ */
+function sealCommand(entry: Entry): Buffer | undefined {
+  if (entry.kind !== 'command') return undefined
+  const { index, term, data } = entry
+  if (index >= 2 ** 32 || term >= 2 ** 32 || data.length >= 2 ** 16) return undefined
+  const value = Buffer.allocUnsafe(crcBytes + commandHeadBytes + data.length)
+  value[4] = commandHead.list
+  value[5] = commandHead.command
+  value[6] = commandHead.word
+  value.writeUInt32BE(index, 7)
+  value[11] = commandHead.word
+  value.writeUInt32BE(term, 12)
+  value[16] = commandHead.bytes
+  value.writeUInt16BE(data.length, 17)
+  value.set(data, crcBytes + commandHeadBytes)
+  return value
 }
 
 /** By number on the disk. */
@@ -192,15 +222,21 @@ export function openChunk(key: Buffer, value: Buffer): Uint8Array | undefined {
 }
 
 function seal(body: Uint8Array, seed: number): Buffer {
-  const value = Buffer.allocUnsafe(body.length + 4)
+  const value = unsealed(body)
   value.writeUInt32BE(crc32(body, seed), 0)
-  value.set(body, 4)
+  return value
+}
+
+/** With room for its CRC in front. */
+function unsealed(body: Uint8Array): Buffer {
+  const value = Buffer.allocUnsafe(crcBytes + body.length)
+  value.set(body, crcBytes)
   return value
 }
 
 function unseal(value: Buffer, seed: number): Uint8Array | undefined {
-  if (value.length < 4) return undefined
-  const body = value.subarray(4)
+  if (value.length < crcBytes) return undefined
+  const body = value.subarray(crcBytes)
   return crc32(body, seed) === value.readUInt32BE(0) ? body : undefined
 }
 

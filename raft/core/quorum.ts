@@ -26,7 +26,18 @@ export function quorumValue(
 
 function majorityValue(ids: readonly string[], valueOf: (id: string) => number): number {
   assert(ids.length > 0, 'no voters, no quorum')
-  const values = ids.map(valueOf).sort((a, b) => b - a)
+  // Put in by size, the largest first: it is asked several times a step, and there are few.
+  const values: number[] = []
+  for (const id of ids) {
+    const value = valueOf(id)
+    let at = values.length
+    for (; at > 0; at--) {
+      const smaller = values[at - 1] ?? 0
+      if (smaller >= value) break
+      values[at] = smaller
+    }
+    values[at] = value
+  }
   const value = values[majority(ids.length) - 1]
   assert(value !== undefined && !Number.isNaN(value))
   return value

@@ -28,11 +28,12 @@ const maxSentAtOnce = 4
 export function propose(state: State, proposals: readonly Proposal[]): void {
   const { log, currentTerm, outbox, leader } = state
   const entries: CommandEntry[] = []
+  const standing = standingRefusal(state)
   let bytes = 0
   for (const { id, data } of proposals) {
     const index = log.lastIndex + entries.length + 1
     const entry: CommandEntry = { kind: 'command', index, term: currentTerm, data }
-    const reason = refusal(state, sizeOf(entry), bytes)
+    const reason = standing ?? refusal(state, sizeOf(entry), bytes)
     if (reason !== undefined) {
       outbox.proposals.push({ id, outcome: 'refused', reason, leader })
       continue
@@ -44,11 +45,16 @@ export function propose(state: State, proposals: readonly Proposal[]): void {
   state.append(entries)
 }
 
-function refusal(state: State, size: number, before: number): ProposeRefusal | undefined {
-  const { leadership, log, settings, commitIndex } = state
+/** Why nothing is taken now, whatever it is. */
+function standingRefusal(state: State): ProposeRefusal | undefined {
+  const { leadership } = state
   if (leadership === undefined) return 'not-leader'
   if (leadership.transfer !== undefined) return 'transferring'
-  if (!isQuorate(state, leadership)) return 'no-quorum'
+  return isQuorate(state, leadership) ? undefined : 'no-quorum'
+}
+
+function refusal(state: State, size: number, before: number): ProposeRefusal | undefined {
+  const { log, settings, commitIndex } = state
   if (size > settings.maxBytesPerMessage) return 'too-large'
   const uncommitted = log.bytesBetween(commitIndex, log.lastIndex) + before
   if (uncommitted > 0 && uncommitted + size > settings.maxUncommittedBytes) return 'busy'
