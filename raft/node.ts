@@ -62,7 +62,10 @@ export interface NodeOptions {
   readonly random: Random
   readonly machine: StateMachine
   readonly log: Logger
-  /** A snapshot is taken when so many entries were applied since the last one. Default 10,000. */
+  /**
+   * A snapshot is taken when so many entries were applied since the last one, and where that had more than 1 MiB, their
+   * bytes are as many as its own or `snapshotEveryBytes`. Default 10,000.
+   */
   readonly snapshotEveryEntries?: number
   /** ... or their bytes exceed this and the size of the last snapshot. Default 8 MiB. */
   readonly snapshotEveryBytes?: number

@@ -124,14 +124,22 @@ export function stopParts(
   writer.stop(done)
 }
 
-/** Takes a snapshot when the log behind the last one has grown large enough. */
+/** A state as small as this is written once more whatever the log's size. */
+const smallBytes = 1024 * 1024
+
+/**
+ * Takes a snapshot when the log behind the last one has grown large enough: so large that writing the state once more
+ * costs about as much as writing the log did, up to a bound on what a start has to read and memory to hold.
+ */
 export function takeDueSnapshot({ raft, applier, snapshots }: Parts, options: NodeOptions): void {
   const { snapshotEveryEntries = 10_000, snapshotEveryBytes = 8 * 1024 * 1024 } = options
   const index = raft.lastApplied
   // The machine must stand exactly where the core believes it stands.
   if (snapshots.taking || applier.applied !== index || index <= raft.snapshotIndex) return
-  const many = index - raft.snapshotIndex >= snapshotEveryEntries
-  if (!many && raft.logBytes < Math.max(snapshotEveryBytes, snapshots.newestBytes)) return
+  const { newestBytes } = snapshots
+  const isMany = index - raft.snapshotIndex >= snapshotEveryEntries
+  const fewest = newestBytes <= smallBytes ? 0 : Math.min(snapshotEveryBytes, newestBytes)
+  if (raft.logBytes < (isMany ? fewest : Math.max(snapshotEveryBytes, newestBytes))) return
   const term = raft.termAt(index)
   assert(term !== undefined)
   snapshots.take({ index, term, configuration: raft.configurationAt(index) })

@@ -95,15 +95,21 @@ export class Writer {
     this.#options.storage.write(batchOf(items), error => this.#written(items, error))
   }
 
-  /** The first items that one batch can carry out without changing their order. */
+  /**
+   * The first items that one batch can carry out without changing their order. A chunk of an own snapshot may stand before
+   * entries that came sooner: it has nothing to do with them, and a batch is written whole or not at all.
+   */
   #take(): Item[] {
     let bytes = 0
     let entries = 0
     let rank = 0
     let count = 0
+    let mayFollow = true
     for (const item of this.#queue) {
-      if (order[item.kind] < rank || bytes >= maxBatchBytes || entries >= maxBatchEntries) break
-      rank = order[item.kind]
+      if (bytes >= maxBatchBytes || entries >= maxBatchEntries) break
+      if (order[item.kind] < rank && !(mayFollow && isOwnChunk(item))) break
+      rank = Math.max(rank, order[item.kind])
+      mayFollow = mayFollow && (isOwnChunk(item) || isOfLog(item))
       bytes += bytesOf(item)
       if (item.kind === 'persist') entries += item.persist.entries.length
       count++
@@ -128,6 +134,15 @@ export class Writer {
     }
     if (this.#stopped) this.#onIdle?.()
   }
+}
+
+function isOwnChunk(item: Item): boolean {
+  return item.kind === 'chunk' && item.chunk.of === undefined
+}
+
+/** It touches no snapshot, nor what one is made of. */
+function isOfLog(item: Item): boolean {
+  return item.kind === 'persist' && item.persist.snapshot === undefined
 }
 
 function bytesOf(item: Item): number {

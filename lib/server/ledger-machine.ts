@@ -19,7 +19,7 @@ import type { Row } from '../ledger/snapshot.ts'
 /** A slice is closed once it holds so much; with its last row it stays well below Raft's 128 KiB. */
 export const sliceBytes = 48 * 1024
 /** Rows in a slice, a bound on the work of one pull. */
-export const sliceRows = 128
+export const sliceRows = 512
 const sliceVersion = 1
 const packr = new Packr({ useRecords: false, int64AsType: 'number' })
 const comparedEveryTicks = 4

@@ -99,6 +99,27 @@ t.test('chunks of a snapshot are written one at a time', async t => {
   )
 })
 
+t.test(
+  'a chunk of an own snapshot goes along with entries, and needs no batch of its own',
+  async t => {
+    const { storage, batches, finish } = held()
+    const { writer: w, told } = writer(storage)
+    const chunk = { snapshotId: 's', chunk: 0, data: new Uint8Array() }
+    for (let seq = 1; seq <= 2; seq++) w.persist(persist(seq))
+    w.chunk(chunk, () => told.push('chunk'))
+    w.persist(persist(3))
+    // One that is received may take the place of another, and is not before what came sooner.
+    w.chunk({ ...chunk, of: meta('s', 1, 1, 0) }, () => told.push('received'))
+    for (let i = 0; i < 3; i++) finish()
+    t.strictSame(batches.map(seqs), [[1], [2, 3], []])
+    t.strictSame(
+      batches.map(batch => batch.chunks?.length),
+      [0, 1, 1],
+    )
+    t.strictSame(told, ['persisted 1', 'chunk', 'persisted 3', 'received'])
+  },
+)
+
 t.test('very many small entries are written in several batches', async t => {
   const { storage, batches, finish } = held()
   const { writer: w } = writer(storage)
