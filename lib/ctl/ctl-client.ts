@@ -7,9 +7,7 @@
  *
  * Bounded: one subscription, `pendingMax` requests under way, every wait ends by `timeoutMs`.
  */
-import { Packr } from 'msgpackr'
-import { unpackPlain } from '../../raft/msgpack.ts'
-import type { Bus, BusMessage, Clock, Random, Subscription } from '../../raft/ports.ts'
+import type { Bus, Clock, Random } from '../../raft/ports.ts'
 import { isCode, LicdError, type Code } from '../error.ts'
 import type { CodeContent } from '../ledger/command.ts'
 import {
@@ -19,8 +17,9 @@ import {
   type CtlOperation,
   type CtlRequests,
 } from '../protocol/ctl.ts'
-import { isServerName, subjects, type Subjects } from '../protocol/subject.ts'
+import { isServerName } from '../protocol/subject.ts'
 import { isAnswer, type Answered } from './answer.ts'
+import { Post, type Fields } from './ctl-post.ts'
 import { Signing, type Signer } from './signing.ts'
 
 export interface CtlClientOptions {
@@ -50,22 +49,6 @@ export interface Changed extends Applied {
   readonly content?: CodeContent
 }
 
-type Fields = Readonly<Record<string, unknown>>
-
-/** How one attempt ended. `silent` may have been heard; `unheard` was not. */
-type Attempt =
-  | { readonly type: 'answer'; readonly fields: Fields }
-  | { readonly type: 'silent' }
-  | { readonly type: 'unheard'; readonly error: LicdError }
-
-interface AttemptOptions {
-  readonly server: string | undefined
-  readonly waitMs: number
-  readonly token?: string
-  readonly repeats?: boolean
-}
-
-const pendingMax = 1_000
 /** A server that does not answer within this is asked no longer: another one may. */
 const attemptMs = 3_000
 /**
@@ -73,8 +56,6 @@ const attemptMs = 3_000
  * to an earlier copy counts as well: a server whose host is gone, or whose disk hangs, says nothing.
  */
 const firstAttemptMs = 1_000
-/** Who led is told again after so long: a broker of another host may have learned by then that it is gone. */
-const repeatMs = 200
 /** What a server gets less of than the attempt lasts, so that its answer is back in time. */
 const slackMs = 500
 const pauseMs = 200
@@ -89,34 +70,30 @@ const passing: ReadonlySet<Code> = new Set<Code>([
   'LICD_STALE_SIGNATURE',
 ])
 
+/** Who leads, and how many changes of one kind it says that it takes in one message; 1 when it did not say so. */
+interface Leader {
+  readonly name: string
+  readonly atOnce: number
+}
+
 export class CtlClient {
   readonly pool: string
   readonly #options: CtlClientOptions
-  readonly #subjects: Subjects
-  readonly #inbox: string
-  readonly #packr = new Packr({ useRecords: false, int64AsType: 'number' })
-  readonly #subscription: Subscription
   readonly #signing: Signing
-  readonly #pending = new Map<string, (attempt: Attempt) => void>()
+  readonly #post: Post
   /** Who led when a change was answered last: asked first, for it spares two messages. A hint, no more. */
-  #leader: string | undefined
-  #requests = 0
-  #isClosed = false
+  #leader: Leader | undefined
 
   /** Throws LICD_BAD_CONFIG for a pool name that is none. */
   constructor(options: CtlClientOptions) {
     this.pool = options.pool
     this.#options = options
-    this.#subjects = subjects(options.pool)
-    this.#inbox = `${options.bus.inbox}.ctl`
+    this.#post = new Post(options)
     this.#signing = new Signing({
       signer: options.signer,
       clock: options.clock,
       now: timeoutMs => this.ask('now', {}, { timeoutMs }),
     })
-    this.#subscription = options.bus.subscribe(`${this.#inbox}.*`, message =>
-      this.#receive(message),
-    )
   }
 
   /** Who the audit log says asked. */
@@ -131,11 +108,7 @@ export class CtlClient {
 
   /** Ends what is under way with LICD_CLOSED. Twice does no harm. The bus stays open. */
   close(): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
-    this.#subscription.unsubscribe()
-    const error = new LicdError('LICD_CLOSED')
-    for (const done of [...this.#pending.values()]) done({ type: 'unheard', error })
+    this.#post.close()
   }
 
   /**
@@ -157,7 +130,7 @@ export class CtlClient {
       const waitMs = Math.min(left, attemptMs)
       const isSigned = signedAsks.has(operation)
       const body = isSigned ? await this.#signed(operation, request, left) : request
-      const attempt = await this.#attempt(operation, body, { server, waitMs })
+      const attempt = await this.#post.attempt(operation, body, { server, waitMs })
       if (attempt.type === 'unheard') throw attempt.error
       if (attempt.type === 'silent') continue
       const { fields } = attempt
@@ -188,20 +161,25 @@ export class CtlClient {
     let isSent = false
     let refusal: LicdError | undefined
     let patienceMs = firstAttemptMs
-    const token = this.#token()
+    const token = this.#post.token()
     for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
       const mostMs = Math.min(left, attemptMs)
       const timeoutMs = Math.max(1, Math.floor(mostMs - Math.min(slackMs, mostMs / 4)))
-      const sealed = await this.#signing.seal({ operation, id, request: { ...request } }, left)
+      const sealed = this.#signing.signs
+        ? await this.#signing.seal({ operation, id, request: { ...request } }, left)
+        : undefined
       const body = { ...request, id, by, timeoutMs, ...(fresh ? { fresh } : {}), ...sealed }
-      const server = this.#options.server ?? this.#leader
+      const known = this.#leader
+      const server = this.#options.server ?? known?.name
       const isHint = server !== this.#options.server
       const waitMs = Math.min(mostMs, patienceMs)
-      const attempt = await this.#attempt(operation, body, {
+      const attempt = await this.#post.attempt(operation, body, {
         server,
         waitMs,
         token,
         repeats: isHint,
+        // What is sent again goes by itself: a server that takes no lists may have got it in one.
+        atOnce: fresh && known !== undefined && known.name === server ? known.atOnce : 1,
       })
       const wasFresh = fresh
       fresh = false
@@ -262,7 +240,7 @@ export class CtlClient {
     const { server } = this.#options
     const request = { ...(await this.#signed('transfer-leader', asked, timeoutMs)), timeoutMs }
     const waitMs = timeoutMs + slackMs
-    const attempt = await this.#attempt('transfer-leader', request, { server, waitMs })
+    const attempt = await this.#post.attempt('transfer-leader', request, { server, waitMs })
     if (attempt.type === 'unheard') throw attempt.error
     if (attempt.type === 'silent') throw new LicdError('LICD_UNKNOWN_OUTCOME', 'Nobody answered.')
     if (attempt.fields.ok !== true) throw refusalOf(attempt.fields)
@@ -278,83 +256,6 @@ export class CtlClient {
 
   get #timeoutMs(): number {
     return this.#options.timeoutMs ?? 10_000
-  }
-
-  #token(): string {
-    return String(++this.#requests)
-  }
-
-  /** `token`: answers to earlier attempts under it count. `repeats`: sent once more after `repeatMs`, to the same. */
-  #attempt(
-    operation: CtlOperation,
-    request: object,
-    { server, waitMs, token = this.#token(), repeats = false }: AttemptOptions,
-  ): Promise<Attempt> {
-    const { bus, clock } = this.#options
-    const unheard = (code: Code, detail?: string): Promise<Attempt> =>
-      Promise.resolve({ type: 'unheard', error: new LicdError(code, detail) })
-    if (this.#isClosed) return unheard('LICD_CLOSED')
-    if (this.#pending.size >= pendingMax) return unheard('LICD_TOO_BUSY')
-    const data = this.#packr.pack(request)
-    if (data.byteLength > Math.min(ctlBounds.messageBytes, bus.maxPayload)) {
-      return unheard('LICD_TOO_LARGE', `The request has ${data.byteLength} bytes.`)
-    }
-    const subject =
-      server === undefined ? this.#subjects.ctl(operation) : this.#subjects.ctlAt(operation, server)
-    const send = (): boolean => bus.publish(subject, data, { reply: `${this.#inbox}.${token}` })
-    return new Promise<Attempt>(resolve => {
-      let isRepeated = false
-      const repeat = (): void => {
-        isRepeated = true
-        send()
-      }
-      const repeating = repeats && repeatMs < waitMs ? clock.after(repeatMs, repeat) : undefined
-      const done = (attempt: Attempt): void => {
-        if (!this.#pending.delete(token)) return
-        timer.cancel()
-        repeating?.cancel()
-        if (attempt.type !== 'unheard') resolve(attempt)
-        // Nobody heard the copy; somebody may have heard what was sent first.
-        else if (isRepeated && attempt.error.code === 'LICD_NO_SERVER') resolve({ type: 'silent' })
-        else resolve(this.#name(attempt.error, server))
-      }
-      this.#pending.set(token, done)
-      const timer = clock.after(waitMs, () => done({ type: 'silent' }))
-      if (!send()) done({ type: 'unheard', error: new LicdError('LICD_NATS_UNREACHABLE') })
-    })
-  }
-
-  /** Names the server or pool that nobody answered for. */
-  #name(error: LicdError, server: string | undefined): Attempt {
-    if (error.code !== 'LICD_NO_SERVER') return { type: 'unheard', error }
-    const detail =
-      server === undefined ? `Pool ${this.pool}:` : `Pool ${this.pool}, server ${server}:`
-    return { type: 'unheard', error: new LicdError('LICD_NO_SERVER', detail) }
-  }
-
-  #receive(message: BusMessage): void {
-    const token = message.subject.slice(this.#inbox.length + 1)
-    const done = this.#pending.get(token)
-    // A late answer to an attempt that was given up: the id tells the same later.
-    if (done === undefined) return
-    if (message.noResponders) {
-      done({ type: 'unheard', error: new LicdError('LICD_NO_SERVER') })
-      return
-    }
-    const fields = this.#decode(message.data)
-    if (fields === undefined) {
-      const error = new LicdError('LICD_BAD_VERSION', 'The answer cannot be read.')
-      done({ type: 'unheard', error })
-    } else {
-      done({ type: 'answer', fields })
-    }
-  }
-
-  #decode(data: Uint8Array): Fields | undefined {
-    const value = unpackPlain(this.#packr, data)
-    if (typeof value !== 'object' || value === null) return undefined
-    const fields = value as Fields
-    return typeof fields.ok === 'boolean' && typeof fields.server === 'string' ? fields : undefined
   }
 
   /** Waits for the next attempt, as long as the refusal asks for. False, at once, where that is beyond the end. */
@@ -380,8 +281,10 @@ function readAnswer<Operation extends CtlOperation>(
   throw new LicdError('LICD_BAD_VERSION', `The answer to \`${operation}\` has another form.`)
 }
 
-function leaderIn({ leader }: Fields): string | undefined {
-  return typeof leader === 'string' && isServerName(leader) ? leader : undefined
+function leaderIn({ leader, server, atOnce }: Fields): Leader | undefined {
+  if (typeof leader !== 'string' || !isServerName(leader)) return undefined
+  const isOwnWord = server === leader && typeof atOnce === 'number' && atOnce >= 1
+  return { name: leader, atOnce: isOwnWord ? Math.min(atOnce, ctlBounds.changesAtOnce) : 1 }
 }
 
 function readChanged(operation: ChangeOperation, fields: Fields): Changed {

@@ -28,6 +28,11 @@ export class Signing {
     this.#options = options
   }
 
+  /** Whether there is anybody to sign. */
+  get signs(): boolean {
+    return this.#options.signer !== undefined
+  }
+
   /** What was known of the time is too old, or another pool's. */
   forget(): void {
     this.#known = undefined

@@ -5,6 +5,10 @@
  * Requests and answers are msgpack maps, or JSON where the request's `Content-Type` says so. Every change
  * carries a command id chosen by the operator's program: repeated through any server it takes effect once (I4),
  * and `outcome` tells how it ended.
+ *
+ * A server whose answer to a change says `atOnce` takes so many changes of one kind in one message: a msgpack array of
+ * requests instead of a request. It answers by arrays of pairs, place in the array (from 0) and answer, as many to a message
+ * as ended in one turn; a map instead refuses the message as a whole. Servers of before say no `atOnce`, and refuse so.
  */
 import type { Code } from '../error.ts'
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
@@ -17,6 +21,8 @@ import type { Dark, Denial, Standing } from './why.ts'
 
 export const ctlBounds = {
   messageBytes: 512 * 1024,
+  /** Changes of one kind in one message. */
+  changesAtOnce: 64,
   pageMax: 1_000,
   auditPageMax: 500,
   usagePageBytes: 256 * 1024,

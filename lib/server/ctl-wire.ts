@@ -4,7 +4,7 @@
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
 import type { LedgerState } from '../ledger/state.ts'
-import type { CtlAnswers } from '../protocol/ctl.ts'
+import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
 import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
 import type { Outcome } from './parts.ts'
 
@@ -15,9 +15,26 @@ const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'num
 
 /** `undefined` for what is no map. No bytes at all are an empty one. */
 export function decodeRequest(data: Uint8Array, isJson: boolean): Fields | undefined {
+  const asked = decodeAsked(data, isJson)
+  return isFields(asked) ? asked : undefined
+}
+
+/** A request, or a list of them where it is no JSON; `undefined` for what is neither. */
+export function decodeAsked(
+  data: Uint8Array,
+  isJson: boolean,
+): Fields | readonly Fields[] | undefined {
   if (data.length === 0) return {}
   const value = isJson ? parse(data) : unpackPlain(packr, data)
-  return isFields(value) ? value : undefined
+  if (isFields(value)) return value
+  return isJson ? undefined : readList(value)
+}
+
+/** `undefined` for what is no list of requests, or too long a one. */
+function readList(value: unknown): readonly Fields[] | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined
+  const list: readonly unknown[] = value
+  return list.length <= ctlBounds.changesAtOnce && list.every(isFields) ? list : undefined
 }
 
 function parse(data: Uint8Array): unknown {
@@ -29,8 +46,20 @@ function parse(data: Uint8Array): unknown {
 }
 
 export function encodeAnswer(answer: Answer, server: string, isJson: boolean): Uint8Array {
-  const body = answer.ok ? { ok: true, server, ...answer.data } : { ...answer, server }
+  const body = bodyOf(answer, server)
   return isJson ? new TextEncoder().encode(JSON.stringify(body)) : packr.pack(body)
+}
+
+/** Answers to the requests of one list: each with its place there. */
+export function encodeAnswers(
+  answers: readonly (readonly [place: number, answer: Answer])[],
+  server: string,
+): Uint8Array {
+  return packr.pack(answers.map(([place, answer]) => [place, bodyOf(answer, server)]))
+}
+
+function bodyOf(answer: Answer, server: string): object {
+  return answer.ok ? { ok: true, server, ...answer.data } : { ...answer, server }
 }
 
 export function answerWith<Operation extends keyof CtlAnswers>(

@@ -16,6 +16,7 @@ import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change } from '../protocol/ctl.ts'
 import { admit, tellNow } from './ctl-admission.ts'
 import { noMajority, noteFirst } from './ctl-note.ts'
+import { ListAnswers } from './ctl-lists.ts'
 import type { CtlOptions } from './ctl-options.ts'
 import {
   busy,
@@ -36,7 +37,7 @@ import {
 import {
   answerTo,
   answerWith,
-  decodeRequest,
+  decodeAsked,
   encodeAnswer,
   transferRefusal,
   type Answer,
@@ -59,12 +60,14 @@ interface Request {
 
 export class Ctl {
   readonly #options: CtlOptions
+  readonly #lists: ListAnswers
   #subscriptions: Subscription[] = []
   #underWay = 0
   #dropped = 0
 
   constructor(options: CtlOptions) {
     this.#options = options
+    this.#lists = new ListAnswers(options)
   }
 
   start(): void {
@@ -93,19 +96,29 @@ export class Ctl {
       answer(refuse('LICD_TOO_LARGE', `${message.data.length} bytes.`))
       return
     }
-    const fields = decodeRequest(message.data, isJson)
-    if (fields === undefined) {
+    const asked = decodeAsked(message.data, isJson)
+    const operation = subject.split('.')[4] ?? ''
+    if (asked === undefined) {
       answer(refuse('LICD_BAD_REQUEST', `The request is no ${isJson ? 'JSON' : 'msgpack'} object.`))
-      return
+    } else if (!isList(asked)) this.#take({ operation, fields: asked, message }, answer)
+    else if (!isChangeOperation(operation)) {
+      answer(refuse('LICD_BAD_REQUEST', `There are no lists of ${JSON.stringify(operation)}.`))
+    } else {
+      for (const [place, fields] of asked.entries()) {
+        this.#take({ operation, fields, message }, given => this.#lists.add(reply, place, given))
+      }
     }
+  }
+
+  /** `answer` is called once. */
+  #take(request: Request, answer: Done): void {
     if (this.#underWay >= underWayMax) {
       answer(busy('The server answers as many operators as it may.'))
       return
     }
     this.#underWay++
     let isAnswered = false
-    const operation = subject.split('.')[4] ?? ''
-    this.#dispatch({ operation, fields, message }, given => {
+    this.#dispatch(request, given => {
       if (isAnswered) return
       isAnswered = true
       this.#underWay--
@@ -205,7 +218,8 @@ export class Ctl {
       submit({ id, by, ...key, deadlineTicks }, body, outcome => {
         if (outcome.type === 'expired' && step !== 'over') return attempt()
         timer.cancel()
-        done(answerTo(outcome, { ...extra, leader: leader() }, ledger().state))
+        const told = { ...extra, leader: leader(), atOnce: ctlBounds.changesAtOnce }
+        done(answerTo(outcome, told, ledger().state))
       })
     }
     const go = (): void => {
@@ -375,6 +389,10 @@ export class Ctl {
 
 /** The answer comes from another server. */
 const passedOn: Answer = { ok: true, data: {} }
+
+function isList(asked: Fields | readonly Fields[]): asked is readonly Fields[] {
+  return Array.isArray(asked)
+}
 
 function isMember(role: ServerRole | undefined): boolean {
   return role !== undefined && role !== 'removed'
