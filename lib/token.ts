@@ -11,6 +11,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../raft/msgpack.ts'
 import type { SeatProof } from './ledger/command.ts'
+import { isSeatId } from './protocol/seat-check.ts'
 import { seatBounds } from './protocol/seat.ts'
 
 const tokenVersion = 1
@@ -154,7 +155,8 @@ export function readToken(key: TokenKey, pool: string, token: Uint8Array): SeatP
   const fields: readonly unknown[] = Array.isArray(value) ? value : []
   const [version, ofPool, feature, seatId, server, incarnation, seatTick, lastTick] = fields
   if (version !== tokenVersion || ofPool !== pool) return undefined
-  if (typeof feature !== 'string' || typeof seatId !== 'string') return undefined
+  // `makeToken` writes an id byte by byte: one that no request can name would come out as another.
+  if (typeof feature !== 'string' || !isSeatId(seatId)) return undefined
   if (typeof server !== 'string' || !isTick(incarnation)) return undefined
   if (!isTick(seatTick) || !isTick(lastTick)) return undefined
   return { seatId, feature, server, incarnation, seatTick, lastTick }

@@ -1,8 +1,10 @@
 /** What fuzzing found, each as it was found. */
+import { createHmac } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { pack, Packr } from 'msgpackr'
 import t from 'tap'
 import { decodeAcquire } from '../../lib/protocol/seat-codec.ts'
+import { readToken, tokenKey } from '../../lib/token.ts'
 import { decodeBook } from '../../lib/server/book-file.ts'
 import { isPlain } from '../../raft/msgpack.ts'
 import { maxMessageBytes } from '../../raft/codec.ts'
@@ -88,5 +90,20 @@ t.test('a book whose checksum holds and whose bytes are none is no book', async 
     const book = Buffer.from([...body, 0, 0, 0, 0])
     book.writeUInt32BE(crc32(Buffer.from(body)), body.length)
     t.equal(decodeBook(book), undefined)
+  }
+})
+
+t.test('a token under the pool’s own key with an id that no request can name is none', async t => {
+  // Read, and written again, it was the token of another seat: ids are written as one byte a character.
+  const macKey = new Uint8Array(32).fill(7)
+  const token = (seatId: string): Uint8Array => {
+    const body = pack([1, 'default', 'cad', seatId, 'alpha', 3, 1_000, 1_020])
+    const mac = createHmac('sha256', macKey).update(Buffer.of(1)).update(body).digest()
+    return Buffer.concat([body, mac.subarray(0, 16)])
+  }
+  const key = tokenKey(macKey)
+  t.match(readToken(key, 'default', token('r/1')), { seatId: 'r/1', seatTick: 1_000 })
+  for (const seatId of ['\u202e', '\u00fc', '', 'a b', 'r/1\n', 'x'.repeat(300)]) {
+    t.equal(readToken(key, 'default', token(seatId)), undefined, JSON.stringify(seatId))
   }
 })
