@@ -10,7 +10,7 @@
 export const codes = {
   // seats
   LICD_UNKNOWN_FEATURE:
-    'The pool has no such feature. Check its spelling against `licd ctl status`.',
+    'The pool has no such feature. See what it has (`licd ctl status`), and which codes ended (`licd ctl code list`).',
   LICD_NO_SEAT:
     'Every allocation is in use. Wait with a timeout, or see `licd ctl why FEATURE` for who could grant one.',
   LICD_TIMEOUT:

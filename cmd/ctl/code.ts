@@ -85,8 +85,11 @@ function remarkOn(
   codes: readonly CodeStatus[],
   calendar: number | undefined,
 ): string {
-  const { state, renewedBy, renews, serves, limits = {} } = code
-  if (state === 'ended') return ''
+  const { state, renewedBy, renews, serves, limits = {}, endedEarly } = code
+  if (state === 'ended') {
+    if (endedEarly === undefined) return ''
+    return endedEarly === 'revoked' ? 'its key was revoked' : 'removed'
+  }
   const { seatMs, leaseMs, offlineDays } = limits
   const before = codes.find(({ codeId }) => codeId === renews)
   const waits = state === 'pending' && before !== undefined && before.state !== 'ended'

@@ -129,8 +129,15 @@ function remarksOn({ servers }: WhyView): string[] {
   ]
 }
 
-function printDenials(program: Program, { denials, user }: WhyView, limit: number): void {
+function printDenials(program: Program, view: WhyView, limit: number): void {
+  const { denials, user, turnedAway } = view
   program.print('')
+  for (const { server, code, times, agoMs, firstAgoMs } of turnedAway) {
+    const often = times === 1 ? '' : ` (${times} times in ${seconds(firstAgoMs)})`
+    const whom = 'clients that looked for a server, for whatever feature'
+    const line = `${seconds(agoMs)} ago, ${server} turned away ${whom}: ${code}${often}`
+    printWrapped(program, line, '', 2)
+  }
   const whose = user === undefined ? '' : ` of ${user}`
   if (denials.length === 0) {
     program.print(`no denials${whose} are remembered`)

@@ -151,7 +151,15 @@ const why: Fields = {
   leaseLeftMs: 'figure',
   'feature?': feature,
   'standing?': standing,
+  'ended?': 'text',
   denials: [denial],
+  'turnedAway?': {
+    code: 'text',
+    detail: 'text',
+    times: 'figure',
+    agoMs: 'figure',
+    firstAgoMs: 'figure',
+  },
 }
 
 const seat: Fields = {
@@ -216,7 +224,7 @@ const answers: Readonly<Record<CtlOperation, Fields>> = {
   why,
   seats: { seats: [seat], 'next?': 'text', 'total?': 'figure' },
   'code-list': {
-    codes: [{ ...content, state: 'text', 'renewedBy?': ['text'] }],
+    codes: [{ ...content, state: 'text', 'renewedBy?': ['text'], 'endedEarly?': 'text' }],
     'calendar?': 'figure',
   },
   'vendor-list': {

@@ -17,6 +17,12 @@ export interface Verdict {
 
 export function verdictOf(view: WhyView): Verdict {
   const { status, feature, features } = view
+  if (status === undefined && view.ended !== undefined) {
+    return {
+      says: [`The pool has the feature ${feature} no more. ${view.ended}`],
+      toDo: ['See its license codes (licd ctl code list), and ask the vendor for a new one.'],
+    }
+  }
   if (status === undefined) {
     const named = features.slice(0, namedMax).join(', ')
     const has = features.length === 0 ? 'It has no features yet' : `It has ${named}`

@@ -6,7 +6,7 @@
  */
 import { LicdError } from '../error.ts'
 import type { CtlAnswers, FeatureStatus, PoolStatus, ServerStatus } from '../protocol/ctl.ts'
-import type { Dark, Denial, Standing } from '../protocol/why.ts'
+import type { Dark, Denial, Standing, TurnedAway } from '../protocol/why.ts'
 import type { CtlClient } from './ctl-client.ts'
 import { freshest, scatter } from './pool-view.ts'
 
@@ -35,6 +35,10 @@ export interface ServerDenial extends Denial {
   readonly server: string
 }
 
+export interface ServerTurnedAway extends TurnedAway {
+  readonly server: string
+}
+
 export interface WhyView {
   readonly pool: string
   readonly feature: string
@@ -47,9 +51,13 @@ export interface WhyView {
   /** Absent when the pool has no such feature; `features` then has what there is. */
   readonly status?: FeatureStatus
   readonly features: readonly string[]
+  /** What became of a feature that the pool has no more. */
+  readonly ended?: string
   readonly servers: readonly WhyServer[]
   /** The latest first. */
   readonly denials: readonly ServerDenial[]
+  /** Clients that looked for a server and were told to look elsewhere, whatever they wanted; the latest first. */
+  readonly turnedAway: readonly ServerTurnedAway[]
 }
 
 /** Asks all servers; one that looks has its `own` word. Throws as `CtlClient.ask`. */
@@ -69,7 +77,7 @@ export async function viewWhy(
   if (its === undefined) throw new LicdError('LICD_TIMEOUT', `Server ${first} answers no more.`)
   const answeredBy = client.server ?? freshest(first, answers)
   const best = answers.get(answeredBy) ?? its
-  const { leader, tickAgeMs, tickMs, feature } = best
+  const { leader, tickAgeMs, tickMs, feature, ended } = best
   return {
     pool: status.pool,
     ...request,
@@ -77,9 +85,15 @@ export async function viewWhy(
     ...{ answeredBy, tickAgeMs, tickMs },
     ...(feature === undefined ? {} : { status: feature }),
     features: status.features.map(({ name }) => name),
+    ...(ended === undefined ? {} : { ended }),
     servers: status.servers.map(server => whyServer(server, status, answers, best)),
     denials: [...answers]
       .flatMap(([server, { denials }]) => denials.map(denial => ({ server, ...denial })))
+      .sort((a, b) => a.agoMs - b.agoMs),
+    turnedAway: [...answers]
+      .flatMap(([server, { turnedAway }]) =>
+        turnedAway === undefined ? [] : [{ server, ...turnedAway }],
+      )
       .sort((a, b) => a.agoMs - b.agoMs),
   }
 }

@@ -17,7 +17,7 @@ import type { UsageBlock, UsageUnit } from '../ledger/history.ts'
 import type { AccountPushed, AccountStanding } from './account.ts'
 import type { KeyList } from './keys.ts'
 import type { Now, Signed } from './signed.ts'
-import type { Dark, Denial, Standing } from './why.ts'
+import type { Dark, Denial, Standing, TurnedAway } from './why.ts'
 
 export const ctlBounds = {
   messageBytes: 512 * 1024,
@@ -283,12 +283,17 @@ export interface CodeStatus extends CodeContent {
   readonly state: 'pending' | 'active' | 'ended'
   /** Codes that take its place when it ends. */
   readonly renewedBy?: readonly string[]
+  /** Of one that ended before its time; absent from servers of before. */
+  readonly endedEarly?: 'removed' | 'revoked'
 }
 
 /** Operation -> what a successful answer holds. */
 export interface CtlAnswers {
   status: { readonly status: PoolStatus }
-  /** `feature` and `standing` are absent where the server knows of no such feature. */
+  /**
+   * `feature` and `standing` are absent where the server knows of no such feature; `ended` then says what became of it,
+   * if it was there. `turnedAway`: in the last ten minutes. Neither comes from servers of before.
+   */
   why: {
     readonly leader?: string
     readonly role: 'leader' | MemberRole | 'removed'
@@ -298,7 +303,9 @@ export interface CtlAnswers {
     readonly leaseLeftMs: number
     readonly feature?: FeatureStatus
     readonly standing?: Standing
+    readonly ended?: string
     readonly denials: readonly Denial[]
+    readonly turnedAway?: TurnedAway
   }
   /** `total`: how many fit, on this page or not; absent in the answers of earlier servers. */
   seats: { readonly seats: readonly SeatStatus[]; readonly next?: string; readonly total?: number }

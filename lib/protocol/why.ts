@@ -72,6 +72,18 @@ export interface Denial {
   readonly tried: readonly Tried[]
 }
 
+/** How often clients that looked for a server were told to look elsewhere; they had not said yet for whom or what. */
+export interface TurnedAway {
+  /** As the latest was told. */
+  readonly code: Code
+  readonly detail: string
+  /** Messages: a client that finds no server asks twice a second. */
+  readonly times: number
+  /** The latest and the first of them, milliseconds ago. */
+  readonly agoMs: number
+  readonly firstAgoMs: number
+}
+
 /** What one server may grant of a feature, at this moment. */
 export interface Standing {
   readonly share: number

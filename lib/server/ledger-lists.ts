@@ -1,6 +1,7 @@
 /**
  * What operators may list of the ledger: codes, vendors' keys, the audit log, the usage history.
  */
+import { endedEarly } from '../ledger/code-end.ts'
 import { usageBounds, usageUnits, type UsageBlock } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
@@ -9,9 +10,15 @@ import { isWhole, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
 function listCodes(ledger: Ledger): Answer {
-  const codes = [...ledger.state.codes.values()].map(({ content, state }) => {
+  const codes = [...ledger.state.codes.values()].map(record => {
+    const { content, state } = record
+    const early = endedEarly(record, ledger.state)
     const renewedBy = state === 'ended' ? [] : ledger.renewals(content.codeId)
-    return { ...content, state, ...(renewedBy.length === 0 ? {} : { renewedBy }) }
+    return {
+      ...{ ...content, state },
+      ...(renewedBy.length === 0 ? {} : { renewedBy }),
+      ...(early === undefined ? {} : { endedEarly: early }),
+    }
   })
   codes.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
   return answerWith('code-list', { codes, calendar: ledger.state.calendar })

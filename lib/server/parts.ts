@@ -14,7 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { SeatStatus } from '../protocol/ctl.ts'
 import type { SeatOperation, Subjects } from '../protocol/subject.ts'
 import type { TokenKeys } from '../token-keys.ts'
-import type { DarkCount, Denial, Standing } from '../protocol/why.ts'
+import type { DarkCount, Denial, Standing, TurnedAway } from '../protocol/why.ts'
 
 /** Told of what happens in a server, for figures and for people who look on. Must not throw, nor wait. */
 export interface Observer {
@@ -115,6 +115,10 @@ export interface SeatReport {
   standing(feature: string, user?: string): Standing
   /** What it denied lately, of all or of one user, the latest first. */
   denials(feature: string, user?: string): readonly Denial[]
+  /** Clients that were told to look elsewhere before they could ask; `undefined` without any. */
+  turnedAway(): TurnedAway | undefined
+  /** Of a feature that the pool has no more: what became of it, a sentence. */
+  ended(feature: string): string | undefined
 }
 
 /** `after` is a seat's id; `search` is looked for in user, host, feature and seat id, whatever the case. */

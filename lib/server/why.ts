@@ -31,6 +31,8 @@ export function whyOf(
   const { ledger, server, leader } = viewer
   const { state } = ledger
   const found = state.features.get(feature)
+  const ended = found === undefined ? report.ended(feature) : undefined
+  const turnedAway = report.turnedAway()
   const answer: CtlAnswers['why'] = {
     ...(leader === undefined ? {} : { leader }),
     role: server === leader ? 'leader' : (state.servers.get(server)?.role ?? 'removed'),
@@ -41,7 +43,9 @@ export function whyOf(
     ...(found === undefined
       ? {}
       : { feature: featureStatus(viewer, found), standing: report.standing(feature, user) }),
+    ...(ended === undefined ? {} : { ended }),
     denials: report.denials(feature, user),
+    ...(turnedAway === undefined ? {} : { turnedAway }),
   }
   return { ok: true, value: answer }
 }

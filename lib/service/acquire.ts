@@ -46,7 +46,12 @@ export class Acquire {
     const desk = this.#desk
     const feature = desk.feature(name)
     if (feature === undefined) {
-      desk.deny(item, reply, 'LICD_UNKNOWN_FEATURE')
+      desk.deny(
+        item,
+        reply,
+        'LICD_UNKNOWN_FEATURE',
+        desk.ended.sentence(name, desk.host.ledger.state),
+      )
       return
     }
     const client: Client = { clientId, user, host }

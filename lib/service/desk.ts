@@ -15,7 +15,9 @@ import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
 import { unseenMs } from '../standstill.ts'
 import { Denials, type Asked } from './denials.ts'
+import { EndedFeatures } from './ended.ts'
 import { ReleasedIds } from './released.ts'
+import { TurnedAwayCount } from './turned-away.ts'
 import { denialReasonOf, UsageCounters } from './usage.ts'
 import type { Reply } from './wire.ts'
 
@@ -33,6 +35,8 @@ export class Desk {
   readonly host: Host
   readonly released: ReleasedIds
   readonly denials = new Denials()
+  readonly turnedAway = new TurnedAwayCount()
+  readonly ended = new EndedFeatures()
   usage = new UsageCounters()
   book = new SeatBook()
   /** `closed` until the `hello` was applied, after going down, and once stopped. */

@@ -8,13 +8,14 @@
 import type { SeatBook } from '../book/book.ts'
 import type { Stock } from '../book/seat.ts'
 import type { Feature } from '../ledger/state.ts'
-import type { DarkCount, Denial, Standing, Tried } from '../protocol/why.ts'
+import type { DarkCount, Denial, Standing, Tried, TurnedAway } from '../protocol/why.ts'
 import { seconds } from '../seconds.ts'
 import type { SeatReport, SeatServiceCounts } from '../server/parts.ts'
 import type { Balance, Lines } from './balance.ts'
 import { darkSeats } from './dark.ts'
 import type { Asked } from './denials.ts'
 import type { Desk } from './desk.ts'
+import { dateOf } from './ended.ts'
 import { whyNotServing } from './lease-reason.ts'
 
 /** Servers named in one line; of the others only how many. */
@@ -44,15 +45,7 @@ export class Explain implements SeatReport {
   tried(asked: Asked): Tried[] {
     const { code, detail } = asked
     const feature = this.#desk.feature(asked.feature)
-    if (feature === undefined) {
-      return [
-        {
-          source: 'feature',
-          found: 0,
-          why: 'the pool has none of this name: is it spelled right?',
-        },
-      ]
-    }
+    if (feature === undefined) return [this.#unknown(asked.feature)]
     switch (code) {
       case 'LICD_NOT_SERVING':
       case 'LICD_NO_LEASE': {
@@ -74,21 +67,24 @@ export class Explain implements SeatReport {
     }
   }
 
+  #unknown(feature: string): Tried {
+    const why = this.#desk.ended.why(feature, this.#desk.host.ledger.state)
+    if (why !== undefined) return code(why)
+    const spelling = 'the pool has none of this name: is it spelled right?'
+    return { source: 'feature', found: 0, why: spelling }
+  }
+
   /** The pool owns none: it never did, or what it had has ended. */
   #none({ name }: Feature): Tried {
-    const { codes, calendar } = this.#desk.host.ledger.state
-    let ended: number | undefined
-    let starts: number | undefined
-    for (const { content, state } of codes.values()) {
-      if (content.feature !== name) continue
-      if (state === 'pending') starts = Math.min(starts ?? Infinity, content.startsAt)
-      if (state === 'ended') ended = Math.max(ended ?? 0, content.expiresAt ?? Infinity)
+    const { state: ledger } = this.#desk.host.ledger
+    let starts = Infinity
+    for (const { content, state } of ledger.codes.values()) {
+      if (content.feature === name && state === 'pending') {
+        starts = Math.min(starts, content.startsAt)
+      }
     }
-    if (starts !== undefined) return code(`the license code starts on ${dateOf(starts)}`)
-    if (ended === undefined) return code('the pool owns no allocation of it')
-    return ended <= calendar
-      ? code(`the license code ended on ${dateOf(ended)}`)
-      : code('the license code was removed')
+    if (starts < Infinity) return code(`the license code starts on ${dateOf(starts)}`)
+    return code(this.#desk.ended.why(name, ledger) ?? 'the pool owns no allocation of it')
   }
 
   #sources(feature: Feature, asked: Asked): Tried[] {
@@ -217,6 +213,14 @@ export class Explain implements SeatReport {
     return this.#desk.denials.list(feature, user, this.#desk.now)
   }
 
+  turnedAway(): TurnedAway | undefined {
+    return this.#desk.turnedAway.report(this.#desk.now)
+  }
+
+  ended(feature: string): string | undefined {
+    return this.#desk.ended.sentence(feature, this.#desk.host.ledger.state)
+  }
+
   /** What may be granted here now. `user`: whose seats are counted too, by a walk over all. */
   standing(name: string, user?: string): Standing {
     const desk = this.#desk
@@ -287,8 +291,4 @@ function named(texts: readonly string[]): string {
 
 function sorted(shares: ReadonlyMap<string, number>): [string, number][] {
   return [...shares].sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-function dateOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
 }

@@ -24,11 +24,19 @@ export function answerFind(
     ...{ pool, fingerprint, server, incarnation, serving },
     ...(reason === undefined ? {} : { reason }),
   }
+  const turnAway = (): void => {
+    if (reason !== undefined) desk.turnedAway.note(reason, desk.now)
+  }
   if (isJson(message)) {
+    turnAway()
     clientBus.publish(reply, Buffer.from(JSON.stringify(found)))
     return
   }
   const request = decodeFind(message.data)
-  if (request.ok) clientBus.publish(reply, encodeFound(request.batch, found))
-  else malformed(request)
+  if (!request.ok) {
+    malformed(request)
+    return
+  }
+  turnAway()
+  clientBus.publish(reply, encodeFound(request.batch, found))
 }

@@ -130,7 +130,7 @@ export class Renew {
     // R6: while its move is under way, "pending" is the only answer: any other says that it did not move.
     if (this.#failover.repeat(seatId, token, reply)) return
     if (desk.feature(feature) === undefined) {
-      desk.deny(item, reply, 'LICD_UNKNOWN_FEATURE')
+      desk.deny(item, reply, 'LICD_UNKNOWN_FEATURE', desk.ended.sentence(feature, state))
       return
     }
     const movedTo = state.moves.get(seatId)?.to

@@ -136,6 +136,43 @@ t.test('a removed code is owed while clients renew, and paid as seats end', asyn
   const paid = await settle(pool, viewPool(client()))
   const left = paid.status.features.map(({ name }) => name)
   t.strictSame(left, ['cad'], 'paid, and nothing is left of it')
+  t.match(user(pool, 'ann', 'beta').refused(1, { feature: 'sim' }), {
+    code: 'LICD_UNKNOWN_FEATURE',
+    detail: /The license code was removed\./,
+  })
+  const gone = await settle(pool, viewWhy(client(), { feature: 'sim' }))
+  t.match(verdictOf(gone).says, [
+    'The pool has the feature sim no more. The license code was removed.',
+  ])
+  t.match(gone.denials[0]?.tried, [{ source: 'code', why: 'the license code was removed' }])
+  const { codes } = await settle(pool, client().ask('code-list', {}))
+  t.match(codes, [{ codeId: 'c', state: 'ended', endedEarly: 'removed' }])
+  pool.ask('vendor-revoke', { ...change, id: 'k', kid: vendor.kid })
+  pool.run(2_000)
+  const stolen = await settle(pool, viewWhy(client(), { feature: 'sim' }))
+  t.match(stolen.ended, 'The license code was signed by a key that was revoked.')
+  const never = await settle(pool, viewWhy(client(), { feature: 'sin' }))
+  t.match(verdictOf(never).toDo, [/spells it/], 'of one that never was the spelling is doubted')
+})
+
+t.test('who looks for a server of a pool that grants nothing is counted, whatever for', async t => {
+  const { pool, client } = makePool()
+  t.strictSame((await settle(pool, viewWhy(client(), { feature: 'cad' }))).turnedAway, [])
+  const alone = pool.leader?.server ?? ''
+  for (const name of three) if (name !== alone) pool.crash(name)
+  pool.run(40_000)
+  const bob = user(pool, 'bob')
+  bob.acquire(1)
+  pool.run(3_000)
+  const view = await settle(pool, viewWhy(client(alone), { feature: 'cad' }))
+  t.strictSame(view.denials, [], 'it never came to say whom it is for')
+  t.match(view.turnedAway, [{ server: alone, code: 'LICD_NO_LEASE', detail: /has not heard/ }])
+  const [{ times = 0, firstAgoMs = 0 } = {}] = view.turnedAway
+  t.ok(times >= 3 && firstAgoMs < 4_000, `${times} times in ${firstAgoMs} ms`)
+  bob.vanish()
+  pool.run(620_000)
+  const later = await settle(pool, viewWhy(client(alone), { feature: 'cad' }))
+  t.strictSame(later.turnedAway, [], 'of ten minutes ago nothing is said')
 })
 
 const status: FeatureStatus = {
@@ -151,7 +188,7 @@ const server: WhyServer = {
 }
 const base: WhyView = {
   ...{ pool: 'p', feature: 'cad', leader: 'alpha', answeredBy: 'alpha', tickAgeMs: 100 },
-  ...{ tickMs: 1_000, status, features: ['cad'], servers: [server], denials: [] },
+  ...{ tickMs: 1_000, status, features: ['cad'], servers: [server], denials: [], turnedAway: [] },
 }
 const says = (view: Partial<WhyView>): string => {
   const verdict = verdictOf({ ...base, ...view })

@@ -56,6 +56,8 @@ export function idleService(host: Host): IdleService {
       },
       tallies: new Map(),
       dark: () => new Map(),
+      turnedAway: () => undefined,
+      ended: () => undefined,
       denials: () => [],
       standing: () => ({
         ...{ share: 0, promised: 0, limit: 0, inUse: 0, spare: 0 },
