@@ -66,8 +66,14 @@ const listKeyCommand = defineCommand({
   command: 'list',
   describe: 'Show the ids of the keys in a file, newest first',
   positionals: {},
-  options: { of: ofOption, json: jsonOption },
-  examples: [['key list --of /var/lib/licd', 'ids tell nothing of the keys']],
+  options: {
+    of: { ...ofOption, describe: `${ofOption.describe}, or what licd key make made` },
+    json: jsonOption,
+  },
+  examples: [
+    ['key list --of /var/lib/licd', 'ids tell nothing of the keys'],
+    ['key list --of next.key', 'the id for licd ctl key use'],
+  ],
   run: async (args, program) => {
     const { listKeys } = await import('../lib/key-file.ts')
     return tell(await listKeys(args.of), args.json, program)

@@ -90,9 +90,12 @@ export async function dropKey(kid: string, from: string): Promise<HeldKeys> {
   return await replace(file, { ...key, macKeys })
 }
 
-/** @throws LicdError LICD_BAD_KEY, LICD_STORAGE */
+/** Of such a file, or of what `makeKeyFile` made. Throws LICD_BAD_KEY, LICD_STORAGE. */
 export async function listKeys(of: string): Promise<HeldKeys> {
   const file = await keyFileOf(of)
+  if ((await readJson(file))?.kid !== undefined) {
+    return { file, kids: [(await readKeyFile(file)).kid], unchanged: true }
+  }
   const { macKeys } = await readPoolKey(file)
   return { file, kids: macKeys.map(macKeyId), unchanged: true }
 }

@@ -55,6 +55,7 @@ t.test('a key is made once, and taken into each server\u2019s file, newest first
   t.equal(await refusal(dropKey(oldId, alpha)), 'LICD_BAD_KEY', 'it is gone')
   t.equal(await refusal(dropKey(kid, alpha)), 'LICD_BAD_KEY', 'the last one stays')
   t.match(await listKeys(alpha), { kids: [kid] })
+  t.match(await listKeys(at('next.key')), { kids: [kid] }, 'as of what was made')
 })
 
 t.test('foreign, damaged, loose and too many keys are refused, and nothing changes', async t => {

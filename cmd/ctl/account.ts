@@ -1,10 +1,10 @@
 /** `licd ctl account`: whom the pool's nats-servers shut out, brought to all of them at once, and seen at each. */
-import type { AccountAt } from '../../lib/protocol/account.ts'
+import { inForceMs, type AccountAt } from '../../lib/protocol/account.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Program } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
-import { formatTable } from '../table.ts'
+import { formatDuration, formatTable } from '../table.ts'
 
 const pushCommand = defineCommand({
   command: 'push <file>',
@@ -35,6 +35,11 @@ const pushCommand = defineCommand({
       program.print(`it shuts out ${revoked}`)
       const width = Math.max(...servers.map(({ server }) => server.length))
       for (const at of servers) program.print(`${at.server.padEnd(width)}  ${tell(at)}`)
+      const taken = servers.filter(({ state, loads }) => state === 'taken' && loads === true)
+      if (taken.length > 0) {
+        const within = formatDuration(inForceMs(servers.length))
+        program.print(`in force in ${within} at most: one nats-server reads it after the other`)
+      }
       return code
     })
   },
@@ -63,7 +68,9 @@ const listCommand = defineCommand({
   positionals: {},
   options: sessionOptions,
   examples: [['ctl account list', 'whether all have the newest']],
-  epilogue: 'One that is behind takes the newer one from the others by itself, within a minute.',
+  epilogue:
+    'One that is behind takes the newer one from the others by itself, within a minute. In the seconds after a push ' +
+    'connections are let go for a moment: where nobody answers then, ask again.',
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
       const { scatter } = await import('../../lib/ctl/pool-view.ts')

@@ -5,6 +5,10 @@
 export const accountBounds = {
   /** Bytes of an account: one that shuts out as many as an account may has some 190,000. */
   jwtBytes: 256 * 1024,
+  /** An answer is waited for so long, milliseconds: less than an operator's program waits (lib/ctl/ctl-client.ts). */
+  answerMs: 1_500,
+  /** Milliseconds from one nats-server to the next: each lets go of its clients for a moment when it reads. */
+  stepMs: 500,
   /** Milliseconds that a server waits, when it is asked to, before its nats-server reads what it took. */
   waitMs: 20_000,
 } as const
@@ -30,6 +34,11 @@ export interface AccountAt {
   readonly loads?: boolean
   /** Why it was refused: code and message. */
   readonly detail?: string
+}
+
+/** Milliseconds after a push by which every nats-server that was told reads it, in a pool of so many servers. */
+export function inForceMs(servers: number): number {
+  return accountBounds.answerMs + accountBounds.stepMs * servers
 }
 
 /** What became of it in the pool. */

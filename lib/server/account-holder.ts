@@ -16,7 +16,12 @@ import { claimsOf, type AccountClaims } from '../access/nats-account.ts'
 import { codes, LicdError } from '../error.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { LedgerState } from '../ledger/state.ts'
-import { accountBounds, type AccountAt, type AccountStanding } from '../protocol/account.ts'
+import {
+  accountBounds,
+  inForceMs,
+  type AccountAt,
+  type AccountStanding,
+} from '../protocol/account.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import { busy, refuse, type Fields, type Read, type Refusal } from './ctl-request.ts'
 import { answerWith, decodeRequest, type Answer } from './ctl-wire.ts'
@@ -64,10 +69,8 @@ export interface AccountHolderOptions {
 /** From one question to another server to the next one. */
 const everyMs = 10_000
 const firstMs = 1_000
-/** Less than an operator's program waits for the answer to what it brought (lib/ctl/ctl-client.ts). */
-const answerMs = 1_500
-/** A nats-server lets go of its clients for a moment when it reads: not all at once, and answers go out before. */
-const stepMs = 500
+/** Not all nats-servers at once, and answers go out before. */
+const { answerMs, stepMs } = accountBounds
 const packr = new Packr({ useRecords: false, moreTypes: false })
 
 export class AccountHolder {
@@ -151,7 +154,7 @@ export class AccountHolder {
     const { server } = this.#options
     const others = this.#others()
     // Last: an answer must get out of here before the nats-server lets go of its clients.
-    this.#take(account, answerMs + stepMs * (others.length + 1), taken => {
+    this.#take(account, inForceMs(others.length + 1), taken => {
       if (!taken.ok) return done(taken)
       const { state, loads = false, issuedAt = 0, revoked = 0 } = taken.value
       const servers: AccountAt[] = [{ server, state, loads }]
