@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict'
 import { FreshMap } from '../fresh-map.ts'
 import { DueHeap } from './heap.ts'
-import { Stock, type Holder, type Seat } from './seat.ts'
+import { Seat, Stock, type Holder } from './seat.ts'
 
 /** Who asks for a seat. */
 export interface Client {
@@ -308,20 +308,7 @@ export class SeatBook {
   }
 
   #newSeat(stock: Stock, seatId: string, since: number): Seat {
-    const seat: Seat = {
-      seatId,
-      stock,
-      holder: undefined,
-      state: 'held',
-      expiresAt: 0,
-      lastTick: 0,
-      movedUntil: 0,
-      sinceTick: this.#tick,
-      since,
-      relearned: false,
-      due: 0,
-      slot: -1,
-    }
+    const seat = new Seat(stock, seatId, { tick: this.#tick, now: since })
     this.#seats.set(seatId, seat)
     stock.seats++
     if (stock.inUse > stock.peak) stock.peak = stock.inUse

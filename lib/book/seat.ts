@@ -24,23 +24,33 @@ export interface Holder {
  */
 export type SeatState = 'held' | 'expired' | 'moved'
 
-export interface Seat extends Slotted {
+/** A class, though it has no methods: see `client/record.ts` for what V8 does with literals. */
+export class Seat implements Slotted {
   readonly seatId: string
   readonly stock: Stock
   /** Absent for a moved seat that its client has not renewed here yet. */
   holder: Holder | undefined
-  state: SeatState
+  state: SeatState = 'held'
   /** Monotonic time at which its time is over for this server (R4); it never goes back. */
-  expiresAt: number
+  expiresAt = 0
   /** Last tick at which its newest token proves it; 0: it proves nothing to others. */
-  lastTick: number
+  lastTick = 0
   /** Tick until which the ledger remembers its move to here (R6); 0 when it did not come by a move. */
-  movedUntil: number
+  movedUntil = 0
   /** Tick and monotonic time at which it came into this book. */
   readonly sinceTick: number
   readonly since: number
   /** Learned again from a token of an earlier incarnation (R7). */
-  relearned: boolean
+  relearned = false
+  due = 0
+  slot = -1
+
+  constructor(stock: Stock, seatId: string, at: { readonly tick: number; readonly now: number }) {
+    this.seatId = seatId
+    this.stock = stock
+    this.sinceTick = at.tick
+    this.since = at.now
+  }
 }
 
 /**

@@ -12,29 +12,18 @@ import { FreshMap } from '../fresh-map.ts'
 import { seatBounds, type SeatResult } from '../protocol/seat.ts'
 import type { Outbox, Sent } from './outbox.ts'
 import {
+  AcquireRecord,
+  HoldRecord,
   later,
   retryMs,
   type AcquireOutcome,
-  type AcquireRecord,
-  type HoldRecord,
+  type AcquireRequest,
   type Refusal,
-  type SeatRecord,
 } from './record.ts'
 import type { Releasing } from './releasing.ts'
 import type { Servers } from './servers.ts'
 import type { SteadyClock } from './steady-clock.ts'
 
-export interface AcquireRequest {
-  readonly feature: string
-  readonly count: number
-  readonly user: string
-  readonly host: string
-  /** How long to wait for a seat, milliseconds; undefined: not at all, only for an answer. */
-  readonly waitMs: number | undefined
-}
-
-/** How long a request that does not wait for a seat waits for a server's answer. */
-export const answerMs = 10_000
 /** Without a server for so long, that is what a request that failed is told. */
 const absentMs = 5_000
 /** What another server may grant though this one does not. */
@@ -71,28 +60,8 @@ export class Acquiring {
   }
 
   add(request: AcquireRequest, done: (outcome: AcquireOutcome) => void): AcquireRecord {
-    const { feature, count, user, host, waitMs } = request
     const now = this.#time.now()
-    const record: AcquireRecord = {
-      requestId: this.#random.id(),
-      feature,
-      count,
-      user,
-      host,
-      waits: waitMs !== undefined,
-      patienceMs: waitMs ?? answerMs,
-      waitMs: 0,
-      deadline: now + (waitMs ?? answerMs),
-      tried: undefined,
-      refusal: undefined,
-      done,
-      target: undefined,
-      batch: 0,
-      askedAt: undefined,
-      tries: 0,
-      nextAt: Infinity,
-      queuedAt: undefined,
-    }
+    const record = new AcquireRecord(this.#random.id(), request, now, done)
     this.#pending.set(record.requestId, record)
     if (this.#servers.home !== undefined) this.#ask(record, this.#servers.home)
     else this.#servers.seek(now)
@@ -116,8 +85,7 @@ export class Acquiring {
     const record = this.#pending.get(result.requestId)
     if (record?.target !== server) return false
     const expiresAt = (sent?.at ?? -Infinity) + result.expiresInMs
-    const stale = sent?.epoch !== this.#time.epochThen || expiresAt <= now
-    if (stale) {
+    if (sent?.epoch !== this.#time.epochThen || expiresAt <= now) {
       // Nobody can tell how long it is good for: asked again, the server says so anew.
       record.nextAt = now
       record.askedAt = undefined
@@ -131,7 +99,8 @@ export class Acquiring {
       })
       return false
     }
-    const hold = makeHold(record, result, { server, expiresAt, sent, batch: record.batch })
+    const given = { server, expiresAt, epoch: sent.epoch, batch: record.batch }
+    const hold = new HoldRecord(record, result.seats, given)
     this.#finish(record, { ok: true, hold, at: now })
     return true
   }
@@ -272,46 +241,4 @@ export class Acquiring {
     this.#pending.delete(record.requestId)
     done?.(outcome)
   }
-}
-
-function makeHold(
-  record: AcquireRecord,
-  granted: Granted,
-  from: { server: string; expiresAt: number; sent: Sent | undefined; batch: number },
-): HoldRecord {
-  const { requestId, feature, user, host } = record
-  const seats: SeatRecord[] = []
-  const hold: HoldRecord = {
-    id: requestId,
-    feature,
-    user,
-    host,
-    seats,
-    server: from.server,
-    state: 'held',
-    handlers: undefined,
-    releases: 0,
-    whenOver: undefined,
-  }
-  for (const { seatId, token } of granted.seats) {
-    seats.push({
-      seatId,
-      hold,
-      token,
-      server: from.server,
-      expiresAt: from.expiresAt,
-      epoch: from.sent?.epoch ?? -1,
-      tokenBatch: from.batch,
-      sinceBatch: 0,
-      journey: undefined,
-      roams: false,
-      target: from.server,
-      batch: from.batch,
-      askedAt: undefined,
-      tries: 0,
-      nextAt: Infinity,
-      queuedAt: undefined,
-    })
-  }
-  return hold
 }

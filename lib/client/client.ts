@@ -116,15 +116,15 @@ export class Client extends EventEmitter<ClientEvents> {
     return new Promise((resolve, reject) => {
       const link = new SeatLink()
       const finish = (outcome: Outcome): void => {
-        signal?.removeEventListener('abort', onAbort)
+        if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
         if (outcome.ok) resolve(new Seat(outcome.hold, link, this.#prover))
         else if (outcome.code === 'LICD_ABORTED' && signal !== undefined) reject(aborted(signal))
         else reject(errorOf(outcome))
       }
       const request = { feature, count, user, host, waitMs: timeout === 0 ? undefined : timeout }
       const giveUp = this.#core.acquire(request, link, finish)
-      const onAbort = (): void => giveUp({ code: 'LICD_ABORTED', detail: '' })
-      signal?.addEventListener('abort', onAbort)
+      const onAbort = signal && (() => giveUp({ code: 'LICD_ABORTED', detail: '' }))
+      if (onAbort !== undefined) signal?.addEventListener('abort', onAbort)
     })
   }
 

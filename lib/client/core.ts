@@ -11,19 +11,18 @@ import type { Code } from '../error.ts'
 import { decodeAnswer, decodeFound } from '../protocol/seat-codec.ts'
 import type { Answer, SeatResult } from '../protocol/seat.ts'
 import { anyServer, isServerName, subjects } from '../protocol/subject.ts'
-import { Acquiring, type AcquireRequest } from './acquiring.ts'
+import { Acquiring } from './acquiring.ts'
 import { HeldSeats, type Hold } from './hold.ts'
 import { Holding } from './holding.ts'
 import { Outbox, type Sent } from './outbox.ts'
-import type { AcquireOutcome, HoldHandlers, Refusal } from './record.ts'
+import type { AcquireOutcome, AcquireRequest, HoldHandlers, Refusal } from './record.ts'
 import { Releasing } from './releasing.ts'
 import { Servers } from './servers.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { Unheard } from './unheard.ts'
 
-export type { AcquireRequest } from './acquiring.ts'
 export type { Hold } from './hold.ts'
-export type { HoldHandlers, Refusal } from './record.ts'
+export type { AcquireRequest, HoldHandlers, Refusal } from './record.ts'
 
 /** The longest the timer lags behind what an event asks for; bounds its cost under load. */
 const pulseMs = 50

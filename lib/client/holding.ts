@@ -95,7 +95,7 @@ export class Holding {
 
   release(hold: HoldRecord, done?: () => void): void {
     if (hold.state === 'over') return done?.()
-    if (done !== undefined) (hold.whenOver ??= []).push(done)
+    if (done !== undefined) hold.whenOver = records.both(hold.whenOver, done)
     if (hold.state === 'releasing') return
     hold.state = 'releasing'
     hold.handlers = undefined
@@ -121,7 +121,8 @@ export class Holding {
     if (hold.state === 'over' || hold.releases > 0) return
     if (hold.seats.some(seat => this.#seats.has(seat.seatId))) return
     hold.state = 'over'
-    for (const done of hold.whenOver?.splice(0) ?? []) done()
+    hold.whenOver?.()
+    hold.whenOver = undefined
   }
 
   renewed(result: Renewed, server: string, batch: number, sent: Sent | undefined): void {

@@ -1,6 +1,10 @@
 /**
  * What the client keeps of its requests and seats. Plain records: each is changed by the one part that owns it
  * (`acquiring.ts`, `holding.ts`, `releasing.ts`), and written to the wire by `outbox.ts`.
+ *
+ * What is made for each seat is of a class, though it has no methods: of literals that lived through the first
+ * collections V8 makes all later ones in the old space, where they and what they refer to stay until a full collection
+ * (docs/performance.md).
  */
 import type { Random } from '../../raft/ports.ts'
 import type { AcquireItem, RenewItem } from '../protocol/seat.ts'
@@ -34,6 +38,18 @@ export interface Asking {
   queuedAt: string | undefined
 }
 
+export interface AcquireRequest {
+  readonly feature: string
+  readonly count: number
+  readonly user: string
+  readonly host: string
+  /** How long to wait for a seat, milliseconds; undefined: not at all, only for an answer. */
+  readonly waitMs: number | undefined
+}
+
+/** How long a request that does not wait for a seat waits for a server's answer. */
+export const answerMs = 10_000
+
 export interface Refusal {
   readonly code: string
   readonly detail: string
@@ -45,7 +61,13 @@ export type AcquireOutcome =
   | { readonly ok: true; readonly hold: HoldRecord; readonly at: number }
   | ({ readonly ok: false } & Refusal)
 
-export interface AcquireRecord extends Asking {
+export class AcquireRecord implements Asking {
+  target: string | undefined
+  batch = 0
+  askedAt: number | undefined
+  tries = 0
+  nextAt = Infinity
+  queuedAt: string | undefined
   /** Fresh at each server: a withdrawal that comes late can then hit no later grant. */
   requestId: string
   readonly feature: string
@@ -57,12 +79,30 @@ export interface AcquireRecord extends Asking {
   /** How long it is waited for: for a seat, or for an answer. */
   readonly patienceMs: number
   /** What the server is told of that, as of the newest message; 0 for one that does not wait for a seat. */
-  waitMs: number
+  waitMs = 0
   readonly deadline: number
   /** Servers that refused in a way that another may not. */
   tried: Set<string> | undefined
   refusal: Refusal | undefined
   done: ((outcome: AcquireOutcome) => void) | undefined
+
+  constructor(
+    requestId: string,
+    request: AcquireRequest,
+    now: number,
+    done: (outcome: AcquireOutcome) => void,
+  ) {
+    const { waitMs } = request
+    this.requestId = requestId
+    this.feature = request.feature
+    this.count = request.count
+    this.user = request.user
+    this.host = request.host
+    this.waits = waitMs !== undefined
+    this.patienceMs = waitMs ?? answerMs
+    this.deadline = now + this.patienceMs
+    this.done = done
+  }
 }
 
 /** A move that was confirmed at a server and whose outcome is not known (R6). */
@@ -85,7 +125,21 @@ export interface Journey {
   challenges: number
 }
 
-export interface SeatRecord extends Asking {
+/** What one answer gave to all of its seats. */
+export interface Given {
+  readonly server: string
+  readonly expiresAt: number
+  readonly epoch: number
+  readonly batch: number
+}
+
+export class SeatRecord implements Asking {
+  target: string | undefined
+  batch: number
+  askedAt: number | undefined
+  tries = 0
+  nextAt = Infinity
+  queuedAt: string | undefined
   readonly seatId: string
   readonly hold: HoldRecord
   token: Uint8Array
@@ -98,10 +152,26 @@ export interface SeatRecord extends Asking {
   /** The newest message whose token this is. */
   tokenBatch: number
   /** Only messages later than this one were sent to `target`. */
-  sinceBatch: number
+  sinceBatch = 0
   journey: Journey | undefined
   /** A move of it was confirmed somewhere, once: servers may differ on where it is. */
-  roams: boolean
+  roams = false
+
+  constructor(
+    hold: HoldRecord,
+    { seatId, token }: { readonly seatId: string; readonly token: Uint8Array },
+    { server, expiresAt, epoch, batch }: Given,
+  ) {
+    this.target = server
+    this.batch = batch
+    this.seatId = seatId
+    this.hold = hold
+    this.token = token
+    this.server = server
+    this.expiresAt = expiresAt
+    this.epoch = epoch
+    this.tokenBatch = batch
+  }
 }
 
 /** When something is due for a seat: its expiry, or, while there is a link, what is to be asked. */
@@ -129,6 +199,15 @@ export function remainingMs({ state, seats }: HoldRecord, now: number, epoch: nu
   return Math.max(0, left)
 }
 
+/** Calls both, in this order. */
+export function both(first: (() => void) | undefined, second: () => void): () => void {
+  if (first === undefined) return second
+  return () => {
+    first()
+    second()
+  }
+}
+
 export interface HoldHandlers {
   /** The hold is over and not by `release`. Called once. */
   lost(refusal: Refusal): void
@@ -138,7 +217,7 @@ export interface HoldHandlers {
 }
 
 /** The seats of one acquire: all of them or none. */
-export interface HoldRecord {
+export class HoldRecord {
   readonly id: string
   readonly feature: string
   readonly user: string
@@ -147,21 +226,52 @@ export interface HoldRecord {
   /** The server where all its seats were last. */
   server: string
   /** `releasing`: given up by the user, and being told to servers. */
-  state: 'held' | 'releasing' | 'over'
+  state: 'held' | 'releasing' | 'over' = 'held'
   handlers: HoldHandlers | undefined
   /** Releases sent and not yet answered or given up. */
-  releases: number
-  whenOver: (() => void)[] | undefined
+  releases = 0
+  whenOver: (() => void) | undefined
+
+  constructor(
+    { requestId, feature, user, host }: AcquireRecord,
+    seats: readonly { readonly seatId: string; readonly token: Uint8Array }[],
+    given: Given,
+  ) {
+    this.id = requestId
+    this.feature = feature
+    this.user = user
+    this.host = host
+    this.server = given.server
+    this.seats = seats.map(seat => new SeatRecord(this, seat, given))
+  }
 }
 
-export interface ReleaseRecord extends Asking {
+export class ReleaseRecord implements Asking {
   readonly target: string
+  batch = 0
+  askedAt: number | undefined
+  tries = 0
+  nextAt = 0
+  queuedAt: string | undefined
   readonly seatId: string
   /** As it is sent. Empty: given back by its id, by who asked for it. */
   token: Uint8Array
   /** The seat's own; empty for a request. */
   readonly proof: Uint8Array
   done: (() => void) | undefined
+
+  constructor(
+    target: string,
+    seatId: string,
+    shown: { readonly token: Uint8Array; readonly proof: Uint8Array },
+    done: (() => void) | undefined,
+  ) {
+    this.target = target
+    this.seatId = seatId
+    this.token = shown.token
+    this.proof = shown.proof
+    this.done = done
+  }
 }
 
 /** The record itself is the item. */

@@ -6,7 +6,7 @@
  */
 import { FreshMap } from '../fresh-map.ts'
 import type { Outbox } from './outbox.ts'
-import { retryMs, type ReleaseRecord } from './record.ts'
+import { ReleaseRecord, retryMs } from './record.ts'
 
 const triesMax = 3
 /** Beyond it a release is not sent at all but left to expiry: something is very wrong by then. */
@@ -48,18 +48,8 @@ export class Releasing {
       done?.()
       return
     }
-    const record: ReleaseRecord = {
-      target: server,
-      seatId,
-      token: by === 'id' ? noToken : token,
-      proof: token,
-      batch: 0,
-      askedAt: undefined,
-      tries: 0,
-      nextAt: 0,
-      queuedAt: undefined,
-      done,
-    }
+    const shown = { token: by === 'id' ? noToken : token, proof: token }
+    const record = new ReleaseRecord(server, seatId, shown, done)
     there.set(seatId, record)
     this.#size++
     this.#outbox.release(record)
