@@ -4,9 +4,9 @@
  * It renews itself until it is released. `valid` is read from the clock at each look, so that a program that was
  * stopped and goes on never believes in a seat whose time is over.
  */
+import { EventEmitter } from 'node:events'
 import { isCode, LicdError, type Code } from '../error.ts'
 import type { Hold, HoldHandlers, Refusal } from './core.ts'
-import { LazyEmitter } from './lazy-emitter.ts'
 import type { Prover } from './prove.ts'
 
 export interface SeatEvents {
@@ -28,7 +28,7 @@ export interface SeatEvents {
  * while (seat.valid) await work(seat.signal)
  * ```
  */
-export class Seat extends LazyEmitter<SeatEvents> {
+export class Seat extends EventEmitter<SeatEvents> {
   readonly #hold: Hold
   readonly #prover: Prover
   /** Made when it is asked for: it costs more than all else of a seat that nobody asks it of. */
