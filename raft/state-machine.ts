@@ -19,8 +19,8 @@ export interface StateMachine {
   /** One committed command, in order, each once per start (from the last snapshot). */
   apply(command: Command): void
   /**
-   * The state at this moment, in slices: at most 5 ms of work and `snapshotChunkBytes` each. Commands are
-   * applied between the slices, and must not show in them. One at a time; `return` ends one early.
+   * The state as of this call, in slices: at most 5 ms of work and `snapshotChunkBytes` each. Commands are applied
+   * before the first slice is asked for, and between them, and must not show in any. One at a time; `return` ends one early.
    */
   snapshot(): Iterator<Uint8Array>
   /**

@@ -1,8 +1,8 @@
 /**
  * A state machine for tests: it keeps what was applied, as text, and a running checksum over it.
  *
- * Snapshots are cut into as many slices as asked for, lazily, from a copy: commands applied between two slices
- * must not show in them.
+ * Snapshots are cut into as many slices as asked for, lazily, from a copy made at once: commands applied before the
+ * first slice or between two must not show in them.
  */
 import { createHash } from 'node:crypto'
 import type { Command, Restoration, StateMachine } from '../../raft/index.ts'
@@ -26,9 +26,12 @@ export class Counter implements StateMachine {
     this.onChange()
   }
 
-  *snapshot(): Generator<Uint8Array> {
+  snapshot(): Generator<Uint8Array> {
     this.snapshots++
-    const lines = [...this.lines]
+    return this.#cut([...this.lines])
+  }
+
+  *#cut(lines: readonly string[]): Generator<Uint8Array> {
     for (let i = 0; i < lines.length; i += this.#perSlice) {
       yield Buffer.from(JSON.stringify(lines.slice(i, i + this.#perSlice)))
     }

@@ -57,8 +57,11 @@ export class Padded implements StateMachine {
     this.#rows[at] = row
   }
 
-  *snapshot(): Generator<Uint8Array> {
-    const rows = [...this.#rows]
+  snapshot(): Generator<Uint8Array> {
+    return this.#cut([...this.#rows])
+  }
+
+  *#cut(rows: readonly Buffer[]): Generator<Uint8Array> {
     for (let at = 0; at < rows.length; at += rowsPerSlice) {
       yield Buffer.concat(rows.slice(at, at + rowsPerSlice))
     }
