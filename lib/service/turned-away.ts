@@ -5,7 +5,8 @@
  * would else be shown an empty one while everybody is refused. One row: in memory, for reading alone.
  */
 import type { TurnedAway } from '../protocol/why.ts'
-import type { Reason } from './lease-reason.ts'
+
+type Reason = Pick<TurnedAway, 'code' | 'detail'>
 
 /** Nobody for as long, milliseconds, and the count begins anew. */
 const forgetMs = 600_000
