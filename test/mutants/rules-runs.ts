@@ -85,7 +85,7 @@ export const runMutants: readonly Mutant[] = [
     doc: 'A book brings back seats that were moved away meanwhile.',
     ids: ['R7'],
     file: handOver,
-    find: 'if (isGone(state.moves.get(row.seatId)))',
+    find: 'if (isGone(state.moves.get(seatId)))',
     put: 'if (false)',
   },
   {
