@@ -62,7 +62,7 @@ module.exports = {
         'It is loaded by every program that has a seat: what takes long to load is for servers and operators.',
       severity: 'error',
       from: { path: '^lib/index\\.ts$' },
-      to: { path: 'node_modules/(typebox|level|pino|prom-client|yargs)/', reachable: true },
+      to: { path: 'node_modules/(valibot|level|pino|prom-client|yargs)/', reachable: true },
     },
     {
       name: 'product-knows-no-tests',

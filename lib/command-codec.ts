@@ -9,11 +9,25 @@
  * say is written as version 1, so that servers of before read it as long as the pool needs nothing newer.
  */
 import { Packr } from 'msgpackr'
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { union } from 'valibot'
 import { unpackPlain } from '../raft/msgpack.ts'
 import type { Command, CommandBody } from './ledger/command.ts'
 import { denialReasons } from './ledger/history.ts'
+import {
+  choice,
+  figure,
+  figures,
+  filled,
+  isOf,
+  list,
+  noList,
+  one,
+  oneOf,
+  optional,
+  pattern,
+  strict,
+  text,
+} from './shape.ts'
 
 /** The largest command in bytes, version byte included. */
 export const commandBytesMax = 512 * 1024
@@ -22,241 +36,182 @@ const versions = { first: 1, latest: 2 } as const
 /** No version will be higher: bytes that begin so are no command. */
 const versionMax = 31
 
-const strict = { additionalProperties: false }
-const figure = Type.Number()
-const name = Type.String({ maxLength: 256 })
-const optional = Type.Optional
+const name = text(256)
 
-const settings = Type.Object({ tickMs: figure, leaseTicks: figure, seatTicks: figure }, strict)
-const vendor = Type.Object({ kid: name, name, publicKey: name }, strict)
+const settings = strict({ tickMs: figure, leaseTicks: figure, seatTicks: figure })
+const vendor = strict({ kid: name, name, publicKey: name })
 const contentFields = {
   codeId: name,
   kid: name,
   vendor: name,
-  customer: Type.String({ maxLength: 1_024 }),
+  customer: text(1_024),
   feature: name,
-  kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
+  kind: oneOf('feature', 'allocations'),
   allocations: figure,
   startsAt: figure,
   expiresAt: optional(figure),
   issuedAt: figure,
 }
-const content = Type.Object(contentFields, strict)
-const limits = Type.Object(
-  { leaseMs: optional(figure), seatMs: optional(figure), offlineDays: optional(figure) },
-  strict,
+const content = strict(contentFields)
+const limits = noList(
+  strict({ leaseMs: optional(figure), seatMs: optional(figure), offlineDays: optional(figure) }),
 )
-const contentLatest = Type.Object(
-  {
-    ...contentFields,
-    limits: optional(limits),
-    serves: optional(Type.Array(name, { maxItems: 64 })),
-    renews: optional(name),
-  },
-  strict,
-)
-const proof = Type.Object(
-  {
-    seatId: name,
-    feature: name,
-    server: name,
-    incarnation: figure,
-    seatTick: figure,
-    lastTick: figure,
-  },
-  strict,
-)
-const offer = Type.Object({ server: name, incarnation: figure, count: figure }, strict)
-const usageFields = { feature: name, inUse: figure, granted: figure, denied: figure }
-const reasons = Type.Array(figure, {
-  minItems: denialReasons.length,
-  maxItems: denialReasons.length,
+const contentLatest = strict({
+  ...contentFields,
+  limits: optional(limits),
+  serves: optional(list(name, { max: 64 })),
+  renews: optional(name),
 })
+const proof = strict({
+  seatId: name,
+  feature: name,
+  server: name,
+  incarnation: figure,
+  seatTick: figure,
+  lastTick: figure,
+})
+const offer = strict({ server: name, incarnation: figure, count: figure })
+const usageFields = { feature: name, inUse: figure, granted: figure, denied: figure }
+const reasons = list(figure, { min: denialReasons.length, max: denialReasons.length })
 const listingFields = { server: name, incarnation: figure, number: figure, wallMs: figure }
-const tickFields = { type: Type.Literal('tick'), tick: figure }
-const listing = Type.Object(
-  { ...listingFields, usage: Type.Array(Type.Object(usageFields, strict)) },
-  strict,
-)
-const listingLatest = Type.Object(
-  {
-    ...listingFields,
-    usage: Type.Array(Type.Object({ ...usageFields, reasons: optional(reasons) }, strict)),
-  },
-  strict,
-)
-const perServer = Type.Record(Type.String(), figure)
+const tickFields = { type: one('tick'), tick: figure }
+const listing = strict({ ...listingFields, usage: list(strict(usageFields)) })
+const listingLatest = strict({
+  ...listingFields,
+  usage: list(strict({ ...usageFields, reasons: optional(reasons) })),
+})
 
 const genesis = {
-  type: Type.Literal('genesis'),
+  type: one('genesis'),
   pool: name,
   fingerprint: name,
   settings,
-  servers: Type.Array(name),
-  vendors: Type.Array(vendor),
+  servers: list(name),
+  vendors: list(vendor),
   wallMs: figure,
 }
-const codeText = Type.String({ maxLength: 65_536 })
+const codeText = text(65_536)
 
 /** Bodies whose fields version 2 changed. */
 const first = [
-  Type.Object(genesis, strict),
-  Type.Object({ type: Type.Literal('add-vendor'), vendor }, strict),
-  Type.Object({ ...tickFields, listings: Type.Array(listing) }, strict),
-  Type.Object({ type: Type.Literal('add-code'), text: codeText, content }, strict),
+  strict(genesis),
+  strict({ type: one('add-vendor'), vendor }),
+  strict({ ...tickFields, listings: list(listing) }),
+  strict({ type: one('add-code'), text: codeText, content }),
 ]
 
 const latest = [
-  Type.Object({ ...genesis, level: optional(figure) }, strict),
-  Type.Object({ ...tickFields, listings: Type.Array(listingLatest) }, strict),
-  Type.Object(
-    {
-      type: Type.Literal('add-vendor'),
-      vendor,
-      sameAs: optional(name),
-      certificate: optional(Type.String({ maxLength: 8_192 })),
-    },
-    strict,
-  ),
-  Type.Object({ type: Type.Literal('add-code'), text: codeText, content: contentLatest }, strict),
-  Type.Object({ type: Type.Literal('revoke-vendor'), kid: name }, strict),
-  Type.Object({ type: Type.Literal('set-level'), level: figure }, strict),
-  Type.Object(
-    {
-      type: Type.Literal('hold-keys'),
-      server: name,
-      incarnation: figure,
-      kids: Type.Array(name, { maxItems: 64 }),
-    },
-    strict,
-  ),
-  Type.Object({ type: Type.Literal('revoke-operator'), operator: name }, strict),
-  Type.Object({ type: Type.Literal('use-key'), kid: name, before: name }, strict),
-  Type.Object(
-    {
-      type: Type.Literal('note'),
-      action: Type.String({ minLength: 1, maxLength: 64 }),
-      detail: Type.String({ maxLength: 1_024 }),
-    },
-    strict,
-  ),
+  strict({ ...genesis, level: optional(figure) }),
+  strict({ ...tickFields, listings: list(listingLatest) }),
+  strict({
+    type: one('add-vendor'),
+    vendor,
+    sameAs: optional(name),
+    certificate: optional(text(8_192)),
+  }),
+  strict({ type: one('add-code'), text: codeText, content: contentLatest }),
+  strict({ type: one('revoke-vendor'), kid: name }),
+  strict({ type: one('set-level'), level: figure }),
+  strict({
+    type: one('hold-keys'),
+    server: name,
+    incarnation: figure,
+    kids: list(name, { max: 64 }),
+  }),
+  strict({ type: one('revoke-operator'), operator: name }),
+  strict({ type: one('use-key'), kid: name, before: name }),
+  strict({
+    type: one('note'),
+    action: filled(64),
+    detail: text(1_024),
+  }),
 ]
 
 /** Bodies that are the same in every version. */
 const shared = [
-  Type.Object({ type: Type.Literal('hello'), server: name, bootId: name }, strict),
-  Type.Object({ type: Type.Literal('leave'), server: name, incarnation: figure }, strict),
-  Type.Object({ type: Type.Literal('remove-code'), codeId: name }, strict),
-  Type.Object({ type: Type.Literal('add-feature'), feature: name, allocations: figure }, strict),
-  Type.Object({ type: Type.Literal('add-allocations'), feature: name, count: figure }, strict),
-  Type.Object(
-    {
-      type: Type.Literal('change-criteria'),
-      feature: name,
-      targets: Type.Union([Type.Literal('even'), perServer]),
-      thresholds: optional(perServer),
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('set-threshold'),
-      feature: name,
-      server: optional(name),
-      threshold: figure,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('borrow'),
-      feature: name,
-      to: name,
-      incarnation: figure,
-      needed: figure,
-      wanted: figure,
-      cause: Type.Union([Type.Literal('request'), Type.Literal('update')]),
-      offer: optional(offer),
-      move: optional(proof),
-      queue: figure,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('demand'),
-      feature: name,
-      server: name,
-      incarnation: figure,
-      count: figure,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('return'),
-      feature: name,
-      server: name,
-      incarnation: figure,
-      count: figure,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('lend'),
-      feature: name,
-      server: name,
-      incarnation: figure,
-      count: figure,
-      to: name,
-      toIncarnation: figure,
-    },
-    strict,
-  ),
-  Type.Object({ type: Type.Literal('change-settings'), settings }, strict),
-  Type.Object(
-    {
-      type: Type.Literal('add-server'),
-      server: name,
-      role: Type.Union([Type.Literal('voter'), Type.Literal('learner')]),
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('set-role'),
-      server: name,
-      role: Type.Union([Type.Literal('voter'), Type.Literal('learner'), Type.Literal('removed')]),
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal('recover'),
-      servers: Type.Array(name),
-      holdTicks: figure,
-      wallMs: figure,
-    },
-    strict,
-  ),
+  strict({ type: one('hello'), server: name, bootId: name }),
+  strict({ type: one('leave'), server: name, incarnation: figure }),
+  strict({ type: one('remove-code'), codeId: name }),
+  strict({ type: one('add-feature'), feature: name, allocations: figure }),
+  strict({ type: one('add-allocations'), feature: name, count: figure }),
+  strict({
+    type: one('change-criteria'),
+    feature: name,
+    targets: union([one('even'), figures]),
+    thresholds: optional(figures),
+  }),
+  strict({
+    type: one('set-threshold'),
+    feature: name,
+    server: optional(name),
+    threshold: figure,
+  }),
+  strict({
+    type: one('borrow'),
+    feature: name,
+    to: name,
+    incarnation: figure,
+    needed: figure,
+    wanted: figure,
+    cause: oneOf('request', 'update'),
+    offer: optional(offer),
+    move: optional(proof),
+    queue: figure,
+  }),
+  strict({
+    type: one('demand'),
+    feature: name,
+    server: name,
+    incarnation: figure,
+    count: figure,
+  }),
+  strict({
+    type: one('return'),
+    feature: name,
+    server: name,
+    incarnation: figure,
+    count: figure,
+  }),
+  strict({
+    type: one('lend'),
+    feature: name,
+    server: name,
+    incarnation: figure,
+    count: figure,
+    to: name,
+    toIncarnation: figure,
+  }),
+  strict({ type: one('change-settings'), settings }),
+  strict({
+    type: one('add-server'),
+    server: name,
+    role: oneOf('voter', 'learner'),
+  }),
+  strict({
+    type: one('set-role'),
+    server: name,
+    role: oneOf('voter', 'learner', 'removed'),
+  }),
+  strict({
+    type: one('recover'),
+    servers: list(name),
+    holdTicks: figure,
+    wallMs: figure,
+  }),
 ]
 
 const commandFields = {
   // What is not remembered may carry no id.
-  id: Type.String({ pattern: '^[A-Za-z0-9._-]{0,64}$' }),
+  id: pattern(/^[A-Za-z0-9._-]{0,64}$/),
   deadline: figure,
-  by: Type.String({ maxLength: 128 }),
+  by: text(128),
 }
-const isFirst = Compile(
-  Type.Object({ ...commandFields, body: Type.Union([...shared, ...first]) }, strict),
-)
-const isLatest = Compile(
-  Type.Object(
-    { ...commandFields, key: optional(name), body: Type.Union([...shared, ...latest]) },
-    strict,
-  ),
-)
+const firstCommand = strict({ ...commandFields, body: choice('type', [...shared, ...first]) })
+const latestCommand = strict({
+  ...commandFields,
+  key: optional(name),
+  body: choice('type', [...shared, ...latest]),
+})
 
 /** Plain maps only: no record extensions, so that what one process learned is never needed to read another's bytes. */
 const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -322,11 +277,11 @@ function isLater(bytes: Uint8Array): boolean {
 }
 
 function asFirst(value: unknown): Command | undefined {
-  return isFirst.Check(value) ? value : undefined
+  return isOf(firstCommand, value) ? value : undefined
 }
 
 function asLatest(value: unknown): Command | undefined {
-  return isLatest.Check(value) ? value : undefined
+  return isOf(latestCommand, value) ? value : undefined
 }
 
 export const commandCodec = { encode, decode, isLater, levelOf } as const

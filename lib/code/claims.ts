@@ -11,11 +11,23 @@
  * Claims of version 2 may also say what a pool of level 2 understands: `limits`, `serves`, `renews`. A code that says
  * none of it is written as version 1, which any pool takes.
  */
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { minEntries, pipe, variant } from 'valibot'
 import type { Code } from '../error.ts'
 import { bounds, type CodeContent } from '../ledger/command.ts'
 import { isFeatureName } from '../protocol/subject.ts'
+import {
+  faultOf,
+  filled,
+  isOf,
+  list,
+  oneOf,
+  one,
+  optional,
+  pattern,
+  strict,
+  text,
+  whole,
+} from '../shape.ts'
 import { readJws } from './jws.ts'
 
 export const codeType = 'licd-code+jwt'
@@ -73,68 +85,55 @@ export interface CodeRefusal {
 export type ParsedCode =
   { readonly ok: true; readonly header: CodeHeader; readonly claims: CodeClaims } | CodeRefusal
 
-const seconds = Type.Integer({ minimum: 0, maximum: codeBounds.secondsMax })
-const strict = { additionalProperties: false }
+const seconds = whole(0, codeBounds.secondsMax)
 
-const isHeader = Compile(
-  Type.Object(
-    {
-      alg: Type.String({ maxLength: 32 }),
-      kid: Type.Optional(Type.String({ maxLength: 128 })),
-      typ: Type.Optional(Type.String({ maxLength: 64 })),
-    },
-    strict,
-  ),
-)
-
-const codeId = Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' })
-const span = Type.Integer({ minimum: 1, maximum: bounds.limitSeconds })
-const what = {
-  kind: Type.Union([Type.Literal('feature'), Type.Literal('allocations')]),
-  feature: Type.String({ minLength: 1, maxLength: 64 }),
-  version: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
-  allocations: Type.Integer({ minimum: 1, maximum: bounds.allocationsMax }),
-}
-const limits = Type.Object(
-  {
-    lease: Type.Optional(span),
-    seat: Type.Optional(span),
-    offlineDays: Type.Optional(Type.Integer({ minimum: 0, maximum: bounds.offlineDays })),
-  },
-  { ...strict, minProperties: 1 },
-)
-const serves = Type.Array(Type.String({ minLength: 1, maxLength: 129 }), {
-  minItems: 1,
-  maxItems: bounds.serves,
+const headerShape = strict({
+  alg: text(32),
+  kid: optional(text(128)),
+  typ: optional(text(64)),
 })
 
-const isClaims = Compile(
-  Type.Object(
-    {
-      jti: codeId,
-      iss: Type.String({ minLength: 1, maxLength: codeBounds.vendorMax }),
-      sub: Type.String({ minLength: 1, maxLength: codeBounds.customerMax }),
-      aud: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
-      iat: seconds,
-      nbf: seconds,
-      exp: Type.Optional(seconds),
-      licd: Type.Union([
-        Type.Object({ v: Type.Literal(1), ...what }, strict),
-        Type.Object(
-          {
-            v: Type.Literal(2),
-            ...what,
-            limits: Type.Optional(limits),
-            serves: Type.Optional(serves),
-            renews: Type.Optional(codeId),
-          },
-          strict,
-        ),
-      ]),
-    },
-    strict,
-  ),
+const codeId = pattern(/^[A-Za-z0-9._-]{1,64}$/)
+const span = whole(1, bounds.limitSeconds)
+const what = {
+  kind: oneOf('feature', 'allocations'),
+  feature: filled(64),
+  version: optional(filled(32)),
+  allocations: whole(1, bounds.allocationsMax),
+}
+const limits = pipe(
+  strict({
+    lease: optional(span),
+    seat: optional(span),
+    offlineDays: optional(whole(0, bounds.offlineDays)),
+  }),
+  minEntries(1, 'must not be empty'),
 )
+const serves = list(filled(129), { min: 1, max: bounds.serves })
+
+const claimsShape = strict({
+  jti: codeId,
+  iss: filled(codeBounds.vendorMax),
+  sub: filled(codeBounds.customerMax),
+  aud: pattern(/^[A-Za-z0-9_-]{1,64}$/),
+  iat: seconds,
+  nbf: seconds,
+  exp: optional(seconds),
+  licd: variant(
+    'v',
+    [
+      strict({ v: one(1), ...what }),
+      strict({
+        v: one(2),
+        ...what,
+        limits: optional(limits),
+        serves: optional(serves),
+        renews: optional(codeId),
+      }),
+    ],
+    'must be 1 or 2',
+  ),
+})
 
 /** Refuses a code: `detail` names what is wrong, the code's own text (lib/error.ts) what to do. */
 export function refuseCode(code: Code, detail: string): CodeRefusal {
@@ -156,8 +155,8 @@ export function parseCode(text: string): ParsedCode {
   const jws = readJws(text)
   if (jws === undefined) return malformed('The text is not three parts joined by dots.')
   const { header, payload: claims } = jws
-  if (!isHeader.Check(header)) return malformed('Its header is not that of a license code.')
-  if (!isClaims.Check(claims)) return malformed(`Its payload is wrong: ${firstError(claims)}.`)
+  if (!isOf(headerShape, header)) return malformed('Its header is not that of a license code.')
+  if (!isOf(claimsShape, claims)) return malformed(`Its payload is wrong: ${firstError(claims)}.`)
   const wrong = claimsError(claims)
   if (wrong !== undefined) return malformed(wrong)
   return { ok: true, header, claims }
@@ -226,10 +225,10 @@ function limitsOf({ licd: { limits } }: CodeClaims): Pick<CodeContent, 'limits'>
 
 function firstError(claims: unknown): string {
   if (claims === undefined) return 'it is no JSON'
-  const [error] = isClaims.Errors(claims)
-  if (error === undefined) return 'a field is wrong'
-  const field = error.instancePath.replaceAll('/', '.').slice(1, 80)
-  return field === '' ? error.message : `\`${field}\` ${error.message}`
+  const fault = faultOf(claimsShape, claims)
+  if (fault === undefined) return 'a field is wrong'
+  const field = fault.path.slice(0, 80)
+  return field === '' ? fault.message : `\`${field}\` ${fault.message}`
 }
 
 function malformed(detail: string): CodeRefusal {

@@ -10,10 +10,10 @@
  * `server` and `seat` are compact JWS, `pool` is the pool's public key. Times are milliseconds since 1970 by the
  * pool's calendar (R10).
  */
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { GenericSchema } from 'valibot'
 import type { Code } from '../error.ts'
 import type { CodeContent, VendorKey } from '../ledger/command.ts'
+import { filled, isOf, list, one, optional, strict, whole, type ValueOf } from '../shape.ts'
 import { codeBounds, parseCode } from './claims.ts'
 import { isSignedBy, jwsAlgorithm, readJws, signJws, type SigningKey } from './jws.ts'
 import { readVendorCertificate } from './vendor-certificate.ts'
@@ -33,49 +33,30 @@ export const proofBounds = {
 const serverType = 'licd-server+jwt'
 const seatType = 'licd-seat+jwt'
 
-const strict = { additionalProperties: false }
-const time = Type.Integer({ minimum: 0, maximum: codeBounds.secondsMax * 1000 })
-const text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
+const time = whole(0, codeBounds.secondsMax * 1000)
+const name = (max: number) => filled(max)
 
-const isProof = Compile(
-  Type.Object(
-    {
-      v: Type.Literal(1),
-      code: text(codeBounds.textMax),
-      keys: Type.Optional(Type.Array(text(4_096), { maxItems: proofBounds.keysMax })),
-      pool: text(64),
-      server: text(2_048),
-      seat: text(4_096),
-    },
-    strict,
-  ),
-)
-const headerOf = (typ: string) =>
-  Compile(
-    Type.Object({ alg: Type.Literal(jwsAlgorithm), kid: text(64), typ: Type.Literal(typ) }, strict),
-  )
-const isServerHeader = headerOf(serverType)
-const isSeatHeader = headerOf(seatType)
-const isServerPayload = Compile(
-  Type.Object(
-    { v: Type.Literal(1), server: text(64), x: text(64), from: time, until: time },
-    strict,
-  ),
-)
-const isSeatPayload = Compile(
-  Type.Object(
-    {
-      v: Type.Literal(1),
-      feature: text(129),
-      seat: text(64),
-      server: text(64),
-      nonce: text(128),
-      from: time,
-      until: time,
-    },
-    strict,
-  ),
-)
+const proofShape = strict({
+  v: one(1),
+  code: name(codeBounds.textMax),
+  keys: optional(list(name(4_096), { max: proofBounds.keysMax })),
+  pool: name(64),
+  server: name(2_048),
+  seat: name(4_096),
+})
+const headerOf = (typ: string) => strict({ alg: one(jwsAlgorithm), kid: name(64), typ: one(typ) })
+const serverHeader = headerOf(serverType)
+const seatHeader = headerOf(seatType)
+const serverPayload = strict({ v: one(1), server: name(64), x: name(64), from: time, until: time })
+const seatPayload = strict({
+  v: one(1),
+  feature: name(129),
+  seat: name(64),
+  server: name(64),
+  nonce: name(128),
+  from: time,
+  until: time,
+})
 
 /** What a proof says, once it is believed. */
 export interface ProvenSeat {
@@ -186,11 +167,11 @@ export function verifySeatProof(proof: string, expected: ProofExpected): Verifie
   const judged = judgeCode(read, expected, fingerprint)
   if (!judged.ok) return judged
   const { content } = judged
-  const certified = readSigned(read.server, isServerHeader, isServerPayload, read.pool)
+  const certified = readSigned(read.server, serverHeader, serverPayload, read.pool)
   if (certified === undefined) {
     return refuse('LICD_PROOF_FORGED', 'The pool\u2019s key did not sign the server\u2019s.')
   }
-  const seat = readSigned(read.seat, isSeatHeader, isSeatPayload, certified.x)
+  const seat = readSigned(read.seat, seatHeader, seatPayload, certified.x)
   if (seat === undefined || seat.server !== certified.server) {
     return refuse('LICD_PROOF_FORGED', 'The server\u2019s key did not sign the seat.')
   }
@@ -221,27 +202,23 @@ function readProof(proof: string) {
   if (proof.length > proofBounds.textMax) return undefined
   try {
     const value: unknown = JSON.parse(proof)
-    return isProof.Check(value) ? value : undefined
+    return isOf(proofShape, value) ? value : undefined
   } catch {
     return undefined
   }
 }
 
-interface Checker<Value> {
-  Check(value: unknown): value is Value
-}
-
 /** The payload of a JWS of this type that the key signed. */
-function readSigned<Header extends { readonly kid: string }, Payload>(
+function readSigned<S extends GenericSchema>(
   jws: string,
-  isHeader: Checker<Header>,
-  isPayload: Checker<Payload>,
+  header: typeof serverHeader,
+  payload: S,
   publicKey: string,
-): Payload | undefined {
+): ValueOf<S> | undefined {
   const read = readJws(jws)
-  if (read === undefined || !isHeader.Check(read.header)) return undefined
+  if (read === undefined || !isOf(header, read.header)) return undefined
   if (read.header.kid !== thumbprint(publicKey) || !isSignedBy(jws, publicKey)) return undefined
-  return isPayload.Check(read.payload) ? read.payload : undefined
+  return isOf(payload, read.payload) ? read.payload : undefined
 }
 
 /** The code in the proof, signed by the vendor, or by a key that the vendor's key certified, for this very pool. */

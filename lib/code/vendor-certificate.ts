@@ -8,10 +8,9 @@
  *   header  {"alg":"EdDSA","kid":"<thumbprint of the key that vouches>","typ":"licd-vendor-key+jwt"}
  *   payload {"v":1,"iss":"<vendor's name>","x":"<the new public key>","iat"}
  */
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { LicdError, type Code } from '../error.ts'
 import type { VendorKey } from '../ledger/command.ts'
+import { filled, isOf, one, strict, text, whole } from '../shape.ts'
 import { codeBounds } from './claims.ts'
 import { isSignedBy, jwsAlgorithm, readJws, signJws } from './jws.ts'
 import { checkVendorKey, thumbprint, type VendorSigner } from './vendor-key.ts'
@@ -19,28 +18,17 @@ import { checkVendorKey, thumbprint, type VendorSigner } from './vendor-key.ts'
 export const certificateType = 'licd-vendor-key+jwt'
 const textMax = 4 * 1024
 
-const strict = { additionalProperties: false }
-const isHeader = Compile(
-  Type.Object(
-    {
-      alg: Type.Literal(jwsAlgorithm),
-      kid: Type.String({ maxLength: 64 }),
-      typ: Type.Literal(certificateType),
-    },
-    strict,
-  ),
-)
-const isPayload = Compile(
-  Type.Object(
-    {
-      v: Type.Literal(1),
-      iss: Type.String({ minLength: 1, maxLength: codeBounds.vendorMax }),
-      x: Type.String({ maxLength: 64 }),
-      iat: Type.Integer({ minimum: 0, maximum: codeBounds.secondsMax }),
-    },
-    strict,
-  ),
-)
+const headerShape = strict({
+  alg: one(jwsAlgorithm),
+  kid: text(64),
+  typ: one(certificateType),
+})
+const payloadShape = strict({
+  v: one(1),
+  iss: filled(codeBounds.vendorMax),
+  x: text(64),
+  iat: whole(0, codeBounds.secondsMax),
+})
 
 export type ReadCertificate =
   | { readonly ok: true; readonly vendor: VendorKey; readonly signedBy: string }
@@ -60,7 +48,7 @@ export function readVendorCertificate(
 ): ReadCertificate {
   const refuse = (code: Code, detail: string) => ({ ok: false, code, detail }) as const
   const jws = text.length > textMax ? undefined : readJws(text)
-  if (jws === undefined || !isHeader.Check(jws.header) || !isPayload.Check(jws.payload)) {
+  if (jws === undefined || !isOf(headerShape, jws.header) || !isOf(payloadShape, jws.payload)) {
     return refuse('LICD_BAD_KEY', 'The text is no certificate of a vendor key.')
   }
   const { kid } = jws.header

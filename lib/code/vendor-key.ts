@@ -10,10 +10,9 @@ import { createHash, createPublicKey, sign, verify } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { LicdError } from '../error.ts'
 import type { VendorKey } from '../ledger/command.ts'
+import { isOf, loose, one, optional, text } from '../shape.ts'
 import { codeBounds, isLabel } from './claims.ts'
 import { decodeBase64url, makeSigningKey, type SigningKey } from './jws.ts'
 
@@ -30,16 +29,14 @@ export interface VendorKeyFiles {
 
 const fileBytesMax = 16 * 1024
 
-const isKeyFile = Compile(
-  Type.Object({
-    kty: Type.Literal('OKP'),
-    crv: Type.Literal('Ed25519'),
-    x: Type.String({ maxLength: 64 }),
-    d: Type.Optional(Type.String({ maxLength: 64 })),
-    kid: Type.Optional(Type.String({ maxLength: 64 })),
-    name: Type.String({ maxLength: codeBounds.vendorMax }),
-  }),
-)
+const keyFile = loose({
+  kty: one('OKP'),
+  crv: one('Ed25519'),
+  x: text(64),
+  d: optional(text(64)),
+  kid: optional(text(64)),
+  name: text(codeBounds.vendorMax),
+})
 
 /** RFC 7638 thumbprint (SHA-256, base64url) of an Ed25519 public key: 43 characters. */
 export function thumbprint(publicKey: string): string {
@@ -174,7 +171,7 @@ async function readKeyFile(path: string): Promise<KeyFile> {
     // The parser's message quotes the text, which may be a private key.
     throw badKey(`${path} is no JSON.`, cause instanceof SyntaxError ? undefined : cause)
   }
-  if (!isKeyFile.Check(value)) throw badKey(`${path} is no Ed25519 vendor key (a JWK with a name).`)
+  if (!isOf(keyFile, value)) throw badKey(`${path} is no Ed25519 vendor key (a JWK with a name).`)
   const kid = thumbprint(value.x)
   if (value.kid !== undefined && value.kid !== kid) {
     throw badKey(`${path}: its \`kid\` is not the thumbprint of its key.`)

@@ -9,8 +9,6 @@
  * The server's own key is made at the first request of its process and certified by the pool's for a day at a time.
  * A signature costs some 50 microseconds, so `perSecondMax` bound what clients can ask for.
  */
-import { Type } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { expiryFactor } from '../book/book.ts'
 import type { SigningKey } from '../code/jws.ts'
 import { certifyServer, proofBounds, proveSeat, type ServerSeal } from '../code/seat-proof.ts'
@@ -18,6 +16,7 @@ import type { Code } from '../error.ts'
 import type { CodeRecord } from '../ledger/state.ts'
 import type { BusMessage } from '../../raft/ports.ts'
 import { seatBounds } from '../protocol/seat.ts'
+import { filled, isOf, loose, pattern } from '../shape.ts'
 import { unseenMs } from '../standstill.ts'
 import type { Desk } from './desk.ts'
 
@@ -25,14 +24,12 @@ const dayMs = 86_400_000
 const perSecondMax = 1_000
 const messageBytes = 4_096
 
-const base64url = '^[A-Za-z0-9_-]+$'
-const isRequest = Compile(
-  Type.Object({
-    seatId: Type.String({ minLength: 1, maxLength: 64 }),
-    token: Type.String({ pattern: base64url, maxLength: Math.ceil((seatBounds.tokenMax * 4) / 3) }),
-    nonce: Type.String({ pattern: base64url, maxLength: 86 }),
-  }),
-)
+const base64url = /^[A-Za-z0-9_-]+$/
+const requestShape = loose({
+  seatId: filled(64),
+  token: pattern(base64url, Math.ceil((seatBounds.tokenMax * 4) / 3)),
+  nonce: pattern(base64url, 86),
+})
 
 type Proven =
   | { readonly ok: true; readonly proof: string }
@@ -128,7 +125,7 @@ export class Prove {
 function read(data: Uint8Array) {
   try {
     const value: unknown = JSON.parse(Buffer.from(data).toString())
-    return isRequest.Check(value) ? value : undefined
+    return isOf(requestShape, value) ? value : undefined
   } catch {
     // Whatever it is, it is no request: that is the answer.
     return undefined

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { CompactSign, compactVerify, importJWK, SignJWT, UnsecuredJWT } from 'jose'
 import t from 'tap'
-import { codeBounds, type CodeClaims } from '../../lib/code/claims.ts'
+import { codeBounds, parseCode, type CodeClaims } from '../../lib/code/claims.ts'
 import { inspectCode, tidyCode } from '../../lib/code/inspect.ts'
 import { signCode, type CodeOrder } from '../../lib/code/sign.ts'
 import { makeVendorKey, type VendorSigner } from '../../lib/code/vendor-key.ts'
@@ -190,6 +190,24 @@ t.test('signed, but not a code', async t => {
   t.equal(await codeOfRefusal(await signRaw(claims)), 'accepted', 'and the one that is')
   t.equal(await codeOfRefusal(await signRaw(claims, { typ: 'JWT' })), 'LICD_CODE_MALFORMED')
   t.equal(await codeOfRefusal(await signRaw(claims, { x5u: 'http://x' })), 'LICD_CODE_MALFORMED')
+})
+
+t.test('it is said which claim is wrong, and how', async t => {
+  const { licd } = claims
+  const cases: [payload: object, detail: string][] = [
+    [{ ...claims, nbf: -1 }, '`nbf` must be >= 0'],
+    [{ ...claims, licd: { ...licd, allocations: 1.5 } }, '`licd.allocations` must be integer'],
+    [{ ...claims, licd: { ...licd, v: 3 } }, '`licd.v` must be 1 or 2'],
+    [{ ...claims, licd: { ...licd, more: 1 } }, '`licd.more` is not known'],
+    [{ ...claims, licd: { ...licd, v: 2, serves: [1] } }, '`licd.serves.0` must be string'],
+    [{ ...claims, licd: { ...licd, v: 2, limits: {} } }, '`licd.limits` must not be empty'],
+    [{ jti: 'x' }, '`iss` is missing'],
+    [[], '`jti` is missing'],
+  ]
+  for (const [payload, detail] of cases) {
+    const expected = { ok: false, detail: `Its payload is wrong: ${detail}.` }
+    t.match(parseCode(await signRaw(payload)), expected)
+  }
 })
 
 t.test('huge and non-canonical texts are refused', async t => {
