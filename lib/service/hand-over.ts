@@ -164,8 +164,11 @@ function isSeatTick(value: unknown): value is readonly [string, number] {
 /** A check of rows, one after another: what is as in the row before was found good there. */
 function seatRowCheck(): (row: unknown) => row is SeatRow {
   // At first nothing is known, and no field is this.
-  const nothing = {}
-  let [knownFeature, knownClient, knownUser, knownHost]: unknown[] = Array(4).fill(nothing)
+  const nothing: unknown = {}
+  let knownFeature = nothing
+  let knownClient = nothing
+  let knownUser = nothing
+  let knownHost = nothing
   return (row): row is SeatRow => {
     const fields = rowOf(row)
     const [feature, clientId, user, host] = [fields[1], fields[2], fields[3], fields[4]]
