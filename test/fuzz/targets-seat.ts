@@ -10,7 +10,7 @@ import * as codec from '../../lib/protocol/seat-codec.ts'
 import * as json from '../../lib/protocol/seat-json.ts'
 import { seatIds, type SeatResult } from '../../lib/protocol/seat.ts'
 import * as ctl from '../../lib/server/ctl-request.ts'
-import { decodeRequest } from '../../lib/server/ctl-wire.ts'
+import { decodeAsked, decodeRequest } from '../../lib/server/ctl-wire.ts'
 import * as peer from '../../lib/server/peer-codec.ts'
 import * as ask from '../../lib/service/ask.ts'
 import { makeChallenge, makeToken, readChallenge, readToken, tokenKey } from '../../lib/token.ts'
@@ -206,10 +206,14 @@ const ctlBodies = [
   { feature: 'cad', search: 'x', after: 'r', limit: 5 },
 ]
 
-/** A request as every operation would read it. */
+/** A request, or each of a list, as every operation would read it. */
 function readCtl(bytes: Uint8Array, isJson: boolean) {
-  const fields = decodeRequest(bytes, isJson)
-  if (fields === undefined) return undefined
+  const asked = decodeAsked(bytes, isJson)
+  if (asked === undefined) return undefined
+  return [asked].flat().map(readFields)
+}
+
+function readFields(fields: ctl.Fields) {
   const readings = [
     ctl.readTimeout(fields),
     ctl.readChange(fields),
@@ -239,7 +243,7 @@ const operators: readonly Target[] = [
   target({
     name: 'ctl request',
     form: 'msgpack',
-    corpus: ctlBodies.map(fields => copy(packr.pack(fields))),
+    corpus: [...ctlBodies, ctlBodies.slice(0, 3)].map(asked => copy(packr.pack(asked))),
     read: bytes => readCtl(bytes, false),
   }),
   target({
