@@ -136,7 +136,8 @@ export function takeOver(book: SeatBook, given: HandOver, state: LedgerState, no
     if (isGone(state.moves.get(seatId))) continue
     const clientId = row[2]
     const client = clientId === null ? undefined : { clientId, user: row[3], host: row[4] }
-    const [expiresAt, since] = [now + row[5], now - row[6]]
+    const expiresAt = now + row[5]
+    const since = now - row[6]
     const feature = row[1]
     const [lastTick, movedUntil, relearned] = [row[7], row[8], row[9]]
     // Named one by one: to spread an object costs five times as much as all the rest of a seat.

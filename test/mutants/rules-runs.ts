@@ -109,8 +109,8 @@ export const runMutants: readonly Mutant[] = [
     doc: 'All ticks applied since a book was written count as time that passed since.',
     ids: ['R7'],
     file: handOver,
-    find: 'const expiresAt = now + row.leftMs;',
-    put: 'const expiresAt = now + row.leftMs - Math.max(0, state.tick - given.tick - 1) * 0.98 * state.settings.tickMs;',
+    find: 'const expiresAt = now + row[5];',
+    put: 'const expiresAt = now + row[5] - Math.max(0, state.tick - given.tick - 1) * 0.98 * state.settings.tickMs;',
   },
   {
     name: 'stops-without-leaving',
