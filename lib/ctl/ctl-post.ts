@@ -161,6 +161,8 @@ export class Post {
   #flush(): void {
     const outgoing = this.#outgoing
     this.#outgoing = new Map()
+    // Whoever asked was told that nobody heard it.
+    if (this.#isClosed) return
     for (const [subject, { atOnce, items }] of outgoing) {
       let list: Item[] = []
       let bytes = 0

@@ -85,3 +85,15 @@ t.test('a server of before refuses the list: each is asked for by itself', async
   await settle(world, Promise.all([add(client, 4), add(client, 5)]))
   t.equal(asked.length, 6, 'and no list any more')
 })
+
+t.test('what waits for the end of the turn is not sent by a client that closes first', async t => {
+  const world = makeWorld()
+  const { asked } = addServer(world, 'alpha', () => told)
+  const client = world.client()
+  await settle(world, add(client, 1))
+  const closed = t.rejects(Promise.all([add(client, 2), add(client, 3)]), { code: 'LICD_CLOSED' })
+  client.close()
+  await settle(world, closed)
+  await settle(world, add(world.client(), 4))
+  t.equal(asked.length, 2, 'the first and the last')
+})
