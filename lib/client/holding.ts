@@ -17,7 +17,9 @@ import {
   dropConfirm,
   mayReturn,
   redirectsMax,
+  returnMs,
   startJourney,
+  waitsForOwn,
 } from './journey.ts'
 import type { Outbox, Sent } from './outbox.ts'
 import * as records from './record.ts'
@@ -36,8 +38,6 @@ const ownTriesMax = 3
 /** Challenges in a row after which the seat pauses: each is answered at once. */
 const challengesMax = 5
 const endings = new Set(['LICD_SEAT_LOST', 'LICD_BAD_TOKEN'])
-const expiredDetail = 'No server renewed the seat before it expired.'
-const expired: Refusal = { code: 'LICD_SEAT_LOST', detail: expiredDetail }
 
 export class Holding {
   readonly #time: SteadyClock
@@ -293,10 +293,16 @@ export class Holding {
   atHome(): void {
     if (this.#servers.home === undefined) return
     const now = this.#time.now()
+    const isRestart = this.#servers.wasDeserted(now)
+    const returnAt = now + returnMs * (0.5 + this.#random.next())
     for (const seat of [...this.#seats.values()]) {
       if (seat.target !== undefined) continue
       if (seat.hold.state === 'releasing') this.#giveBack(seat)
       if (!this.#seats.has(seat.seatId)) continue
+      if (isRestart && waitsForOwn(seat, now, this.#time.epoch)) {
+        this.#wait(seat, returnAt)
+        continue
+      }
       // What pauses was refused by all that were known: only another one is news to it.
       const pauses = seat.nextAt !== Infinity && seat.nextAt > now
       if (!pauses || this.#journeys.next(seat, now) !== undefined) this.#route(seat, retryMs)
@@ -319,11 +325,11 @@ export class Holding {
     if (now < this.#lookAt) return
     const due = new Set<string>()
     for (const seat of [...this.#seats.values()]) {
-      if (now >= seat.expiresAt) this.#lose(seat, expired)
+      if (now >= seat.expiresAt) this.#lose(seat, records.expired)
       else if (connected) this.#pulseSeat(seat, now, due)
     }
     if (due.size > 0) this.#renewAll(due, now)
-    this.#lookAt = this.#dueFirst(now, connected)
+    this.#lookAt = records.dueFirst(this.#seats.values(), now, connected)
   }
 
   /** All seats of a server in one message, so that they stay together from then on. */
@@ -359,12 +365,6 @@ export class Holding {
   /** When `pulse` has something to do, or a little earlier. */
   get nextAt(): number {
     return this.#lookAt
-  }
-
-  #dueFirst(now: number, connected: boolean): number {
-    let at = Infinity
-    for (const seat of this.#seats.values()) at = Math.min(at, records.dueAt(seat, now, connected))
-    return at
   }
 
   /** The hold is over; what is left of it is given back. */

@@ -11,6 +11,9 @@ import type { Servers } from './servers.ts'
 /** Redirections of one journey that are followed. */
 export const redirectsMax = 3
 
+/** So long a seat waits for its own server, where it has ten times as long: half as much to half as much again. */
+export const returnMs = 400
+
 export function startJourney(seat: SeatRecord): Journey {
   seat.journey ??= {
     nonce: undefined,
@@ -19,6 +22,7 @@ export function startJourney(seat: SeatRecord): Journey {
     tried: new Set(),
     redirects: 0,
     challenges: 0,
+    returns: undefined,
   }
   return seat.journey
 }
@@ -47,6 +51,19 @@ export function mayReturn(seat: SeatRecord, journey: Journey, refusedBy: string)
   return isFree && seat.hold.state === 'held' && journey.redirects < redirectsMax
 }
 
+/**
+ * True when the seat is believed in for long enough to wait for its own server, which then is asked first: a pool that
+ * starts as a whole. The first to serve would else be asked for the seats of all, before any new one is granted, and
+ * could only tell each to wait.
+ */
+export function waitsForOwn(seat: SeatRecord, now: number, epoch: number): boolean {
+  if (seat.epoch !== epoch || seat.expiresAt - now < 10 * returnMs) return false
+  const journey = startJourney(seat)
+  if (journey.returns !== undefined || journey.open.size > 0) return false
+  journey.returns = true
+  return true
+}
+
 export class Journeys {
   readonly #servers: Servers
 
@@ -56,7 +73,12 @@ export class Journeys {
 
   /** The open move's server, else the home, the seat's own, any other known; undefined when all were tried. */
   next(seat: SeatRecord, now: number): string | undefined {
-    const { open, tried } = startJourney(seat)
+    const journey = startJourney(seat)
+    const { open, tried } = journey
+    if (journey.returns === true && open.size === 0) {
+      journey.returns = false
+      return seat.server
+    }
     // What was given up goes nowhere new; only how its open move ended is still to be learned.
     const isWanted = seat.hold.state === 'held'
     const candidates = [

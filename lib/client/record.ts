@@ -123,6 +123,8 @@ export interface Journey {
   readonly tried: Set<string>
   redirects: number
   challenges: number
+  /** Its own server, which was left and may have started again, is to be asked first; false when it was, once a journey. */
+  returns: boolean | undefined
 }
 
 /** What one answer gave to all of its seats. */
@@ -174,13 +176,22 @@ export class SeatRecord implements Asking {
   }
 }
 
+const expiredDetail = 'No server renewed the seat before it expired.'
+export const expired: Refusal = { code: 'LICD_SEAT_LOST', detail: expiredDetail }
+
 /** When something is due for a seat: its expiry, or, while there is a link, what is to be asked. */
-export function dueAt(seat: SeatRecord, now: number, connected: boolean): number {
+function dueAt(seat: SeatRecord, now: number, connected: boolean): number {
   const { target, expiresAt, askedAt, nextAt } = seat
   if (!connected) return expiresAt
   // What this turn asks is sent at its end.
   const sentAt = askedAt ?? (target !== undefined && nextAt === Infinity ? now : undefined)
   return Math.min(expiresAt, sentAt === undefined ? nextAt : later(sentAt + retryMs, now))
+}
+
+export function dueFirst(seats: Iterable<SeatRecord>, now: number, connected: boolean): number {
+  let at = Infinity
+  for (const seat of seats) at = Math.min(at, dueAt(seat, now, connected))
+  return at
 }
 
 /** Jittered, so that the clients of a pool do not beat in time. */

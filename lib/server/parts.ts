@@ -137,6 +137,8 @@ export interface SeatPage {
 }
 
 export interface SeatService {
+  /** Reads a book that may be handed to `start` later, while nobody waits for it: the larger part of what it takes. */
+  readAhead(book: Uint8Array): void
   /** After this server's `hello` was applied. `book`: handed over by the incarnation just before (R7), already checked to be for this one. */
   start(options: { readonly relearn: boolean; readonly book?: Uint8Array }): void
   /** After every applied entry, in order. Must adopt share changes before anything else is granted. */

@@ -182,10 +182,7 @@ export class LicenseServer implements Host {
     this.#epochs.start()
     this.#watch.start(taken => {
       if (this.#state !== 'running') return
-      if (taken) {
-        this.#fail(new LicdError('LICD_DUPLICATE_SERVER', `Server ${this.server}.`))
-        return
-      }
+      if (taken) return this.#fail(new LicdError('LICD_DUPLICATE_SERVER', `Server ${this.server}.`))
       this.#options.books.take((book, problem) => {
         if (this.#state !== 'running') return
         this.#book = book
@@ -247,6 +244,9 @@ export class LicenseServer implements Host {
     }
     this.#operators.start()
     this.#tenure.start()
+    // While the servers look for a leader.
+    const data = this.#book?.data
+    if (data !== undefined) this.clock.defer(() => this.service.readAhead(data))
   }
 
   #begin({ incarnation, relearn }: Incarnation): void {

@@ -124,6 +124,23 @@ export function decodeHandOver(bytes: Uint8Array): HandOver | undefined {
   }
 }
 
+/** Reads books, where it is let ahead of their use: that takes longer than all else about them. */
+export class BookReader {
+  #ahead: { readonly bytes: Uint8Array; readonly given: HandOver | undefined } | undefined
+
+  readAhead(bytes: Uint8Array): void {
+    this.#ahead = { bytes, given: decodeHandOver(bytes) }
+  }
+
+  /** As `decodeHandOver`, nothing for no book; what was read ahead is forgotten. */
+  take(bytes: Uint8Array | undefined): HandOver | undefined {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (bytes === undefined) return undefined
+    return ahead?.bytes === bytes ? ahead.given : decodeHandOver(bytes)
+  }
+}
+
 /** Fills an empty book, whose shares and tick are those of the ledger, with what was handed over. */
 export function takeOver(book: SeatBook, given: HandOver, state: LedgerState, now: number): void {
   const seen = new Set(given.seenMoves)

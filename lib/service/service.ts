@@ -15,7 +15,6 @@ import type {
   Host,
   SeatPage,
   SeatQuery,
-  SeatReport,
   SeatService,
   SeatServiceCounts,
 } from '../server/parts.ts'
@@ -27,7 +26,7 @@ import { Explain } from './explain.ts'
 import { Failover } from './failover.ts'
 import { answerFind } from './find.ts'
 import { Giving } from './giving.ts'
-import { decodeHandOver, encodeHandOver, takeOver } from './hand-over.ts'
+import { BookReader, encodeHandOver, takeOver } from './hand-over.ts'
 import { Prove } from './prove.ts'
 import { Renew } from './renew.ts'
 import { listSeats } from './seat-list.ts'
@@ -56,8 +55,9 @@ class Service implements SeatService {
   readonly #acquire: Acquire
   readonly #renew: Renew
   readonly #failover: Failover
-  readonly #explain: Explain
+  readonly report: Explain
   readonly #prove: Prove
+  readonly #books = new BookReader()
   #subscriptions: Subscription[] = []
   #sweep: Timer | undefined
   /** Moves away from here that were counted while relearning: a snapshot may show them again. */
@@ -68,7 +68,7 @@ class Service implements SeatService {
     this.#desk = new Desk(host, {
       publish: (reply, results) => publishResults(host.clientBus, reply, host, results),
       look: feature => this.#look(feature),
-      explain: asked => this.#explain.tried(asked),
+      explain: asked => this.report.tried(asked),
     })
     const lines: Lines = {
       asked: feature => {
@@ -90,7 +90,11 @@ class Service implements SeatService {
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
     this.#prove = new Prove(this.#desk, makeSigningKey)
-    this.#explain = new Explain(this.#desk, this.#balance, lines, this.counts)
+    this.report = new Explain(this.#desk, this.#balance, lines, this.counts)
+  }
+
+  readAhead(book: Uint8Array): void {
+    this.#books.readAhead(book)
   }
 
   start({ relearn, book: handedOver }: { relearn: boolean; book?: Uint8Array }): void {
@@ -103,7 +107,7 @@ class Service implements SeatService {
     const { book } = desk
     book.advance(clock.now(), state.tick)
     for (const [name, feature] of state.features) book.adopt(name, feature.shares.get(server) ?? 0)
-    const given = relearn && handedOver !== undefined ? decodeHandOver(handedOver) : undefined
+    const given = this.#books.take(relearn ? handedOver : undefined)
     const fits = given?.server === server && given.incarnation === incarnation - 1
     if (given !== undefined && fits) takeOver(book, given, state, clock.now())
     for (const move of state.moves.values()) if (move.to === server) book.recall(move)
@@ -186,10 +190,6 @@ class Service implements SeatService {
   seats(options: SeatQuery): SeatPage {
     this.#desk.advance(this.#desk.now)
     return listSeats(this.#desk.book, options, this.#desk.now)
-  }
-
-  get report(): SeatReport {
-    return this.#explain
   }
 
   stop(done: (book: Uint8Array | undefined) => void): void {

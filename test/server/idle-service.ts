@@ -25,6 +25,9 @@ export function idleService(host: Host): IdleService {
     offers: new Set(),
     spare: 0,
     book: undefined,
+    readAhead(book) {
+      service.calls.push(`read ahead ${book.length}`)
+    },
     start({ relearn, book }) {
       const given = book === undefined ? '' : ` book ${book.length}`
       service.calls.push(`start ${host.incarnation}${relearn ? ' relearn' : ''}${given}`)

@@ -49,14 +49,14 @@ t.test('a clean stop writes the book, for the very next incarnation', async t =>
   pool.start(leader)
   t.ok(pool.settle())
   t.equal(pool.book(leader), undefined, 'consumed')
-  t.strictSame(service(leader).calls, ['start 2 relearn book 5'])
+  t.strictSame(service(leader).calls, ['read ahead 5', 'start 2 relearn book 5'])
 
   service(leader).book = new Uint8Array(6)
   pool.stop(leader)
   pool.run(40_000)
   pool.start(leader)
   t.ok(pool.settle())
-  t.strictSame(service(leader).calls, ['start 3'], 'void: it was down meanwhile')
+  t.strictSame(service(leader).calls, ['read ahead 6', 'start 3'], 'void: it was down meanwhile')
 
   service(leader).book = new Uint8Array(7)
   pool.stop(leader)

@@ -58,6 +58,7 @@ export class PoolInsight {
     }
     return {
       report: service.report,
+      readAhead: book => service.readAhead(book),
       start: options => {
         if (options.book !== undefined) this.#world.coverage.note('hand-over consumed')
         else if (this.#hasBook.has(server)) this.#world.coverage.note('hand-over void')

@@ -216,6 +216,7 @@ export class Stage {
     }
     return {
       report: service.report,
+      readAhead: book => service.readAhead(book),
       start: options => acting(() => service.start(options)),
       applied: command => {
         acting(() => service.applied(command))
