@@ -113,7 +113,7 @@ export class State {
     this.resetElectionTimer()
     // A leader would be heard before. Servers that start together need not wait for one that is not there.
     const { heartbeatMs, electionTimeoutMs } = this.settings
-    const wait = this.random.between(2 * heartbeatMs, Math.min(5 * heartbeatMs, electionTimeoutMs))
+    const wait = this.random.between(heartbeatMs, Math.min(3 * heartbeatMs, electionTimeoutMs))
     this.electionElapsed = this.electionTimeout - wait
   }
 
