@@ -25,6 +25,15 @@ export function isFeatureName(text: string): boolean {
   return featurePattern.test(text)
 }
 
+/**
+ * Where the answer to a message goes, if anywhere: not to a subject of a pool or of NATS itself. A server may publish where
+ * whoever asked may not, and would speak there in its own name (a false `event.gone`, a message of Raft's).
+ */
+export function inboxOf(reply: string | undefined): string | undefined {
+  if (reply === undefined || reply.startsWith('licd.') || reply.startsWith('$')) return undefined
+  return reply
+}
+
 export type SeatOperation = 'find' | 'acquire' | 'renew' | 'release' | 'prove'
 
 /** Subjects of one pool. Throws LICD_BAD_CONFIG for a name that is none. */

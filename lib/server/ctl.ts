@@ -14,6 +14,7 @@ import { commandCodec } from '../command-codec.ts'
 import type { CommandBody } from '../ledger/command.ts'
 import type { ServerRole } from '../ledger/state.ts'
 import { ctlBounds, type Change } from '../protocol/ctl.ts'
+import { inboxOf } from '../protocol/subject.ts'
 import { admit, tellNow } from './ctl-admission.ts'
 import { noMajority, noteFirst } from './ctl-note.ts'
 import { ListAnswers } from './ctl-lists.ts'
@@ -84,10 +85,10 @@ export class Ctl {
   }
 
   #receive(message: BusMessage): void {
-    const { reply, subject } = message
+    const reply = inboxOf(message.reply)
     if (reply === undefined) {
       this.#dropped++
-      this.#options.log.debug('ctl-dropped', { subject, dropped: this.#dropped })
+      this.#options.log.debug('ctl-dropped', { subject: message.subject, dropped: this.#dropped })
       return
     }
     const isJson = message.header('Content-Type') === 'application/json'
@@ -97,7 +98,7 @@ export class Ctl {
       return
     }
     const asked = decodeAsked(message.data, isJson)
-    const operation = subject.split('.')[4] ?? ''
+    const operation = message.subject.split('.')[4] ?? ''
     if (asked === undefined) {
       answer(refuse('LICD_BAD_REQUEST', `The request is no ${isJson ? 'JSON' : 'msgpack'} object.`))
     } else if (!isList(asked)) this.#take({ operation, fields: asked, message }, answer)

@@ -5,7 +5,7 @@
  * the seat service answers itself; how long it took for each is not measured, and said to be 0.
  */
 import type { Bus, Clock, Random, Subscription } from '../../raft/ports.ts'
-import { anyServer, type SeatOperation, type Subjects } from '../protocol/subject.ts'
+import { anyServer, inboxOf, type SeatOperation, type Subjects } from '../protocol/subject.ts'
 import { packageVersion } from '../version.ts'
 import type { SeatService } from './parts.ts'
 
@@ -45,7 +45,8 @@ export class Micro {
     this.#subscriptions = verbs.flatMap(verb => {
       const all = `$SRV.${verb}`
       return [all, `${all}.${serviceName}`, `${all}.${serviceName}.${this.#id}`].map(subject =>
-        bus.subscribe(subject, ({ reply }) => {
+        bus.subscribe(subject, message => {
+          const reply = inboxOf(message.reply)
           if (reply !== undefined) bus.publish(reply, encode(this.#answer(verb)))
         }),
       )

@@ -16,6 +16,7 @@ import type { Code } from '../error.ts'
 import type { CodeRecord } from '../ledger/state.ts'
 import type { BusMessage } from '../../raft/ports.ts'
 import { seatBounds } from '../protocol/seat.ts'
+import { inboxOf } from '../protocol/subject.ts'
 import { filled, isOf, loose, pattern } from '../shape.ts'
 import { unseenMs } from '../standstill.ts'
 import type { Desk } from './desk.ts'
@@ -53,9 +54,10 @@ export class Prove {
   }
 
   /** Answers a message. One that awaits no answer costs nothing. */
-  request({ data, reply }: BusMessage): void {
+  request(message: BusMessage): void {
+    const reply = inboxOf(message.reply)
     if (reply === undefined) return
-    const answer = this.#answer(data)
+    const answer = this.#answer(message.data)
     this.#desk.host.clientBus.publish(reply, Buffer.from(JSON.stringify(answer)))
   }
 

@@ -9,7 +9,7 @@ import { makeSigningKey } from '../code/jws.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
 import type { Decoded } from '../protocol/seat-codec.ts'
 import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
-import { anyServer, type SeatOperation } from '../protocol/subject.ts'
+import { anyServer, inboxOf, type SeatOperation } from '../protocol/subject.ts'
 import type {
   AppliedCommand,
   Host,
@@ -310,7 +310,7 @@ class Service implements SeatService {
   }
 
   #found(message: BusMessage): void {
-    const { reply } = message
+    const reply = inboxOf(message.reply)
     if (reply === undefined) this.counts.replyless++
     else answerFind(this.#desk, message, reply, request => this.#open(message, request))
   }

@@ -27,6 +27,7 @@ import {
   type RenewItem,
   type SeatResult,
 } from '../protocol/seat.ts'
+import { inboxOf } from '../protocol/subject.ts'
 
 /** Where the answers to one message go. Late ones too: the object is kept for as long as one may come. */
 export interface Reply {
@@ -40,8 +41,8 @@ export function isJson(message: BusMessage): boolean {
 }
 
 export function replyOf(message: BusMessage, batch: number): Reply | undefined {
-  const { reply } = message
-  return reply === undefined ? undefined : { subject: reply, batch, json: isJson(message) }
+  const subject = inboxOf(message.reply)
+  return subject === undefined ? undefined : { subject, batch, json: isJson(message) }
 }
 
 export function readAcquire(message: BusMessage): Decoded<AcquireItem> {
