@@ -8,8 +8,10 @@ import type { Orders } from './worker.ts'
 
 /** A thread that needs more for cases of at most 300 KiB, read one at a time, is out of bounds. */
 const heapMb = 256
-/** So long on one case is never, however busy the machine. */
-const stuckMs = 120_000
+/** So much of the processor's time for one case is never: a machine that is busy, or stops this process, gives none. */
+const stuckMs = 60_000
+/** Nor does one wait so many beats, seconds in which this process ran, for what does not come. */
+const stuckBeats = 600
 
 export class Hunter implements AsyncDisposable {
   readonly #beat = new SharedArrayBuffer(4)
@@ -41,11 +43,17 @@ export class Hunter implements AsyncDisposable {
       const fail = (error: Error): void => lose(error.stack ?? error.message)
       const end = (code: number): void => lose(`the thread ended with ${code}`)
       let seen = -1
+      let beats = 0
+      let used = usedMs()
       const watch = setInterval(() => {
         const number = Atomics.load(under, 0)
-        if (number === seen) lose(`the case does not end within ${stuckMs} ms`)
-        seen = number
-      }, stuckMs)
+        if (number !== seen) {
+          seen = number
+          beats = 0
+          used = usedMs()
+        } else if (usedMs() - used > stuckMs) lose(`the case does not end within ${stuckMs} ms`)
+        else if (++beats > stuckBeats) lose(`the case waits for ${stuckBeats} s`)
+      }, 1_000)
       worker.once('message', finish).once('error', fail).once('exit', end)
       worker.postMessage(orders)
     })
@@ -62,4 +70,10 @@ export class Hunter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker?.terminate()
   }
+}
+
+/** Time of the processor that this process and its threads have used, milliseconds. */
+export function usedMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }
