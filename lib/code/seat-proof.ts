@@ -73,7 +73,10 @@ export interface ProvenSeat {
 }
 
 export interface ProofExpected {
-  /** Public keys of the vendor, base64url: `x` of its .pub.json. One that they certified is believed too. */
+  /**
+   * Public keys of the vendor, base64url: `x` of its .pub.json. One that they certified is believed too; one that certified
+   * them is not, so that a program goes on without a key that was stolen.
+   */
   readonly vendorKeys: readonly string[]
   /** What the program is. A code that serves this version will do. */
   readonly feature: string
@@ -236,8 +239,9 @@ function judgeCode(
   }))
   for (const certificate of keys) {
     const read = readVendorCertificate(certificate, vendors)
-    if (!read.ok) return refuse('LICD_PROOF_FORGED', read.detail)
-    vendors.push({ ...read.vendor, name })
+    if (read.ok) vendors.push({ ...read.vendor, name })
+    // By a key from before those that this program knows, an old one that it was told to believe no more: it proves nothing.
+    else if (read.code !== 'LICD_UNKNOWN_VENDOR') return refuse('LICD_PROOF_FORGED', read.detail)
   }
   const verified = verifyCode(code, { vendors, fingerprint, now: now - toleranceMs })
   return verified.ok ? verified : refuse(verified.code, verified.detail)

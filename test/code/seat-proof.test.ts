@@ -168,8 +168,18 @@ t.test(
     const keys = [certifyVendorKey(second, acme, now), certifyVendorKey(third, second, now)]
     t.equal(judged(proofOf({ vendor: second, keys: keys.slice(0, 1) })), 'holds')
     t.equal(judged(proofOf({ vendor: third, keys })), 'holds', 'and so on')
-    t.equal(judged(proofOf({ vendor: third, keys: keys.slice(1) })), 'LICD_PROOF_FORGED')
+    t.equal(judged(proofOf({ vendor: third, keys: keys.slice(1) })), 'LICD_CODE_UNTRUSTED')
     t.equal(judged(proofOf({ vendor: third, keys: keys.slice(0, 1) })), 'LICD_CODE_UNTRUSTED')
+    for (const { publicKey } of [second, third]) {
+      const vendorKeys = [publicKey]
+      t.equal(
+        judged(proofOf({ vendor: third, keys }), { vendorKeys }),
+        'holds',
+        'a later key alone',
+      )
+      const before = judged(proofOf({ vendor: acme, keys }), { vendorKeys })
+      t.equal(before, 'LICD_CODE_UNTRUSTED', 'and nothing by those before it')
+    }
     const forged = certifyVendorKey(mallory, { ...mallory, kid: acme.kid }, now)
     t.equal(judged(proofOf({ vendor: mallory, keys: [forged] })), 'LICD_PROOF_FORGED')
   },
