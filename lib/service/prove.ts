@@ -7,7 +7,8 @@
  * here now: it says no more than what this server counts as in use.
  *
  * The server's own key is made at the first request of its process and certified by the pool's for a day at a time.
- * A signature costs some 50 microseconds, so `perSecondMax` bound what clients can ask for.
+ * A signature costs some 50 microseconds, so there are bounds a second, for all and for each client. Only who holds a seat
+ * counts: what is forged leaves the others theirs.
  */
 import { expiryFactor } from '../book/book.ts'
 import type { SigningKey } from '../code/jws.ts'
@@ -23,6 +24,7 @@ import type { Desk } from './desk.ts'
 
 const dayMs = 86_400_000
 const perSecondMax = 1_000
+const clientPerSecondMax = 100
 const messageBytes = 4_096
 
 const base64url = /^[A-Za-z0-9_-]+$/
@@ -45,8 +47,10 @@ export class Prove {
   readonly #makeKey: () => SigningKey
   #seal: ServerSeal | undefined
   #key: SigningKey | undefined
+  /** In this second: how many in all, and of each client. */
   #second = 0
   #count = 0
+  readonly #counts = new Map<string, number>()
 
   constructor(desk: Desk, makeKey: () => SigningKey) {
     this.#desk = desk
@@ -71,7 +75,6 @@ export class Prove {
     if (nonce.length < nonceMin || nonce.length > nonceMax) {
       return refuse('LICD_BAD_REQUEST', `Field nonce has ${nonceMin} to ${nonceMax} bytes.`)
     }
-    if (!this.#isWithinBound(now)) return refuse('LICD_TOO_BUSY', 'Many proofs are asked for.')
     return this.#prove(request.seatId, Buffer.from(request.token, 'base64url'), nonce, now)
   }
 
@@ -86,6 +89,9 @@ export class Prove {
       return refuse('LICD_SEAT_LOST', 'It is not held here.')
     }
     if (seat.stock.isOverLimit) return refuse('LICD_OVER_LIMIT')
+    if (!this.#isWithinBound(seat.holder?.clientId ?? '', now)) {
+      return refuse('LICD_TOO_BUSY', 'Many proofs are asked for.')
+    }
     const { poolKey, server, ledger, tickAppliedAt } = host
     const { feature } = shown
     const record = bestOf(ledger.activeCodes(feature))
@@ -113,14 +119,18 @@ export class Prove {
     return this.#seal
   }
 
-  #isWithinBound(now: number): boolean {
+  #isWithinBound(clientId: string, now: number): boolean {
     const second = Math.floor(now / 1_000)
     if (second !== this.#second) {
       this.#second = second
       this.#count = 0
+      this.#counts.clear()
     }
+    const own = this.#counts.get(clientId) ?? 0
+    if (this.#count >= perSecondMax || own >= clientPerSecondMax) return false
     this.#count++
-    return this.#count <= perSecondMax
+    this.#counts.set(clientId, own + 1)
+    return true
   }
 }
 
