@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { NatsOptions } from '../raft/nats-bus.ts'
 import type { Logger } from '../raft/ports.ts'
 import { isLoopback } from '../lib/access/address.ts'
-import { natsOptions, type NatsSource } from '../lib/nats-context.ts'
+import { natsOptions, poolOfContext, type NatsSource } from '../lib/nats-context.ts'
 import { LicdError } from '../lib/error.ts'
 import { onLoopback, ownConfig, ownNatsError, startOwnNats } from '../lib/own-nats.ts'
 import type { Program } from './program.ts'
@@ -45,7 +45,11 @@ export async function findNats(
 ): Promise<FoundNats> {
   const { environment } = program
   const { runs, own, source } = chooseNats(args, environment)
-  const read = () => natsOptions(source, environment)
+  const read = async () => {
+    // Another role's would be let in, and then refused every subject, for as long as it runs.
+    await poolOfContext(source, 'server', environment)
+    return await natsOptions(source, environment)
+  }
   const found = await read()
   let { credentials } = found
   const options =

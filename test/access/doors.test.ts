@@ -198,6 +198,10 @@ t.test('each role is refused what is another\u2019s', async t => {
     code: 2,
     stderr: /is for the role operator/,
   })
+  t.match(await licd(['serve', '--data', pool.at('alpha'), '--context', pool.at('ws1.context')]), {
+    code: 2,
+    stderr: /is for the role client; this needs one for the role server/,
+  })
 })
 
 t.test('no server is made to speak for others: an answer goes to no subject of a pool', async t => {

@@ -19,9 +19,8 @@ export interface Row {
   readonly sent: number
   readonly seconds: number
   readonly answers: number
-  /** The other client: acquires and releases that were answered meanwhile, and the slowest, milliseconds. */
-  readonly others: number
-  readonly slowestMs: number
+  /** The other client: how long each of its acquires with the release took meanwhile, milliseconds, sorted; one at least. */
+  readonly others: readonly number[]
   /** Of the flooded server that had most, MiB: before, and the most it ever had. */
   readonly before: number
   readonly most: number
@@ -128,15 +127,13 @@ export async function flood(
   )
   const { term } = await pool.ctl<{ readonly term: number }>(['status'])
   const start = performance.now()
-  let others = 0
-  let slowestMs = 0
+  const others: number[] = []
   let isOver = false
   const ask = async (): Promise<void> => {
     const asked = performance.now()
     const seat = await other.acquire('cad', { timeout: 240_000 })
     await seat.release()
-    slowestMs = Math.max(slowestMs, performance.now() - asked)
-    others++
+    others.push(performance.now() - asked)
   }
   const client = (async () => {
     while (!isOver) await ask()
@@ -152,7 +149,8 @@ export async function flood(
   const after = await pool.ctl<{ readonly term: number }>(['status'])
   const total = (of: readonly number[]): number => of.reduce((sum, n) => sum + n, 0)
   return {
-    ...{ flood: name, seconds, others, slowestMs, before, most: memory('VmHWM') },
+    ...{ flood: name, seconds, before, most: memory('VmHWM') },
+    others: others.sort((a, b) => a - b),
     sent: total(fired.map(({ sent }) => sent)),
     answers: total(flooders.map(({ answers }) => answers)),
     elections: after.term - term,
@@ -183,11 +181,13 @@ class Watch implements AsyncDisposable {
 }
 
 export function asLine(row: Row): string {
-  const { flood: name, sent, seconds, answers, others, slowestMs, before, most } = row
+  const { flood: name, sent, seconds, answers, others, before, most } = row
   const { elections, leasesLost, linksLost } = row
   const figure = (n: number): string => Math.round(n).toLocaleString('en')
   const memory = `${before} -> ${most}`
-  const asked = `${figure(others)}, slowest ${figure(slowestMs)} ms`
+  const at = (share: number): string =>
+    figure(others[Math.max(0, Math.ceil(share * others.length) - 1)] ?? 0)
+  const asked = `${figure(others.length)}: ${at(0.5)}, ${at(0.99)}, ${at(1)} ms`
   const consensus = `${elections}, ${leasesLost}, ${linksLost}`
   return `| ${name} | ${figure(sent)} | ${figure(seconds)} | ${figure(answers)} | ${asked} | ${memory} | ${consensus} |`
 }

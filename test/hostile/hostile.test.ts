@@ -100,7 +100,7 @@ for (const name of Object.keys(floods)) {
       servers: ['alpha'],
     })
     t.comment(asLine(row))
-    t.ok(row.others >= 1, 'another client was served meanwhile')
+    t.ok(row.others.length >= 1, 'another client was served meanwhile')
     t.ok(row.most < memoryBound, `${row.most} MiB at most`)
     t.equal(pool.pid('alpha'), before)
     t.notMatch(pool.output('alpha'), /LICD_INTERNAL|"level":"error"/)
@@ -117,7 +117,7 @@ for (const name of ['malformed messages', 'forged renewals']) {
     t.comment(asLine(row))
     t.equal(row.elections, 0, 'the leader kept its office')
     t.equal(row.leasesLost, 0)
-    t.ok(row.others >= 1, 'another client was served meanwhile')
+    t.ok(row.others.length >= 1, 'another client was served meanwhile')
     t.ok(row.most < memoryBound, `${row.most} MiB at most`)
   })
 }

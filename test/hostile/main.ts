@@ -37,7 +37,7 @@ await using pool = await ProcessPool.start({ servers, ...times })
 await pool.ctl(['feature', 'add', 'cad', '50', '--local'])
 await pool.ctl(['feature', 'add', 'full', '1', '--local'])
 process.stdout.write(
-  '| flood | messages | seconds | answers | the other client | MiB before, most | elections, leases and links lost |\n| --- | --- | --- | --- | --- | --- | --- |\n',
+  '| flood | messages | seconds | answers | the other client: times, p50, p99, slowest | MiB before, most | elections, leases and links lost |\n| --- | --- | --- | --- | --- | --- | --- |\n',
 )
 for (const name of chosen) {
   // 10^5 clients are what one connection can play; the others are as many messages as asked for.
