@@ -1,8 +1,11 @@
 /** What one client may have at a server, so that it leaves room for the others. */
 import t from 'tap'
 import { SeatBook } from '../../lib/book/book.ts'
-import { seatBounds } from '../../lib/protocol/seat.ts'
+import { encodeRenew } from '../../lib/protocol/seat-codec.ts'
+import { seatBounds, type RenewItem, type SeatResult } from '../../lib/protocol/seat.ts'
 import { Waiting, waitingMax } from '../../lib/service/waiting.ts'
+import { pool } from './pool.ts'
+import { kinds, Probe } from './probe.ts'
 
 function wait(waiting: Waiting, clientId: string, n: number) {
   const requestId = `${clientId}-${n}`
@@ -40,4 +43,41 @@ t.test('a book knows how many seats a client holds, whatever it calls itself', a
   t.equal(book.seatsOf('two'), 1)
   book.advance(200, 50)
   t.same([book.seatsOf('one'), book.seatsOf('two'), book.seatsOf('none')], [0, 0, 0])
+})
+
+t.test('the moves of one client leave room for those of others', async t => {
+  const world = pool(5_002, { a: 5_002, b: 0, c: 0 })
+  const probe = new Probe(world)
+  const acquire = (clientId: string, requestId: string, count: number) =>
+    probe.acquire('a', { requestId, count }, 30, clientId).flatMap(result => {
+      if (result.kind !== 'granted') throw new Error(JSON.stringify(result))
+      return result.seats
+    })
+  const own = ['r0', 'r1', 'r2', 'r3', 'r4'].flatMap(id => acquire('one', id, 1_000))
+  const last = acquire('one', 'last', 1)
+  const others = acquire('two', 'other', 1)
+  // The old server cannot be asked: nothing is settled for 250 ms.
+  world.broker.cut('b', 'a')
+  let batch = 0
+  const move = (clientId: string, seats: typeof own): SeatResult[] => {
+    const renew = (items: readonly RenewItem[]): SeatResult[] =>
+      probe.within(10, () => probe.send('b', 'renew', encodeRenew(++batch, clientId, items)))
+    const items = seats.map(({ seatId, token }) => ({
+      ...{ seatId, token, feature: 'cad', user: 'u', host: 'h', failover: true },
+    }))
+    const nonces = new Map<string, Uint8Array>()
+    for (const result of renew(items)) {
+      if (result.kind === 'challenge') nonces.set(result.seatId, result.nonce)
+    }
+    return renew(
+      items.map(item => ({ ...item, confirm: nonces.get(item.seatId) ?? new Uint8Array(0) })),
+    )
+  }
+  for (let from = 0; from < own.length; from += 1_000) {
+    const moved = move('one', own.slice(from, from + 1_000))
+    t.same([...new Set(kinds(moved))], ['pending'])
+  }
+  t.equal(own.length, seatBounds.clientMoves)
+  t.match(move('one', last), [{ code: 'LICD_LEASE_REFUSED', retryAfterMs: world.settings.tickMs }])
+  t.same(kinds(move('two', others)), ['pending'], 'another client')
 })
