@@ -110,7 +110,7 @@ while (performance.now() < end && done.size < chosen.length) {
 for (const [name, { cases, accepted, usedMs, slowest }] of sums) {
   const slow = `${slowest?.slowestMs.toFixed(1) ?? '0'} ms (${slowest?.slowestBytes ?? 0} B)`
   const share = `${((100 * accepted) / Math.max(1, cases)).toFixed(1)} %`
-  const cpu = `${(usedMs / 60_000).toFixed(1)} CPU min`
+  const cpu = `${(usedMs / 1_000).toFixed(1)} CPU s`
   process.stdout.write(
     `${name.padEnd(36)} ${String(cases).padStart(9)} cases  ${cpu.padStart(12)}  read ${share.padStart(6)}  slowest ${slow}\n`,
   )
