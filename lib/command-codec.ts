@@ -239,7 +239,8 @@ function levelOf(body: CommandBody): number {
     case 'genesis':
       return body.level === undefined ? versions.first : latest
     case 'add-vendor':
-      return body.sameAs === undefined && body.certificate === undefined ? versions.first : latest
+      // A field that is there without a value is one too many for version 1 (fuzzing, target command).
+      return 'sameAs' in body || 'certificate' in body ? latest : versions.first
     case 'tick': {
       const isLatest = body.listings.some(({ usage }) =>
         usage.some(row => row.reasons !== undefined),
