@@ -8,7 +8,7 @@ import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
 import { bounds, type Listing, type Usage } from '../ledger/command.ts'
 import { denialReasons } from '../ledger/history.ts'
-import { isFeatureName, isServerName } from '../protocol/subject.ts'
+import { isFeatureName, isName, isServerName } from '../protocol/subject.ts'
 
 const version = 1
 /** Bytes of one keepalive: it becomes part of a log entry, together with those of all other servers. */
@@ -16,6 +16,8 @@ export const keepaliveBytesMax = 32 * 1024
 /** Features in one keepalive, so that it stays below `keepaliveBytesMax` with the longest names. */
 export const usageMax = 150
 const claimBytesMax = 512
+/** Characters of a process's id. */
+const bootIdMax = 64
 
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
 
@@ -79,6 +81,8 @@ export function decodeClaim(data: Uint8Array): Claim | undefined {
   if (fields === undefined || fields.length !== 4) return undefined
   const [, server, bootId, since] = fields
   if (typeof server !== 'string' || typeof bootId !== 'string' || !isCount(since)) return undefined
+  // Longer, it could be read and not be written again: bytes that are no text become three each.
+  if (!isName(server) || bootId.length > bootIdMax) return undefined
   return { server, bootId, since }
 }
 

@@ -6,6 +6,8 @@ import t from 'tap'
 import { decodeAcquire } from '../../lib/protocol/seat-codec.ts'
 import { readToken, tokenKey } from '../../lib/token.ts'
 import { decodeBook } from '../../lib/server/book-file.ts'
+import { commandCodec } from '../../lib/command-codec.ts'
+import { decodeClaim } from '../../lib/server/peer-codec.ts'
 import { isPlain } from '../../raft/msgpack.ts'
 import { maxMessageBytes } from '../../raft/codec.ts'
 import { unpack } from '../../raft/record.ts'
@@ -106,4 +108,15 @@ t.test('a token under the pool’s own key with an id that no request can name i
   for (const seatId of ['\u202e', '\u00fc', '', 'a b', 'r/1\n', 'x'.repeat(300)]) {
     t.equal(readToken(key, 'default', token(seatId)), undefined, JSON.stringify(seatId))
   }
+})
+
+t.test('a claim or command that is read can be written again', async t => {
+  const claim = decodeClaim(pack([1, 'alpha', '\ud83d'.repeat(200), 5]))
+  t.equal(claim, undefined, 'an id longer than any process has')
+  const vendor = { kid: 'k', name: 'n', publicKey: 'p' }
+  const body = { type: 'add-vendor', vendor, certificate: undefined }
+  const whole = pack({ id: 'id-1', deadline: 7, by: 'test', body })
+  const command = commandCodec.decode(Buffer.concat([Buffer.of(2), whole]))
+  if (command === undefined) throw new Error('it is a command of version 2')
+  t.same(commandCodec.decode(commandCodec.encode(command)), command)
 })
