@@ -222,7 +222,7 @@ export class Holding {
 
   #refuse(seat: SeatRecord, server: string, refusal: Refusal & { readonly server?: string }): void {
     seat.askedAt = undefined
-    const journey = startJourney(seat)
+    const journey = startJourney(seat, refusal)
     journey.open.delete(server)
     if (endings.has(refusal.code)) {
       const there = refusal.server
@@ -325,7 +325,7 @@ export class Holding {
     if (now < this.#lookAt) return
     const due = new Set<string>()
     for (const seat of [...this.#seats.values()]) {
-      if (now >= seat.expiresAt) this.#lose(seat, records.expired)
+      if (now >= seat.expiresAt) this.#lose(seat, records.expired(seat))
       else if (connected) this.#pulseSeat(seat, now, due)
     }
     if (due.size > 0) this.#renewAll(due, now)

@@ -5,7 +5,7 @@
  * So while a confirmed move is open, the server it was confirmed at comes first, and the seat's own never.
  */
 import { bounds } from '../ledger/command.ts'
-import type { Journey, SeatRecord } from './record.ts'
+import type { Journey, Refusal, SeatRecord } from './record.ts'
 import type { Servers } from './servers.ts'
 
 /** Redirections of one journey that are followed. */
@@ -14,7 +14,8 @@ export const redirectsMax = 3
 /** So long a seat waits for its own server, where it has ten times as long: half as much to half as much again. */
 export const returnMs = 400
 
-export function startJourney(seat: SeatRecord): Journey {
+/** `refusal`: that of the last server that was asked, where it refused. */
+export function startJourney(seat: SeatRecord, refusal?: Refusal): Journey {
   seat.journey ??= {
     nonce: undefined,
     lastTick: 0,
@@ -23,7 +24,9 @@ export function startJourney(seat: SeatRecord): Journey {
     redirects: 0,
     challenges: 0,
     returns: undefined,
+    refusal: undefined,
   }
+  seat.journey.refusal = refusal ?? seat.journey.refusal
   return seat.journey
 }
 

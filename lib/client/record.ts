@@ -125,6 +125,8 @@ export interface Journey {
   challenges: number
   /** Its own server, which was left and may have started again, is to be asked first; false when it was, once a journey. */
   returns: boolean | undefined
+  /** What the last server that refused said: the reason, where no other renews the seat. */
+  refusal: Refusal | undefined
 }
 
 /** What one answer gave to all of its seats. */
@@ -176,8 +178,14 @@ export class SeatRecord implements Asking {
   }
 }
 
-const expiredDetail = 'No server renewed the seat before it expired.'
-export const expired: Refusal = { code: 'LICD_SEAT_LOST', detail: expiredDetail }
+/** Why a seat is over that nobody renewed. */
+export function expired({ journey }: SeatRecord): Refusal {
+  const over = 'No server renewed the seat before it expired.'
+  const refusal = journey?.refusal
+  if (refusal === undefined) return { code: 'LICD_SEAT_LOST', detail: over }
+  const why = [`The last refusal was ${refusal.code}.`, refusal.detail].filter(text => text !== '')
+  return { code: 'LICD_SEAT_LOST', detail: [over, ...why].join(' ') }
+}
 
 /** When something is due for a seat: its expiry, or, while there is a link, what is to be asked. */
 function dueAt(seat: SeatRecord, now: number, connected: boolean): number {

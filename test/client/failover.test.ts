@@ -343,3 +343,18 @@ t.test(
     t.ok(world.time.runUntil(() => hold.server() === 'beta', 2_000))
   },
 )
+
+t.test('a seat that nobody renewed says what the last refusal was', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  world.at(a).hold()
+  a.onRenew = ({ seatId }) => refuse(seatId, 'LICD_NO_LEASE')
+  world.time.run(31_000)
+  t.match(world.lost, [
+    { code: 'LICD_SEAT_LOST', detail: /expired\. The last refusal was LICD_NO_LEASE\.$/ },
+  ])
+  a.onRenew = () => undefined
+  world.hold()
+  world.time.run(31_000)
+  t.match(world.lost.slice(1), [{ detail: 'No server renewed the seat before it expired.' }])
+})
