@@ -26,7 +26,9 @@ import { ProposalFate } from './fate.ts'
 import { Gate } from './gate.ts'
 import { Lateness, type LatenessFigures } from './lateness.ts'
 import { Listeners } from './listeners.ts'
+import { News } from './news.ts'
 import { checkOptions, type NodeOptions, type NodeStatus, type RaftNode } from './node.ts'
+import type { ProposeOptions } from './node.ts'
 import { assemble, stopParts, takeDueSnapshot, type Parts } from './parts.ts'
 import type { Subscription, Timer } from './ports.ts'
 import { restoreLog, restoreSnapshot } from './restore.ts'
@@ -47,6 +49,7 @@ class Driver implements RaftNode {
   readonly #shouter: Shouter
   readonly #fate = new ProposalFate()
   readonly #batcher: Batcher
+  readonly #news: News
   #parts: Parts | undefined
   #inputs: Input[] = []
   #stepping = false
@@ -68,6 +71,7 @@ class Driver implements RaftNode {
     this.#shouter = new Shouter(options.id, options.log)
     this.#watchdog = new Watchdog(options.settings.electionTimeoutMs)
     this.#batcher = new Batcher(options.clock, input => this.#step(input))
+    this.#news = new News(options.clock, index => this.#step({ type: 'tell', index }))
     options.storage.read((error, state) => {
       if (error === undefined) this.#restore(state ?? blankState)
       else this.#fail(error)
@@ -89,7 +93,11 @@ class Driver implements RaftNode {
     return this.#parts?.raft.peers ?? []
   }
 
-  propose(data: Uint8Array, done: (outcome: ProposeOutcome) => void = () => {}): void {
+  propose(
+    data: Uint8Array,
+    done: (outcome: ProposeOutcome) => void = () => {},
+    { patient = false }: ProposeOptions = {},
+  ): void {
     const reason = this.#stopped || this.#parts === undefined ? 'stopped' : 'busy'
     if (reason === 'stopped' || this.#batcher.isFull) {
       const leader = this.#parts?.raft.leader
@@ -97,7 +105,7 @@ class Driver implements RaftNode {
       return
     }
     const id = this.#calls.addProposal(done, this.#options.clock.now())
-    this.#batcher.propose({ id, data })
+    this.#batcher.propose(patient ? { id, data, patient } : { id, data })
   }
 
   readIndex(done: (outcome: ReadOutcome) => void): void {
@@ -270,6 +278,7 @@ class Driver implements RaftNode {
     const { raft } = parts
     if (!raft.ready) this.#readyIndex = undefined
     else this.#readyIndex ??= raft.commitIndex
+    if (raft.owesNews) this.#news.owed(raft.commitIndex)
     takeDueSnapshot(parts, this.#options)
     this.#tellStatus()
   }
@@ -297,9 +306,12 @@ class Driver implements RaftNode {
   }
 
   #persisted(seq: number): void {
-    this.#gate.release(seq)
+    const answered = this.#gate.release(seq)
     this.#parts?.applier.persisted(seq)
-    this.#step({ type: 'persisted', seq })
+    const step = (): void => this.#step({ type: 'persisted', seq })
+    // The bus writes at the end of this turn: whoever waits for an answer does not wait for the step too.
+    if (answered) this.#options.clock.defer(step)
+    else step()
   }
 
   #applied(index: number, entries: readonly Entry[]): void {
@@ -352,6 +364,7 @@ class Driver implements RaftNode {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.cancel()
+    this.#news.cancel()
     this.#inputs = []
     this.#gate.clear()
     this.#calls.end()

@@ -22,12 +22,13 @@ export class Gate {
     if (this.#held.length > maxHeld) this.#held.shift()
   }
 
-  /** Everything up to `seq` is durable. */
-  release(seq: number): void {
+  /** Everything up to `seq` is durable. @returns whether something waited for it. */
+  release(seq: number): boolean {
     // Seqs never fall from one step to the next, so those that may leave stand first.
     const kept = this.#held.findIndex(({ after }) => after > seq)
     const due = this.#held.splice(0, kept < 0 ? this.#held.length : kept)
     for (const { message } of due) this.#send(message)
+    return due.length > 0
   }
 
   clear(): void {

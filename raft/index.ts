@@ -22,7 +22,7 @@ export { condemn, inspectLevelStorage, openLevelStorage } from './level-storage.
 export { memoryDisk, memoryStorage, type MemoryDisk } from './memory-storage.ts'
 export { connectNats, type NatsBus, type NatsOptions } from './nats-bus.ts'
 export { tryNats, type Attempts, type Trial } from './nats-trial.ts'
-export type { NodeOptions, NodeStatus, RaftNode } from './node.ts'
+export type { NodeOptions, NodeStatus, ProposeOptions, RaftNode } from './node.ts'
 export {
   silentLogger,
   type Bus,

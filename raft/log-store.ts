@@ -197,8 +197,9 @@ export class LogStore implements Storage {
     const mark = { seq: this.#tail.seq, crc: value.readUInt32BE(0) }
     const all = [...operations, { type: 'put', key: tailKey, value } as const]
     this.#database.batch(all, synced, error => {
-      if (error === undefined && this.#failed === undefined) this.#putMark(mark)
+      // What waits for the batch goes first: of the mark nobody is told.
       done(error)
+      if (error === undefined && this.#failed === undefined) this.#putMark(mark)
     })
   }
 

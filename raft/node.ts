@@ -82,6 +82,14 @@ export interface NodeOptions {
   readonly trace?: (raft: Raft, input: Input, effects: Effects) => void
 }
 
+export interface ProposeOptions {
+  /**
+   * Nobody waits at another server for the command to be applied there. That it is committed then travels with the next
+   * entries, or 20 ms later, instead of by itself at once. Default false.
+   */
+  readonly patient?: boolean
+}
+
 export interface RaftNode {
   readonly id: string
   readonly status: NodeStatus
@@ -93,7 +101,11 @@ export interface RaftNode {
    * Proposes a command; `data` must not change afterwards. `done` is called exactly once, later. At most 16,384
    * proposals are taken before the loop turns; beyond, they are refused as `busy`.
    */
-  propose(data: Uint8Array, done?: (outcome: ProposeOutcome) => void): void
+  propose(
+    data: Uint8Array,
+    done?: (outcome: ProposeOutcome) => void,
+    options?: ProposeOptions,
+  ): void
   /** A linearizable read point: then the state machine has applied all that was committed before the call. */
   readIndex(done: (outcome: ReadOutcome) => void): void
   /** Hands leadership to `to`, or to the voter that is furthest. */

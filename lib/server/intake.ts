@@ -10,6 +10,7 @@
 import type { Command, Offer } from '../ledger/command.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import { commandCodec } from '../command-codec.ts'
+import type { ProposeOptions } from '../../raft/index.ts'
 
 /** Proposals under way. Beyond it commands are dropped; their senders come again. */
 const underWayMax = 20_000
@@ -22,7 +23,11 @@ export interface IntakeOptions {
   readonly offer: (offerId: string, borrow: Borrow) => Offer | undefined
   readonly settleOffer: (offerId: string) => void
   /** `refused`: it did not enter the log and never will by this proposal. */
-  readonly propose: (data: Uint8Array, done: (outcome: 'refused' | 'other') => void) => void
+  readonly propose: (
+    data: Uint8Array,
+    done: (outcome: 'refused' | 'other') => void,
+    options: ProposeOptions,
+  ) => void
 }
 
 interface Lowered {
@@ -59,11 +64,16 @@ export class Intake {
       this.#dropped++
       return false
     }
-    return this.take(command)
+    return this.#take(command, { patient: false })
   }
 
-  /** A command of a server of the pool, this one included. Returns false when it cannot be taken now. */
+  /** A command of this server. Returns false when it cannot be taken now. */
   take(command: Command): boolean {
+    return this.#take(command, { patient: true })
+  }
+
+  /** `patient`: no other server waits for it. */
+  #take(command: Command, options: ProposeOptions): boolean {
     const { state, isLeader, propose } = this.#options
     if (!isLeader()) return false
     const { id, deadline } = command
@@ -72,11 +82,12 @@ export class Intake {
     if (this.#underWay.size >= underWayMax) return false
 
     this.#underWay.set(id, deadline)
-    propose(commandCodec.encode(this.#withOffer(command)), outcome => {
+    const done = (outcome: 'refused' | 'other'): void => {
       if (outcome !== 'refused') return
       this.#underWay.delete(id)
       this.#settle(id)
-    })
+    }
+    propose(commandCodec.encode(this.#withOffer(command)), done, options)
     return true
   }
 

@@ -13,6 +13,7 @@ import {
   type ConfigurationChange,
   type NodeStatus,
   type Peer,
+  type ProposeOptions,
   type ProposeOutcome,
   type RaftError,
   type RaftNode,
@@ -106,8 +107,8 @@ export class Replica {
       isLeader: () => this.#isLeader,
       offer: hooks.offer,
       settleOffer: hooks.settleOffer,
-      propose: (data, done) => {
-        this.#propose(data, outcome => done(outcome === 'refused' ? 'refused' : 'other'))
+      propose: (data, done, options) => {
+        this.#propose(data, outcome => done(outcome === 'refused' ? 'refused' : 'other'), options)
       },
     })
   }
@@ -269,13 +270,18 @@ export class Replica {
     this.#propose(data, outcome => done(outcome !== 'refused'))
   }
 
-  #propose(data: Uint8Array, done: (outcome: ProposeOutcome['outcome']) => void): void {
+  #propose(
+    data: Uint8Array,
+    done: (outcome: ProposeOutcome['outcome']) => void,
+    options?: ProposeOptions,
+  ): void {
     const { clock, observer } = this.#options
     const since = clock.now()
-    this.#node?.propose(data, ({ outcome }) => {
+    const told = ({ outcome }: ProposeOutcome): void => {
       if (outcome === 'committed') observer?.committed(clock.now() - since)
       done(outcome)
-    })
+    }
+    this.#node?.propose(data, told, options)
   }
 
   #statusChanged(status: NodeStatus): void {

@@ -224,6 +224,8 @@ function becomeLeader(state: State): void {
       readBatch: undefined,
       transfer: undefined,
       change: undefined,
+      hurryTo: firstIndex,
+      owesNews: false,
     },
   }
   state.leader = state.id

@@ -38,11 +38,15 @@ export type Input =
   | { readonly type: 'stalled'; readonly ms: number }
   /** The own disk does not answer, or the server is about to stop: lead no longer, and hand over if possible. */
   | { readonly type: 'stepDown' }
+  /** Followers that have not been told that all up to `index` is committed are told now (`Raft.owesNews`). */
+  | { readonly type: 'tell'; readonly index: number }
 
 export interface Proposal {
   readonly id: number
   /** Not copied: must not change any more. */
   readonly data: Uint8Array
+  /** Nobody waits at a follower for it to be applied there: that it is committed is told with what is sent next. */
+  readonly patient?: boolean
 }
 
 /** Whether this server's word counts. */

@@ -20,6 +20,10 @@ export interface Leadership {
   transfer: Transfer | undefined
   /** Id of the configuration change under way. */
   change: number | undefined
+  /** That these are committed is told at once; of later ones with what is sent next, or when the driver says so. */
+  hurryTo: number
+  /** Somebody was not told yet. */
+  owesNews: boolean
 }
 
 export interface RoundTime {

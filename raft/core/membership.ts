@@ -68,6 +68,7 @@ function appendConfiguration(state: State, leadership: Leadership, next: Configu
   const { log, currentTerm } = state
   const index = log.lastIndex + 1
   state.append([{ kind: 'configuration', index, term: currentTerm, configuration: next }])
+  leadership.hurryTo = index
   // A new voter may not have counted so far.
   leadership.graceFrom = state.now
   // Who leaves is served until C_new is committed, so that it learns of it.

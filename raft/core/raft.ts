@@ -110,6 +110,8 @@ export class Raft {
         return state.leadership && forgetAnswers(state, state.leadership)
       case 'stepDown':
         return state.leadership && handOver(state, state.leadership)
+      case 'tell':
+        return replication.tell(state, input.index)
     }
   }
 
@@ -207,6 +209,11 @@ export class Raft {
   /** In force at an applied index at or after the snapshot: what a snapshot taken there must carry. */
   configurationAt(index: number): Configuration {
     return this.state.history.at(index)
+  }
+
+  /** Leader: some follower could know more of what is committed, and nothing on its way tells it. See `Input`, `tell`. */
+  get owesNews(): boolean {
+    return this.state.leadership?.owesNews ?? false
   }
 
   /** `undefined` outside of what the log holds. */

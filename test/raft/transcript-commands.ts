@@ -256,6 +256,14 @@ export const commands: Readonly<Record<string, Command>> = {
     const proposals = args.words.slice(1).map(text => proposal(world, text))
     world.step(word(args, 0), { type: 'propose', proposals })
   },
+  /** For which nobody waits elsewhere. */
+  'propose-patient'(world, args) {
+    const proposals = args.words.slice(1).map(text => ({ ...proposal(world, text), patient: true }))
+    world.step(word(args, 0), { type: 'propose', proposals })
+  },
+  tell(world, args) {
+    world.step(word(args, 0), { type: 'tell', index: count(args, 1) })
+  },
   read(world, args) {
     world.step(word(args, 0), { type: 'read', id: world.nameFor(args.words[1] ?? '') })
   },

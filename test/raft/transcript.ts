@@ -48,6 +48,7 @@ import { World } from './transcript-world.ts'
  *   snapshot a chunks=3        of what is applied, durable at once
  * Callers
  *   propose a x y:100          commands named x and y, the latter padded to 100 bytes
+ *   propose-patient a x        nobody waits for it at a follower. tell a 3: what is committed up to 3 is told now
  *   read a r1                  a read named r1
  *   change a voters=d learners=e,f remove=c | transfer a [b] | step-down a | stall a 3000
  * Output

@@ -157,14 +157,20 @@ export class NodeClients {
       by: 'sim',
       body: bodyOf(asked),
     })
-    node.propose(data, outcome => {
-      if (!process.alive) return
-      this.#world.guard(() => {
-        if (outcome.outcome === 'committed') this.#committed(client, server, asked, outcome, data)
-        else if (outcome.outcome === 'refused') again(2 + this.#random.next() * 20, outcome.leader)
-        else again(0, undefined)
-      })
-    })
+    const patience = { patient: client % 2 === 0 }
+    node.propose(
+      data,
+      outcome => {
+        if (!process.alive) return
+        this.#world.guard(() => {
+          if (outcome.outcome === 'committed') this.#committed(client, server, asked, outcome, data)
+          else if (outcome.outcome === 'refused')
+            again(2 + this.#random.next() * 20, outcome.leader)
+          else again(0, undefined)
+        })
+      },
+      patience,
+    )
   }
 
   #committed(

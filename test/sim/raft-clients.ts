@@ -90,7 +90,8 @@ export class Clients {
       const proposals = Array.from({ length: count }, () => {
         const data = new Uint8Array(random.between(4, 60))
         new DataView(data.buffer).setUint32(0, this.#nextId)
-        return { id: this.#nextId++, data }
+        const id = this.#nextId++
+        return { id, data, patient: id % 2 === 0 }
       })
       server.step({ type: 'propose', proposals })
     } else if (what < (membership ? 0.7 : 0.96)) {

@@ -156,6 +156,7 @@ export class SimServer {
   #machine: MachineWork[] = []
   #machineBusy = false
   #savingSnapshot = false
+  #tells = false
 
   constructor(world: RaftWorld, id: string) {
     this.#world = world
@@ -193,6 +194,7 @@ export class SimServer {
     this.#machine = []
     this.#machineBusy = false
     this.#savingSnapshot = false
+    this.#tells = false
   }
 
   /** Only while it is down. */
@@ -218,7 +220,16 @@ export class SimServer {
     if (effects.persist) this.#persist(effects.persist)
     this.#world.check(this, effects, input)
     this.#carryOut(effects)
+    if (raft.owesNews && !this.#tells) this.#tell(raft.commitIndex)
     return effects
+  }
+
+  #tell(index: number): void {
+    this.#tells = true
+    this.#later(5, () => {
+      this.#tells = false
+      this.step({ type: 'tell', index })
+    })
   }
 
   /** Calls `run` later, unless this server has crashed by then. */
