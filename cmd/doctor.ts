@@ -67,7 +67,8 @@ async function examineAll(
   const configuration: Check = 'configuration'
   const { settings, environment } = program
   if (settings.problem !== undefined) {
-    tell(failed(configuration, settings.problem))
+    const toDo = 'Mend it there, and look again; licd serve --help lists the options.'
+    tell(failed(configuration, settings.problem, toDo))
     return
   }
   if (args.data === undefined) {

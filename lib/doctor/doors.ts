@@ -13,13 +13,15 @@ import { findNatsServer } from '../nats-server.ts'
 import { subjects } from '../protocol/subject.ts'
 import { readSecret } from '../secret-file.ts'
 import { asLicdError } from '../server/fatal.ts'
-import { failed, failure, ok, warning, type Finding } from './finding.ts'
+import { chmodIn, failed, failure, ok, warning, type Finding } from './finding.ts'
 import type { Port } from './host.ts'
 
 const dayMs = 86_400_000
 /** Of a certificate: so long before its end it is told. */
 const certificateDaysLow = 30
 const natsTestMs = 10_000
+const renew =
+  'Make this server anew: licd join NAME=HOST --key pool.join, and take its folder nats/.'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -69,15 +71,16 @@ export async function lookAtCertificates(dataFolder: string, wall: number): Prom
   const at = (name: string): string => join(dataFolder, natsFolder, name)
   try {
     const read = async (name: string): Promise<X509Certificate> => {
+      const bytes = await readFile(at(name)).catch((cause: unknown) => {
+        throw new LicdError('LICD_BAD_KEY', `${at(name)} cannot be read.`, { cause })
+      })
       try {
-        return new X509Certificate(await readFile(at(name)))
+        return new X509Certificate(bytes)
       } catch (cause) {
         throw new LicdError('LICD_BAD_KEY', `${at(name)} is no certificate.`, { cause })
       }
     }
     const [authority, own] = [await read(natsFiles.authority), await read(natsFiles.certificate)]
-    const renew =
-      'Make this server anew: licd join NAME=HOST --key pool.join, and take its folder nats/.'
     let ends = Infinity
     for (const [name, certificate] of [
       [natsFiles.authority, authority],
@@ -114,7 +117,7 @@ export async function lookAtCertificates(dataFolder: string, wall: number): Prom
     return warning('certificates', says, renew)
   } catch (cause) {
     const error = cause instanceof LicdError ? cause : undefined
-    if (error !== undefined) return failed('certificates', error)
+    if (error !== undefined) return failed('certificates', error, chmodIn(error) ?? renew)
     return failure('certificates', 'they cannot be read', `ls -l ${at('')}`)
   }
 }

@@ -50,3 +50,8 @@ export function failed(check: Check, error: LicdError, toDo?: string): Finding {
   const [first = error.message, ...rest] = error.message.split(/(?<=\.) /)
   return failure(check, `${error.code}: ${first}`, toDo ?? (rest.join(' ') || error.message))
 }
+
+/** What to type about a secret that others may read. */
+export function chmodIn({ message }: LicdError): string | undefined {
+  return /type: (chmod \d+ \S+)\./.exec(message)?.[1]
+}

@@ -8,7 +8,7 @@ import { readServerFile, type ServerFile } from '../pool-files.ts'
 import { readPoolKey } from '../pool-key.ts'
 import { refuseLoose } from '../secret-file.ts'
 import { asLicdError } from '../server/fatal.ts'
-import { failed, failure, ok, warning, type Finding } from './finding.ts'
+import { chmodIn, failed, failure, ok, warning, type Finding } from './finding.ts'
 import type { DoctorSystem } from './system.ts'
 
 /** Of a start: less, and LevelDB cannot even rearrange its files. */
@@ -74,7 +74,7 @@ export async function lookAtKeys(folder: string, file: ServerFile | undefined): 
     return ok('key files', `${count} files, for this user\u2019s eyes alone`)
   } catch (cause) {
     const error = asLicdError(cause)
-    return failed('key files', error, /type: (chmod \d+ \S+)\./.exec(error.message)?.[1])
+    return failed('key files', error, chmodIn(error))
   }
 }
 
@@ -189,7 +189,11 @@ export async function lookAtPorts(
     } else if (await isOwn(port)) said.push(`${at} is this server\u2019s own`)
     else if (isDefault === true) said.push(`${at} is taken: another one will be chosen`)
     else {
-      const toDo = `See who has it: ss -ltnp 'sport = :${number}'. End that, or choose another port.`
+      const end =
+        what === 'NATS'
+          ? 'End that (Debian\u2019s: systemctl disable --now nats-server)'
+          : 'End that'
+      const toDo = `See who has it: ss -ltnp 'sport = :${number}'. ${end}, or choose another port.`
       return failure('ports', `${at} is taken by another program`, toDo)
     }
   }

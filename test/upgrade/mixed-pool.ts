@@ -1,6 +1,6 @@
 /** A pool of processes whose servers may run different builds of the program. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packageFolder } from '../../lib/nats-server.ts'
@@ -23,10 +23,29 @@ export function buildOf(commit: string, folder: string): Build {
   mkdirSync(source)
   const archive = execFileSync('git', ['archive', commit], { cwd: root, maxBuffer: 2 ** 30 })
   execFileSync('tar', ['-x'], { cwd: source, input: archive })
-  // Dependencies are this build's: what is tested is the program.
-  symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'))
-  execFileSync(process.execPath, ['node_modules/ts7/bin/tsc', '-p', '.'], { cwd: source })
+  givePackages(source, root)
+  run(source, process.execPath, ['node_modules/ts7/bin/tsc', '-p', '.'])
   return buildIn(commit, source)
+}
+
+/**
+ * The packages that its lock file names: those of `root` where that names the same, else installed, for a program of before
+ * may import what this one no longer has.
+ */
+export function givePackages(
+  source: string,
+  root: string,
+  install = (folder: string): void => run(folder, 'npm', ['ci', '--ignore-scripts']),
+): void {
+  const [then, now] = [source, root].map(folder => readFileSync(join(folder, 'package-lock.json')))
+  if (now !== undefined && then?.equals(now)) {
+    symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'))
+  } else install(source)
+}
+
+/** What it says when it fails is for whoever waits for the build. */
+function run(cwd: string, program: string, args: readonly string[]): void {
+  execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
 /** One that was built before. Versions before HTTP know no `--http`. */
