@@ -59,6 +59,8 @@ export interface Anew {
   readonly identity: PoolIdentity
   /** Server -> its data folder. */
   readonly folders: Readonly<Record<string, string>>
+  /** The pool has roles, and its folders nothing to get in with: the key was no `pool.join`. */
+  readonly isWithoutDoors: boolean
 }
 
 /** The voters of a snapshot. */
@@ -121,7 +123,8 @@ export async function restorePool(options: RestoreOptions): Promise<Anew> {
     }
     await syncFolder(folder)
   })
-  return { identity: identityOf(key), folders }
+  const isWithoutDoors = authority === undefined && old.issuer !== undefined
+  return { identity: identityOf(key), folders, isWithoutDoors }
 }
 
 function addressOf(authority: Authority, server: string): Address {

@@ -131,7 +131,8 @@ export const codes = {
   LICD_STORAGE:
     'The disk failed or is full; the server has stopped. Free or mend it, then start again.',
   LICD_NATS_UNREACHABLE: 'No NATS server answers at the address. Start one, or give `--nats`.',
-  LICD_NATS_REFUSED: 'NATS refused the connection. Check the credentials.',
+  LICD_NATS_REFUSED:
+    'NATS refused the connection, or its certificate is not to be believed. Check credentials, context file and clock.',
   LICD_NATS_MISSING:
     'No nats-server program was found. Install it (Debian, Ubuntu: apt-get install nats-server; macOS: brew install nats-server), or set LICD_NATS_SERVER to its path.',
   LICD_BAD_SNAPSHOT:

@@ -52,7 +52,10 @@ for (const file of ['docs/runbooks.md', 'docs/upgrade.md']) {
     t.ok(lines.length > (file.includes('runbooks') ? 60 : 3))
     for (const line of new Set(lines)) {
       const [own = ''] = line.split(' -- ')
-      const words = own.split(' ').slice(1)
+      const words = own
+        .replaceAll(/\$\([^)]*\)/g, 'X')
+        .split(' ')
+        .slice(1)
       const end = words.findIndex(word => !/^[a-z-]+$/.test(word) || word.startsWith('-'))
       const command = words.slice(0, end < 0 ? undefined : end)
       if (command.length === 0) {
@@ -66,6 +69,12 @@ for (const file of ['docs/runbooks.md', 'docs/upgrade.md']) {
         if (help.startsWith(`licd ${command.slice(0, count).join(' ')}`)) break
       }
       t.match(help, new RegExp(`^licd ${command[0] ?? ''}`), line)
+      const [usage = ''] = help.split('\n')
+      const given = words.slice(command.length).findIndex(word => word.startsWith('-'))
+      const placed = words.slice(command.length, given < 0 ? undefined : command.length + given)
+      const places = usage.match(/[<[][^>\]]+[>\]]/g) ?? []
+      const most = usage.includes('..') ? Infinity : places.length
+      t.ok(placed.length <= most, `${line}: ${usage}`)
       for (const option of words.filter(word => word.startsWith('--'))) {
         t.ok(help.includes(option), `${line}: ${option}`)
       }

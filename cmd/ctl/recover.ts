@@ -1,5 +1,6 @@
 /** `licd ctl recover`: a pool goes on from one survivor when the majority of its voters is lost for good. */
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { createLogger } from '../../lib/log.ts'
 import { defineCommand } from '../command.ts'
 import { confirm } from '../confirm.ts'
@@ -39,6 +40,7 @@ export const recoverCommand = defineCommand({
     'must never run again.',
   run: async (args, program) => {
     const { openRecovery } = await import('../../lib/anew.ts')
+    const { ownConfig } = await import('../../lib/own-nats.ts')
     const recovery = await openRecovery(args.data)
     const { file, remains } = recovery
     const { lastIndex, lastTerm, voters, trust } = remains
@@ -65,7 +67,11 @@ export const recoverCommand = defineCommand({
         program.printJson({ ...identity, server, lost, term: lastTerm, index: lastIndex })
       else {
         program.print(`licd serve --data ${args.data}`)
-        program.print(`for others   licd join NAME --key ${args.data}/pool.key --out FOLDER`)
+        // The keys are new, and stand there; what makes certificates is still in pool.join alone.
+        const hasDoors = ownConfig(args.data) !== undefined
+        const [name, more] = hasDoors ? ['NAME=HOST', ' --authority pool.join'] : ['NAME', '']
+        const key = join(args.data, 'pool.key')
+        program.print(`for others   licd join ${name} --key ${key}${more} --out FOLDER`)
       }
       return 0
     } finally {

@@ -104,7 +104,7 @@ const restoreCommand = defineCommand({
       answer: header.pool,
       flag: '--old-pool-is-gone',
     })
-    const { identity, folders } = await restorePool({
+    const { identity, folders, isWithoutDoors } = await restorePool({
       snapshot,
       keyFile: args.key,
       folder: resolve(args.out),
@@ -114,6 +114,10 @@ const restoreCommand = defineCommand({
       wall: Date.now,
       randomBytes,
     })
+    if (isWithoutDoors) {
+      const why = `${args.key} makes no certificates and credentials, which this pool had`
+      program.note(`${why}: with pool.join as --key each folder gets its own, in nats/`)
+    }
     if (args.json) {
       program.printJson({ pool: identity.pool, fingerprint: identity.fingerprint, folders })
       return 0

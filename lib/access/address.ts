@@ -28,6 +28,9 @@ export function parseAddress(text: string): Address {
   // A name that ends in a number is an address to some and a name to others.
   const isName = hostPattern.test(host) && !/(^|\.)\d+$/.test(host)
   if (isIP(host) === 0 && !isName) throw wrong('it is no host name and no IP address')
+  // Others are told it: where to listen is not asked here.
+  if (/^(0\.[\d.]+|[0:]+)$/.test(host))
+    throw wrong('it says where others reach it, and is no place')
   const port = digits === undefined ? defaultPort : Number(digits)
   if (port < 1 || port > 65_535 - routePortAbove) {
     throw wrong(`the port must be 1 to ${65_535 - routePortAbove}`)

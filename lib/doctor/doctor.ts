@@ -13,8 +13,15 @@ import { LicdError } from '../error.ts'
 import type { HttpAddress } from '../http/address.ts'
 import type { ServerFile } from '../pool-files.ts'
 import { asLicdError } from '../server/fatal.ts'
-import { lookAtCertificates, lookAtNats, lookAtNatsServer, natsNameOf, natsPorts } from './doors.ts'
-import { failed, type Finding } from './finding.ts'
+import {
+  lookAtCertificates,
+  lookAtNats,
+  lookAtNatsServer,
+  natsNameOf,
+  natsPorts,
+  renew,
+} from './doors.ts'
+import { chmodIn, failed, type Finding } from './finding.ts'
 import {
   lookAtClock,
   lookAtDisk,
@@ -125,7 +132,9 @@ async function lookOutside(
   try {
     nats = await options.nats()
   } catch (cause) {
-    tell(failed('nats', asLicdError(cause)))
+    const error = asLicdError(cause)
+    const isOwn = ownNats === 'configured' && error.code !== 'LICD_INTERNAL'
+    tell(failed('nats', error, chmodIn(error) ?? (isOwn ? renew : undefined)))
     return
   }
   const { findings, isIn } = await lookAtNats(nats, { ...file, startsOwn: ownNats !== 'none' })

@@ -20,7 +20,7 @@ const dayMs = 86_400_000
 /** Of a certificate: so long before its end it is told. */
 const certificateDaysLow = 30
 const natsTestMs = 10_000
-const renew =
+export const renew =
   'Make this server anew: licd join NAME=HOST --key pool.join, and take its folder nats/.'
 
 type Environment = Readonly<Record<string, string | undefined>>

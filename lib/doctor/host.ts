@@ -19,6 +19,8 @@ export const syncSlowMs = 25
 /** Raft's heartbeat waits for no disk, but a leader that cannot write for so long is better no leader. */
 export const syncBadMs = 500
 const syncs = 32
+const bringKey =
+  'Bring pool.key from another server of the pool, or from a backup (scp -p; docs/SECURITY.md, "The key pair of the pool").'
 /** As package.json has it (`engines`). */
 const nodeMin = [20, 19] as const
 
@@ -74,7 +76,8 @@ export async function lookAtKeys(folder: string, file: ServerFile | undefined): 
     return ok('key files', `${count} files, for this user\u2019s eyes alone`)
   } catch (cause) {
     const error = asLicdError(cause)
-    return failed('key files', error, chmodIn(error))
+    const isOther = error.code === 'LICD_WRONG_POOL'
+    return failed('key files', error, chmodIn(error) ?? (isOther ? undefined : bringKey))
   }
 }
 

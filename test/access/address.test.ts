@@ -15,6 +15,7 @@ t.test('where a nats-server is reached', t => {
     ['192.0.2.1', '192.0.2.1', 4222],
     ['192.0.2.1:1', '192.0.2.1', 1],
     ['2001:db8::1', '2001:db8::1', 4222],
+    ['0.pool.ntp.org', '0.pool.ntp.org', 4222],
     ['[2001:db8::1]:4333', '2001:db8::1', 4333],
   ]
   for (const [text, host, port] of good) {
@@ -43,6 +44,11 @@ t.test('where a nats-server is reached', t => {
     'a'.repeat(254),
     '-a',
     '[::1',
+    '0.0.0.0',
+    '0.0.0.0:4222',
+    '::',
+    '[::0]:4222',
+    '0:0:0:0:0:0:0:0',
   )
   for (const text of bad) t.throws(() => parseAddress(text), { code: 'LICD_BAD_CONFIG' }, text)
   t.end()

@@ -56,6 +56,13 @@ t.test('all that a pool does passes its doors', async t => {
   ]
   const restored = await licd([...restore, '--key', pool.at('pool.join')])
   t.match(restored, { code: 0 }, restored.stderr)
+  t.notMatch(restored.stderr, /no certificates/)
+  const half = restore.with(restore.indexOf(pool.at('anew')), pool.at('half'))
+  t.match(
+    await licd([...half, '--key', pool.at('alpha', 'pool.key')]),
+    { code: 0, stderr: /makes no certificates and credentials.*pool\.join as --key/ },
+    'who gives another key is told what is lacking',
+  )
   const keyOf = (...path: string[]) =>
     JSON.parse(readFileSync(pool.at(...path), 'utf8')) as Record<string, unknown>
   const { issued, ...doors } = keyOf('pool.join').authority as Record<string, unknown>

@@ -22,7 +22,7 @@ t.test('wrong credentials and a wrong authority are refused, not tried for ever'
     const content = JSON.stringify({ format: 1, ...context, ...changed })
     writeFileSync(pool.at(`${name}.context`), content, { mode: 0o600 })
     const ran = await pool.as(name, 'ctl', 'status')
-    t.match(ran, { code: 3, stderr: /^licd: LICD_NATS_/ }, name)
+    t.match(ran, { code: 3, stderr: /^licd: LICD_NATS_REFUSED/ }, name)
   }
 
   // Told of one address, and of the others by the server there: it goes on when that one dies.
