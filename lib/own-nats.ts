@@ -12,7 +12,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Logger } from '../raft/ports.ts'
 import { defaultPort } from './access/address.ts'
 import { natsFiles, natsFolder } from './access/nats-config.ts'
-import { LicdError } from './error.ts'
+import { codes, LicdError } from './error.ts'
 import { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.ts'
 
 export interface OwnNats {
@@ -129,5 +129,6 @@ export function ownNatsError(cause: unknown): unknown {
   if (!(cause instanceof LicdError) || cause.code !== 'LICD_NATS_UNREACHABLE') return cause
   const detail =
     'The nats-server beside this server did not start. If another one is meant, say --no-run-nats.'
-  return new LicdError('LICD_NATS_UNREACHABLE', `${detail} ${cause.message}`, { cause })
+  const why = cause.message.replace(codes.LICD_NATS_UNREACHABLE, '').trim()
+  return new LicdError('LICD_NATS_UNREACHABLE', `${detail} ${why}`, { cause })
 }

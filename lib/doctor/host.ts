@@ -88,15 +88,10 @@ export async function lookAtDisk(folder: string, system: DoctorSystem): Promise<
     free = await system.freeBytes(folder)
     times = await system.syncTimes(folder, syncs)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    const { uid } = await lstat(folder).catch(() => ({ uid: undefined }))
-    const own = String(process.getuid?.() ?? '?')
-    const owner = uid === undefined ? '' : ` (it belongs to user ${uid}, this is ${own})`
-    const says = `${folder} cannot be written: ${why}${owner}`
-    return [failure('disk', says, `chown -R USER ${folder}, where USER is whom the server runs as`)]
+    return [await unwritable(folder, cause)]
   }
   const text = `${folder} can be written, ${Math.floor(free / 1024 ** 2).toLocaleString('en')} MiB are free`
-  const toDo = `Free some, or move the folder: df -h ${folder}`
+  const toDo = freeSome(folder)
   const space =
     free < freeBytesMin
       ? failure('disk', text, toDo)
@@ -104,6 +99,26 @@ export async function lookAtDisk(folder: string, system: DoctorSystem): Promise<
         ? warning('disk', text, toDo)
         : ok('disk', text)
   return [space, syncFinding(times)]
+}
+
+function freeSome(folder: string): string {
+  return `Free some, or move the folder: df -h ${folder}`
+}
+
+async function unwritable(folder: string, cause: unknown): Promise<Finding> {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const says = `${folder} cannot be written: ${why}`
+  const is = (...codes: string[]): boolean => codes.some(code => isErrno(cause, code))
+  if (is('ENOSPC', 'EDQUOT')) return failure('disk', says, freeSome(folder))
+  if (is('EROFS')) {
+    const toDo = `See why (dmesg | tail), then: mount -o remount,rw "$(stat -c %m ${folder})"`
+    return failure('disk', says, toDo)
+  }
+  const { uid } = await lstat(folder).catch(() => ({ uid: undefined }))
+  const own = String(process.getuid?.() ?? '?')
+  const owner = uid === undefined ? '' : ` (it belongs to user ${uid}, this is ${own})`
+  const toDo = `chown -R USER ${folder}, where USER is whom the server runs as`
+  return failure('disk', `${says}${owner}`, toDo)
 }
 
 function syncFinding(times: readonly number[]): Finding {

@@ -167,7 +167,11 @@ function versionsFinding(
     return warning('versions', says, 'Restart this server: it still runs the version of before.')
   }
   if (names.size > 1) {
-    return warning('versions', says, 'Upgrade the others, one after the other (docs/upgrade.md).')
+    return warning(
+      'versions',
+      says,
+      'Upgrade those of before, one after the other (docs/upgrade.md).',
+    )
   }
   if (heard.length === members.length && least > level) {
     return warning('versions', says, 'All know newer rules than the pool goes by: licd ctl upgrade')
