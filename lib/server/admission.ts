@@ -72,28 +72,34 @@ export class Admission {
   }
 
   #look(): void {
-    const { bus, clock, subject, status, probe } = this.#options
+    const { bus, clock, subject, probe } = this.#options
     this.#timer = clock.after(this.#isLoaded ? lookMs : firstMs, () => this.#look())
     probe(isLoaded => {
       if (!isLoaded || this.#closed) return
       this.#isLoaded = true
       this.look()
       // Whoever hears a leader is told by the log.
-      if (status()?.leader !== undefined || this.#standing === 'new') return
+      if (this.#hearsLeader() || this.#standing === 'new') return
       bus.publish(subject, new Uint8Array(), { reply: this.#inbox })
     })
   }
 
   /** Only the word of a server that has a leader counts, and never the own one. */
   #heard(data: Uint8Array): void {
-    const { server, status } = this.#options
-    if (status()?.leader !== undefined) return
+    const { server } = this.#options
+    if (this.#hearsLeader()) return
     const answer = unpackPlain(packr, data)
     if (!isFields(answer) || answer.ok !== true || answer.server === server) return
     if (typeof answer.leader !== 'string' || !Array.isArray(answer.servers)) return
     const rows: readonly unknown[] = answer.servers
     const own = rows.find(row => isFields(row) && row.name === server)
     if (own === undefined || (isFields(own) && own.role === 'removed')) this.#become('removed')
+  }
+
+  /** One that was removed knows a leader still, which speaks to it no more: it never campaigns. */
+  #hearsLeader(): boolean {
+    const { leader, quorate } = this.#options.status() ?? {}
+    return leader !== undefined && quorate === true
   }
 
   #become(standing: Standing): void {

@@ -70,8 +70,10 @@ export class Belonging {
     const isNews = removed && !this.#isRemoved
     this.#isRemoved = removed
     if (!isNews) return
+    // One that does not serve yet may hear of its own past, and of its being taken back a moment later: a name used again.
+    // Should nobody speak to it any more, `Admission` finds out.
     if (this.#drain === 'none' && this.#options.incarnation() > 0) this.#give()
-    else if (this.#drain !== 'under-way') this.#options.removed()
+    else if (this.#drain === 'done') this.#options.removed()
   }
 
   #give(): void {
