@@ -1,4 +1,5 @@
 /** `licd ctl code`: license codes, a vendor's signed text. */
+import { readCodes } from '../../lib/ctl/pages.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { CodeStatus } from '../../lib/protocol/ctl.ts'
 import { defineCommand, defineGroup } from '../command.ts'
@@ -43,11 +44,12 @@ const listCommand = defineCommand({
   examples: [['ctl code list', 'all codes, also those that wait or have ended']],
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const { codes, calendar, server } = await client.ask('code-list', {})
+      const { codes, calendar, server } = await readCodes(client)
       if (args.json) {
         program.printJson({ answeredBy: server, codes, calendar })
         return 0
       }
+      const byId = new Map(codes.map(code => [code.codeId, code]))
       program.print(
         formatTable(
           program,
@@ -71,7 +73,7 @@ const listCommand = defineCommand({
             code.vendor,
             code.customer,
             code.codeId,
-            remarkOn(code, codes, calendar),
+            remarkOn(code, byId, calendar),
           ]),
         ),
       )
@@ -82,7 +84,7 @@ const listCommand = defineCommand({
 /** What an operator should know of a code: what follows it, what it waits for, what it allows, that it ends soon. */
 function remarkOn(
   code: CodeStatus,
-  codes: readonly CodeStatus[],
+  byId: ReadonlyMap<string, CodeStatus>,
   calendar: number | undefined,
 ): string {
   const { state, renewedBy, renews, serves, limits = {}, endedEarly } = code
@@ -91,7 +93,7 @@ function remarkOn(
     return endedEarly === 'revoked' ? 'its key was revoked' : 'removed'
   }
   const { seatMs, leaseMs, offlineDays } = limits
-  const before = codes.find(({ codeId }) => codeId === renews)
+  const before = renews === undefined ? undefined : byId.get(renews)
   const waits = state === 'pending' && before !== undefined && before.state !== 'ended'
   const warning = state === 'active' ? endWarning(code.expiresAt, calendar) : undefined
   return [

@@ -1,9 +1,10 @@
 /** `licd ctl criteria`: what the operator wants the distribution to be (claims 2, 7). */
 import type { CtlClient } from '../../lib/ctl/ctl-client.ts'
+import { readStatus } from '../../lib/ctl/pages.ts'
 import type { FeatureStatus } from '../../lib/protocol/ctl.ts'
 import { LicdError } from '../../lib/error.ts'
 import { bounds } from '../../lib/ledger/command.ts'
-import { isServerName } from '../../lib/protocol/subject.ts'
+import { isFeatureName, isServerName } from '../../lib/protocol/subject.ts'
 import { defineCommand, defineGroup, readWhole, usage } from '../command.ts'
 import { changeOptions, sessionOptions, withSession } from '../session.ts'
 import { formatPercent, formatTable } from '../table.ts'
@@ -51,8 +52,9 @@ async function featuresOf(
   client: CtlClient,
   feature: string | undefined,
 ): Promise<readonly FeatureStatus[]> {
-  const { features } = (await client.ask('status', {})).status
-  if (feature === undefined) return features
+  if (feature === undefined) return (await readStatus(client, {})).status.features
+  const request = isFeatureName(feature) ? { feature } : { limit: 0 }
+  const { features } = (await readStatus(client, request)).status
   const found = features.filter(({ name }) => name === feature)
   if (found.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)
   return found

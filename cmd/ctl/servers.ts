@@ -28,7 +28,10 @@ export const serversCommand = defineCommand({
     'log anew. wiped: nobody knows how it voted; it counts again once it was demoted and promoted.',
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const [view, members] = await Promise.all([viewPool(client), viewMembers(client)])
+      const [view, members] = await Promise.all([
+        viewPool(client, { of: { limit: 0 } }),
+        viewMembers(client),
+      ])
       if (args.json) printServersJson(program, view, members)
       else printMembers(program, view, members)
       return 0

@@ -33,7 +33,7 @@ export const settingsCommand = defineCommand({
         : { seatTicks: readWhole('--seat-ticks', seatTicks, 2, 1_000_000) }),
     }
     return await withSession(args, program.environment, async ({ client }) => {
-      const current = (await client.ask('status', {})).status.settings
+      const current = (await client.ask('status', { limit: 0 })).status.settings
       if (Object.keys(given).length > 0) {
         const settings = { ...current, ...given }
         const changed = await client.change('settings-set', { settings }, args.id)

@@ -1,8 +1,9 @@
 /** `licd ctl status`: the pool at a glance. */
-import type { PoolView } from '../../lib/ctl/pool-view.ts'
-import { viewPool } from '../../lib/ctl/pool-view.ts'
+import type { CtlClient } from '../../lib/ctl/ctl-client.ts'
+import { viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
+import { isFeatureName } from '../../lib/protocol/subject.ts'
 import { defineCommand } from '../command.ts'
 import { endWarning } from './code-end.ts'
 import { printDark } from './dark.ts'
@@ -32,7 +33,7 @@ export const statusCommand = defineCommand({
     'did not answer now. DARK allocations exist and may not be granted now: licd ctl why FEATURE says more.',
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const view = only(await viewPool(client), args.feature)
+      const view = await viewFeature(client, args.feature)
       if (args.json) {
         const { status, ...rest } = view
         program.printJson({ ...status, ...rest })
@@ -43,9 +44,14 @@ export const statusCommand = defineCommand({
     }),
 })
 
-/** Of this feature alone. Throws LICD_UNKNOWN_FEATURE. */
-export function only(view: PoolView, feature: string | undefined): PoolView {
-  if (feature === undefined) return view
+/** The pool with this feature alone, where one is named. Throws as `viewPool`, and LICD_UNKNOWN_FEATURE. */
+export async function viewFeature(
+  client: CtlClient,
+  feature: string | undefined,
+): Promise<PoolView> {
+  if (feature === undefined) return await viewPool(client)
+  const view = await viewPool(client, { of: isFeatureName(feature) ? { feature } : { limit: 0 } })
+  // Servers of before tell of all.
   const features = view.status.features.filter(({ name }) => name === feature)
   if (features.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)
   return { ...view, status: { ...view.status, features } }

@@ -1,7 +1,7 @@
 /** `licd ctl top`: the pool on the whole terminal, as it changes. */
 import type { CtlClient } from '../../lib/ctl/ctl-client.ts'
 import { watchPool, type PoolEvent } from '../../lib/ctl/pool-events.ts'
-import { viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
+import type { PoolView } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import { NewsRing } from '../../lib/http/news.ts'
 import { isFeatureName } from '../../lib/protocol/subject.ts'
@@ -12,7 +12,7 @@ import { defineCommand, readSeconds, usage } from '../command.ts'
 import type { Program } from '../program.ts'
 import { sessionOptions, withSession } from '../session.ts'
 import { formatDuration } from '../table.ts'
-import { only } from './status.ts'
+import { viewFeature } from './status.ts'
 import { topFrame } from './top-frame.ts'
 
 /** Columns of a frame that is printed, where there is no terminal. */
@@ -43,7 +43,7 @@ export const topCommand = defineCommand({
     const everyMs = readSeconds('--every', args.every, everyMaxS)
     if (everyMs < 100) throw usage('--every must be 0.1 seconds or more.')
     return await withSession(args, program.environment, async ({ bus, client }) => {
-      const view = only(await viewPool(client), feature)
+      const view = await viewFeature(client, feature)
       const terminal = args.once || args.json ? undefined : terminalOf()
       if (args.json) program.printJson(view)
       else if (terminal === undefined) {
@@ -167,7 +167,7 @@ class Top {
     const { client, feature } = this.#options
     this.#isAsking = true
     try {
-      this.#seen(only(await viewPool(client), feature))
+      this.#seen(await viewFeature(client, feature))
       this.#trouble = undefined
     } catch (error) {
       // Nobody answers just now, or the feature is gone: what was seen last stays.

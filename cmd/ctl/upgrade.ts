@@ -17,7 +17,7 @@ export const upgradeCommand = defineCommand({
     'server must answer and know the new ones. New pools need no upgrade.',
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const { status, levelOf } = await viewPool(client)
+      const { status, levelOf } = await viewPool(client, { of: { limit: 0 } })
       const current = status.level ?? 1
       const target = Math.min(levelMax, status.levelMax ?? 1)
       if (current >= target) {

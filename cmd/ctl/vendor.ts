@@ -1,5 +1,6 @@
 /** `licd ctl vendor`: the vendors whose codes the pool trusts. */
 import { readJws } from '../../lib/code/jws.ts'
+import { readCodes, readVendors } from '../../lib/ctl/pages.ts'
 import { LicdError } from '../../lib/error.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { confirm } from '../confirm.ts'
@@ -72,7 +73,7 @@ const revokeCommand = defineCommand({
   run: async (args, program) => {
     const { kid } = args
     return await withSession(args, program.environment, async ({ client }) => {
-      const { codes } = await client.ask('code-list', {})
+      const { codes } = await readCodes(client)
       const ending = codes.filter(code => code.kid === kid && code.state !== 'ended')
       const what = `${ending.length} codes by ${kid} end, and it is trusted never again`
       await confirm(program, { given: args.yes, what, answer: kid.slice(0, 6), flag: '--yes' })
@@ -91,7 +92,7 @@ const listCommand = defineCommand({
   examples: [['ctl vendor list', 'names and keys']],
   run: (args, program) =>
     withSession(args, program.environment, async ({ client }) => {
-      const { vendors, server } = await client.ask('vendor-list', {})
+      const { vendors, server } = await readVendors(client)
       if (args.json) program.printJson({ answeredBy: server, vendors })
       else {
         const rows = vendors.map(({ name, kid, root, revoked }) => [

@@ -42,7 +42,7 @@ export const watchCommand = defineCommand({
             for (const line of linesOf(event)) program.print(`${timeOfDay()} ${harmlessLine(line)}`)
         },
       )
-      await client.ask('status', {})
+      await client.ask('status', { limit: 0 })
       program.note(`watching pool ${client.pool}`)
       await ended
       return 0

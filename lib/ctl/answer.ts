@@ -220,17 +220,19 @@ const auditRecord: Fields = {
 }
 
 const answers: Readonly<Record<CtlOperation, Fields>> = {
-  status: { status },
+  status: { status, 'next?': 'text', 'own?': 'flag' },
   why,
   seats: { seats: [seat], 'next?': 'text', 'total?': 'figure' },
   'code-list': {
     codes: [{ ...content, state: 'text', 'renewedBy?': ['text'], 'endedEarly?': 'text' }],
     'calendar?': 'figure',
+    'next?': 'text',
   },
   'vendor-list': {
     vendors: [
       { kid: 'text', name: 'text', publicKey: 'text', 'root?': 'text', 'revoked?': 'flag' },
     ],
+    'next?': 'text',
   },
   audit: { records: [auditRecord], first: 'figure', last: 'figure' },
   usage: {

@@ -6,10 +6,18 @@
  * up for its own column, all at once and for a short time: a server that does not answer shows the figure of its
  * last listing, and is named as stale.
  */
-import type { CtlOperation, CtlRequests, Health, PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type {
+  CtlOperation,
+  CtlRequests,
+  FeatureStatus,
+  Health,
+  PoolStatus,
+  SeatStatus,
+} from '../protocol/ctl.ts'
 import type { Dark } from '../protocol/why.ts'
 import type { Answered } from './answer.ts'
 import type { CtlClient } from './ctl-client.ts'
+import { readStatus } from './pages.ts'
 
 /** How long each server may take for its own figures. */
 const liveMs = 700
@@ -31,19 +39,33 @@ export interface PoolView {
   readonly httpOf: Readonly<Record<string, string>>
 }
 
-/** Asks for the state of the pool; a server that looks has its `own` word. Throws as `CtlClient.ask`. */
+/** What one server says: of itself alone where it is `own`. */
+interface Word {
+  readonly server: string
+  readonly status: PoolStatus
+  readonly own?: true
+}
+
+/**
+ * Asks for the state of the pool; a server that looks has its `own` word. Of all features, of the one `of` names, or, with
+ * `limit` 0, of none: servers of before tell of all nevertheless. Throws as `readStatus`.
+ */
 export async function viewPool(
   client: CtlClient,
-  own?: { readonly server: string; readonly status: PoolStatus },
+  { own, of = {} }: { readonly own?: Word; readonly of?: FeaturesAsked } = {},
 ): Promise<PoolView> {
-  const first = own ?? (await client.ask('status', {}))
-  const byServer = new Map<string, PoolStatus>([[first.server, first.status]])
+  const first: Word = own ?? (await readStatus(client, of))
+  const words = new Map([[first.server, first]])
   const others = first.status.servers.filter(({ name }) => name !== first.server)
-  await scatter(client, 'status', {}, others, ({ server, status }) => byServer.set(server, status))
-  const answeredBy = client.server ?? freshest(first.server, byServer)
-  const status = byServer.get(answeredBy) ?? first.status
+  await gather(
+    others,
+    server => readStatus(client, { ...of, own: true }, { server, timeoutMs: liveMs }),
+    word => words.set(word.server, word),
+  )
+  const { server: answeredBy, status } = await wordOf(client, first, words, of)
+  const byServer = new Map([...words].map(([server, word]) => [server, word.status]))
   return {
-    status: merge(status, byServer),
+    status: merge(status, [...words.values()]),
     answeredBy,
     live: [...byServer.keys()].sort(),
     lease: Object.fromEntries(
@@ -59,6 +81,29 @@ export async function viewPool(
   }
 }
 
+type FeaturesAsked = Pick<CtlRequests['status'], 'feature' | 'limit'>
+
+/** The whole word of the server to believe. */
+async function wordOf(
+  client: CtlClient,
+  first: Word,
+  words: Map<string, Word>,
+  of: FeaturesAsked,
+): Promise<Word> {
+  const ticks = new Map([...words].map(([server, { status }]) => [server, status]))
+  const server = client.server ?? freshest(first.server, ticks)
+  const best = words.get(server) ?? first
+  if (best.own === undefined) return best
+  try {
+    const word = await readStatus(client, of, { server })
+    words.set(server, word)
+    return word
+  } catch {
+    // Gone just now: what the first one knows is old, and still worth showing.
+    return first
+  }
+}
+
 /** Asks all of `servers` at once; calls `heard` for each that answers in time. Resolves when no more is to come. */
 export async function scatter<Operation extends CtlOperation>(
   client: CtlClient,
@@ -68,17 +113,25 @@ export async function scatter<Operation extends CtlOperation>(
   heard: (answer: Answered<Operation>) => void,
   timeoutMs = liveMs,
 ): Promise<void> {
-  const ask = async (server: string): Promise<void> => {
-    let answer: Answered<Operation>
+  await gather(servers, server => client.ask(operation, request, { server, timeoutMs }), heard)
+}
+
+async function gather<Answer>(
+  servers: readonly { readonly name: string }[],
+  ask: (server: string) => Promise<Answer>,
+  heard: (answer: Answer) => void,
+): Promise<void> {
+  const hear = async (server: string): Promise<void> => {
+    let answer: Answer
     try {
-      answer = await client.ask(operation, request, { server, timeoutMs })
+      answer = await ask(server)
     } catch {
       // Silent, gone a moment ago, or of an earlier version: whoever asked names it as one that did not answer.
       return
     }
     heard(answer)
   }
-  await Promise.all(servers.map(({ name }) => ask(name)))
+  await Promise.all(servers.map(({ name }) => hear(name)))
 }
 
 /** Who is cut off from the others knows how the pool was: one that hears ticks is believed rather, the first else. */
@@ -95,20 +148,28 @@ export function freshest(
   return best
 }
 
-function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): PoolStatus {
+/** A server's own figures by feature. */
+type Column = Word & { readonly byName: ReadonlyMap<string, FeatureStatus> }
+
+function merge(status: PoolStatus, words: readonly Word[]): PoolStatus {
+  const columns = new Map<string, Column>()
+  for (const word of words) {
+    const byName = new Map(word.status.features.map(feature => [feature.name, feature]))
+    columns.set(word.server, { ...word, byName })
+  }
   const features = status.features.map(feature => ({
     ...feature,
     shares: feature.shares.map(share => {
-      const own = byServer.get(share.server)?.features.find(({ name }) => name === feature.name)
+      const column = columns.get(share.server)
+      const own = column?.byName.get(feature.name)
       const live = own?.shares.find(({ server }) => server === share.server)
       if (live !== undefined) return { ...share, inUse: live.inUse }
+      if (column?.own === true) return { ...share, inUse: 0 }
       // An old figure may count seats that have moved on since, each with its allocation (R6): more than it owns
       // a server cannot have in use.
       return { ...share, inUse: Math.min(share.inUse, share.share) }
     }),
-    ...(feature.dark === undefined
-      ? {}
-      : { dark: mergeDark(feature.name, feature.dark, byServer) }),
+    ...(feature.dark === undefined ? {} : { dark: mergeDark(feature.name, feature.dark, columns) }),
   }))
   return { ...status, features }
 }
@@ -120,14 +181,14 @@ function merge(status: PoolStatus, byServer: ReadonlyMap<string, PoolStatus>): P
 function mergeDark(
   feature: string,
   rows: readonly Dark[],
-  byServer: ReadonlyMap<string, PoolStatus>,
+  columns: ReadonlyMap<string, Column>,
 ): Dark[] {
   const merged = rows.filter(({ server, kind }) => {
     if (server === undefined || (kind !== 'silent' && kind !== 'down')) return false
-    return (byServer.get(server)?.leaseLeftMs ?? 0) === 0
+    return (columns.get(server)?.status.leaseLeftMs ?? 0) === 0
   })
-  for (const [server, status] of byServer) {
-    const own = status.features.find(({ name }) => name === feature)?.dark ?? []
+  for (const [server, { byName }] of columns) {
+    const own = byName.get(feature)?.dark ?? []
     merged.push(...own.filter(row => row.server === server))
   }
   merged.sort((a, b) => ((a.server ?? '') < (b.server ?? '') ? -1 : 1))
@@ -153,7 +214,7 @@ export async function listSeats(
 ): Promise<SeatList> {
   const servers =
     options.server === undefined
-      ? (await client.ask('status', {})).status.servers
+      ? (await client.ask('status', { limit: 0 })).status.servers
           .filter(({ state }) => state !== 'down')
           .map(({ name }) => name)
       : [options.server]

@@ -2,7 +2,7 @@
  * A page of the seats of all servers, in the order of their ids: each server has its own, and is asked for as many as
  * the page holds.
  */
-import type { PoolStatus, SeatStatus } from '../protocol/ctl.ts'
+import type { SeatStatus, ServerStatus } from '../protocol/ctl.ts'
 import type { CtlClient } from './ctl-client.ts'
 import { scatter, type ServerSeat } from './pool-view.ts'
 
@@ -34,12 +34,14 @@ interface Page {
 export async function searchSeats(
   client: CtlClient,
   query: SeatSearch,
-  own: { readonly server: string; readonly status: PoolStatus; readonly page: Page },
+  own: {
+    readonly server: string
+    readonly servers: readonly ServerStatus[]
+    readonly page: Page
+  },
 ): Promise<FoundSeats> {
   const pages = new Map<string, Page>([[own.server, own.page]])
-  const asked = own.status.servers.filter(
-    ({ name, state }) => name !== own.server && state !== 'down',
-  )
+  const asked = own.servers.filter(({ name, state }) => name !== own.server && state !== 'down')
   await scatter(client, 'seats', query, asked, ({ server, ...page }) => pages.set(server, page))
   const found = [...pages]
     .flatMap(([server, { seats }]) => seats.map(seat => ({ server, ...seat })))

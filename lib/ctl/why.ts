@@ -8,6 +8,7 @@ import { LicdError } from '../error.ts'
 import type { CtlAnswers, FeatureStatus, PoolStatus, ServerStatus } from '../protocol/ctl.ts'
 import type { Dark, Denial, Standing, TurnedAway } from '../protocol/why.ts'
 import type { CtlClient } from './ctl-client.ts'
+import { readStatus } from './pages.ts'
 import { freshest, scatter } from './pool-view.ts'
 
 type Answer = CtlAnswers['why']
@@ -48,7 +49,7 @@ export interface WhyView {
   readonly answeredBy: string
   readonly tickAgeMs: number
   readonly tickMs: number
-  /** Absent when the pool has no such feature; `features` then has what there is. */
+  /** Absent when the pool has no such feature; `features` then has what there is, and is empty else. */
   readonly status?: FeatureStatus
   readonly features: readonly string[]
   /** What became of a feature that the pool has no more. */
@@ -64,9 +65,14 @@ export interface WhyView {
 export async function viewWhy(
   client: CtlClient,
   request: { readonly feature: string; readonly user?: string },
-  own?: { readonly server: string; readonly status: PoolStatus; readonly why: Answer },
+  own?: {
+    readonly server: string
+    readonly status: Omit<PoolStatus, 'features'>
+    readonly why: Answer
+    readonly features: () => readonly string[]
+  },
 ): Promise<WhyView> {
-  const { status, server: first } = own ?? (await client.ask('status', {}))
+  const { status, server: first } = own ?? (await readStatus(client, { limit: 0 }))
   const answers = new Map<string, Answer>()
   if (own !== undefined) answers.set(first, own.why)
   const others = status.servers.filter(({ name }) => name !== own?.server)
@@ -78,13 +84,15 @@ export async function viewWhy(
   const answeredBy = client.server ?? freshest(first, answers)
   const best = answers.get(answeredBy) ?? its
   const { leader, tickAgeMs, tickMs, feature, ended } = best
+  const isUnknown = feature === undefined && ended === undefined
+  const features = isUnknown ? (own?.features() ?? (await namesOf(client, answeredBy))) : []
   return {
     pool: status.pool,
     ...request,
     ...(leader === undefined ? {} : { leader }),
     ...{ answeredBy, tickAgeMs, tickMs },
     ...(feature === undefined ? {} : { status: feature }),
-    features: status.features.map(({ name }) => name),
+    features,
     ...(ended === undefined ? {} : { ended }),
     servers: status.servers.map(server => whyServer(server, status, answers, best)),
     denials: [...answers]
@@ -98,9 +106,14 @@ export async function viewWhy(
   }
 }
 
+async function namesOf(client: CtlClient, server: string): Promise<string[]> {
+  const { status } = await readStatus(client, {}, { server })
+  return status.features.map(({ name }) => name)
+}
+
 function whyServer(
   { name, state, listedTicksAgo, downInTicks }: ServerStatus,
-  { tickAgeMs, settings }: PoolStatus,
+  { tickAgeMs, settings }: Pick<PoolStatus, 'tickAgeMs' | 'settings'>,
   answers: ReadonlyMap<string, Answer>,
   best: Answer,
 ): WhyServer {

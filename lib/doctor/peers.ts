@@ -52,7 +52,7 @@ export async function askPeers(
     const ask = async ({ name }: Member): Promise<void> => {
       const [sent, sentAt] = [Date.now(), performance.now()]
       const answer = await client
-        .ask('status', {}, { server: name, timeoutMs: answerMs })
+        .ask('status', { limit: 0 }, { server: name, timeoutMs: answerMs })
         .catch(notSaid)
       if (answer === undefined) return
       const marginMs = (performance.now() - sentAt) / 2

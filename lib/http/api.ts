@@ -8,7 +8,7 @@ import { verdictOf } from '../ctl/verdict.ts'
 import { viewWhy } from '../ctl/why.ts'
 import { LicdError } from '../error.ts'
 import { readSeatQuery } from '../server/ctl-request.ts'
-import { poolStatus } from '../server/status.ts'
+import { poolHead } from '../server/status.ts'
 import { whyOf } from '../server/why.ts'
 import { auditOf } from './audit-query.ts'
 import { failure, json, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
@@ -60,7 +60,7 @@ async function findSeats({ watched, live }: Api, { query }: HttpRequest): Promis
   if (!read.ok) throw new LicdError(read.code, read.detail)
   const own = {
     server: watched.server,
-    status: poolStatus(watched.viewer()),
+    servers: poolHead(watched.viewer()).servers,
     page: watched.service.seats(read.value),
   }
   const { seats, ...found } = await searchSeats(live.client, read.value, own)
@@ -76,7 +76,12 @@ async function askWhy({ watched, live }: Api, { query }: HttpRequest): Promise<o
   const view = await viewWhy(
     live.client,
     { feature: feature ?? '', ...(user === undefined ? {} : { user }) },
-    { server: watched.server, status: poolStatus(viewer), why: why.value },
+    {
+      server: watched.server,
+      status: poolHead(viewer),
+      why: why.value,
+      features: () => [...viewer.ledger.state.features.keys()].sort(),
+    },
   )
   return { ...view, verdict: verdictOf(view) }
 }

@@ -168,7 +168,7 @@ export class Live {
     const began = clock.now()
     this.#addressesAt = began
     const own = { server, status: poolStatus(this.#watched.viewer()) }
-    const view = await viewPool(this.#client, own)
+    const view = await viewPool(this.#client, { own })
     for (const [name, url] of Object.entries(view.httpOf)) {
       if (name !== server && (this.#http.has(name) || this.#http.size < addressesMax)) {
         this.#http.set(name, url)

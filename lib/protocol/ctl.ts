@@ -9,6 +9,11 @@
  * A server whose answer to a change says `atOnce` takes so many changes of one kind in one message: a msgpack array of
  * requests instead of a request. It answers by arrays of pairs, place in the array (from 0) and answer, as many to a message
  * as ended in one turn; a map instead refuses the message as a whole. Servers of before say no `atOnce`, and refuse so.
+ *
+ * What grows with the pool is answered in pages to whoever names a `limit`: at most so many, of the names after `after`,
+ * in their order; fewer where a message takes no more. `next`, to be sent as `after`, says that there are more. A `limit`
+ * of 0 asks for none, and `next` is absent then. Without a `limit` the answer is whole, or LICD_TOO_LARGE where no message
+ * takes it. Servers of before know no `limit` there, and always answer whole.
  */
 import type { Code } from '../error.ts'
 import type { CodeContent, CodeLimits, Result, Settings, VendorKey } from '../ledger/command.ts'
@@ -21,6 +26,8 @@ import type { Dark, Denial, Standing, TurnedAway } from './why.ts'
 
 export const ctlBounds = {
   messageBytes: 512 * 1024,
+  /** Shares told on one page of features: one a server, each about 100 bytes. */
+  pageShares: 3_000,
   /** Changes of one kind in one message. */
   changesAtOnce: 64,
   pageMax: 1_000,
@@ -43,9 +50,20 @@ export interface Change {
   readonly provenKey?: string
 }
 
+/** Of lists by name. */
+export interface PageRequest {
+  readonly after?: string
+  /** 0 to `pageMax`. */
+  readonly limit?: number
+}
+
 /** Operation -> its request. */
 export interface CtlRequests {
-  status: Record<string, never>
+  /**
+   * All features, or a page of them. `feature`: that one alone, or none where the pool has it not. `own`: only what the
+   * answering server has in use or dark itself, in features where that is anything. Servers of before know neither.
+   */
+  status: PageRequest & { readonly feature?: string; readonly own?: boolean }
   /** What the answering server may grant of a feature, and what it denied lately, of all or of one user. */
   why: { readonly feature: string; readonly user?: string }
   /** Seats held at the answering server, a page of them, by seat id. */
@@ -56,8 +74,9 @@ export interface CtlRequests {
     readonly after?: string
     readonly limit?: number
   }
-  'code-list': Record<string, never>
-  'vendor-list': Record<string, never>
+  /** By id. */
+  'code-list': PageRequest
+  'vendor-list': PageRequest
   /**
    * Usage history whose units begin in [`from`, `to`), milliseconds since 1970, as the answering server has applied it:
    * a page of blocks, by time and feature, those after `after`.
@@ -289,7 +308,8 @@ export interface CodeStatus extends CodeContent {
 
 /** Operation -> what a successful answer holds. */
 export interface CtlAnswers {
-  status: { readonly status: PoolStatus }
+  /** `own`: it was asked for, and features that are missing have nothing in use or dark at this server. */
+  status: { readonly status: PoolStatus; readonly next?: string; readonly own?: true }
   /**
    * `feature` and `standing` are absent where the server knows of no such feature; `ended` then says what became of it,
    * if it was there. `turnedAway`: in the last ten minutes. Neither comes from servers of before.
@@ -311,10 +331,11 @@ export interface CtlAnswers {
   seats: { readonly seats: readonly SeatStatus[]; readonly next?: string; readonly total?: number }
   'code-list': {
     readonly codes: readonly CodeStatus[]
+    readonly next?: string
     /** The pool's, milliseconds since 1970; absent from servers of before. */
     readonly calendar?: number
   }
-  'vendor-list': { readonly vendors: readonly VendorRecord[] }
+  'vendor-list': { readonly vendors: readonly VendorRecord[]; readonly next?: string }
   /** `first` and `last`: numbers of the first record that is kept and of the newest. */
   audit: { readonly records: readonly AuditRecord[]; readonly first: number; readonly last: number }
   /** `calendar`: the pool's, milliseconds since 1970. `next`: there is more, after this. */

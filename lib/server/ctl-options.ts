@@ -3,7 +3,7 @@ import type { Bus, Clock, Logger } from '../../raft/ports.ts'
 import type { Command, CommandBody } from '../ledger/command.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Judge } from '../ledger/outcome.ts'
-import type { CtlAnswers, PoolStatus } from '../protocol/ctl.ts'
+import type { CtlAnswers } from '../protocol/ctl.ts'
 import type { Subjects } from '../protocol/subject.ts'
 import type { AccountHolder } from './account-holder.ts'
 import type { Backups } from './backup.ts'
@@ -12,7 +12,7 @@ import type { Fields } from './ctl-request.ts'
 import type { Answer } from './ctl-wire.ts'
 import type { KeyHolder } from './key-holder.ts'
 import type { Membership } from './membership.ts'
-import type { Outcome, SeatService } from './parts.ts'
+import type { Outcome } from './parts.ts'
 
 export interface CtlOptions {
   readonly server: string
@@ -22,9 +22,9 @@ export interface CtlOptions {
   readonly log: Logger
   readonly ledger: () => Ledger
   readonly leader: () => string | undefined
-  readonly status: () => PoolStatus
+  readonly status: (fields: Fields) => Answer
   readonly why: (fields: Fields) => Answer
-  readonly seats: SeatService['seats']
+  readonly seats: (fields: Fields) => Answer
   readonly barrier: (done: (caughtUp: boolean) => void) => void
   /** Whether this server has applied a tick of late: a deadline counted from here is what it says. */
   readonly isCurrent: () => boolean

@@ -9,7 +9,14 @@ import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request
 import type { Outcome } from './parts.ts'
 
 export type Answer =
-  (Refusal & { readonly ok: false }) | { readonly ok: true; readonly data: object }
+  | (Refusal & { readonly ok: false })
+  | { readonly ok: true; readonly data: object; readonly shorter?: Shorter }
+
+/** An answer of `rows` rows that may be made of fewer of them. */
+export interface Shorter {
+  readonly rows: number
+  readonly first: (rows: number) => object
+}
 
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' })
 
@@ -48,6 +55,27 @@ function parse(data: Uint8Array): unknown {
 export function encodeAnswer(answer: Answer, server: string, isJson: boolean): Uint8Array {
   const body = bodyOf(answer, server)
   return isJson ? new TextEncoder().encode(JSON.stringify(body)) : packr.pack(body)
+}
+
+/** At most `bytesMax`: of as many rows as that takes, where the answer may have fewer; LICD_TOO_LARGE where it may not. */
+export function encodeFitting(
+  answer: Answer,
+  server: string,
+  { isJson, bytesMax }: { readonly isJson: boolean; readonly bytesMax: number },
+): Uint8Array {
+  let data = encodeAnswer(answer, server, isJson)
+  const shorter = answer.ok ? answer.shorter : undefined
+  let rows = shorter?.rows ?? 0
+  while (data.length > bytesMax) {
+    if (shorter === undefined || rows <= 1) {
+      const detail = `The answer: ${data.length} bytes. Ask for it in pages: see limit, or a newer licd.`
+      return encodeAnswer(refuse('LICD_TOO_LARGE', detail), server, isJson)
+    }
+    // Rows differ in size: a little less than their mean says.
+    rows = Math.max(1, Math.min(rows - 1, Math.floor((0.9 * rows * bytesMax) / data.length)))
+    data = encodeAnswer({ ok: true, data: shorter.first(rows) }, server, isJson)
+  }
+  return data
 }
 
 /** Answers to the requests of one list: each with its place there. */

@@ -29,7 +29,6 @@ import {
   readBody,
   readChange,
   readMember,
-  readSeatQuery,
   readTimeout,
   refuse,
   type Fields,
@@ -39,7 +38,7 @@ import {
   answerTo,
   answerWith,
   decodeAsked,
-  encodeAnswer,
+  encodeFitting,
   transferRefusal,
   type Answer,
 } from './ctl-wire.ts'
@@ -141,15 +140,16 @@ export class Ctl {
     }
     switch (operation) {
       case 'status':
-        return this.#afterBarrier(() =>
-          done(answerWith('status', { status: this.#options.status() })),
-        )
+        return this.#atPage(fields, () => done(this.#options.status(fields)))
       case 'why':
         return done(this.#options.why(fields))
       case 'seats':
-        return this.#seats(fields, done)
+        return done(this.#options.seats(fields))
       case 'code-list':
-      case 'vendor-list':
+      case 'vendor-list': {
+        const list = ledgerLists[operation]
+        return this.#atPage(fields, () => done(list(this.#options.ledger(), fields)))
+      }
       case 'usage':
       case 'audit': {
         const list = ledgerLists[operation]
@@ -312,12 +312,6 @@ export class Ctl {
     })
   }
 
-  #seats(fields: Fields, done: Done): void {
-    const query = readSeatQuery(fields)
-    if (!query.ok) return done(query)
-    return done(answerWith('seats', this.#options.seats(query.value)))
-  }
-
   /** Must not be a guess: without a leader to say how far the log goes there is no answer. */
   #outcome({ id }: Fields, done: Done): void {
     if (!isCommandId(id)) return done(refuse('LICD_BAD_REQUEST', 'Field id must be a command id.'))
@@ -363,6 +357,12 @@ export class Ctl {
     clock.after(50, () => this.#awaitLeader(leftMs - 50, done))
   }
 
+  /** What the first page waited for is here when the next one is asked for, of the same server. */
+  #atPage({ after }: Fields, answer: () => void): void {
+    if (after === undefined) this.#afterBarrier(answer)
+    else answer()
+  }
+
   #afterBarrier(run: (caughtUp: boolean) => void): void {
     const { clock, leader, barrier } = this.#options
     if (leader() === undefined) return run(false)
@@ -379,12 +379,9 @@ export class Ctl {
 
   #reply(reply: string, isJson: boolean, answer: Answer): void {
     if (answer === passedOn) return
-    const { bus } = this.#options
-    const encode = (given: Answer) => encodeAnswer(given, this.#options.server, isJson)
+    const { bus, server } = this.#options
     const headers = isJson ? { headers: { 'Content-Type': 'application/json' } } : {}
-    const data = encode(answer)
-    const tooLarge = refuse('LICD_TOO_LARGE', `The answer: ${data.length} bytes.`)
-    bus.publish(reply, data.length <= bus.maxPayload ? data : encode(tooLarge), headers)
+    bus.publish(reply, encodeFitting(answer, server, { isJson, bytesMax: bus.maxPayload }), headers)
   }
 }
 

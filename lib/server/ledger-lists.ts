@@ -4,30 +4,63 @@
 import { endedEarly } from '../ledger/code-end.ts'
 import { usageBounds, usageUnits, type UsageBlock } from '../ledger/history.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
+import type { AuditRecord, CodeRecord } from '../ledger/state.ts'
+import { ctlBounds, type CodeStatus, type CtlAnswers } from '../protocol/ctl.ts'
 import type { TokenKeys } from '../token-keys.ts'
+import { answerPage, namesAfter, readPage } from './ctl-page.ts'
 import { isWhole, refuse, type Fields } from './ctl-request.ts'
 import { answerWith, type Answer } from './ctl-wire.ts'
 
-function listCodes(ledger: Ledger): Answer {
-  const codes = [...ledger.state.codes.values()].map(record => {
-    const { content, state } = record
-    const early = endedEarly(record, ledger.state)
-    const renewedBy = state === 'ended' ? [] : ledger.renewals(content.codeId)
-    return {
-      ...{ ...content, state },
-      ...(renewedBy.length === 0 ? {} : { renewedBy }),
-      ...(early === undefined ? {} : { endedEarly: early }),
-    }
-  })
-  codes.sort((a, b) => (a.codeId < b.codeId ? -1 : 1))
-  return answerWith('code-list', { codes, calendar: ledger.state.calendar })
+function listCodes(ledger: Ledger, fields: Fields): Answer {
+  const { calendar, codes } = ledger.state
+  return listNamed(
+    fields,
+    codes,
+    ({ content }) => content.codeId,
+    (records, next) => {
+      const told = records.map(record => codeStatus(ledger, record))
+      return { codes: told, calendar, ...next } satisfies CtlAnswers['code-list']
+    },
+  )
 }
 
-function listVendors({ state }: Ledger): Answer {
-  const vendors = [...state.vendors.values()]
-  vendors.sort((a, b) => (a.kid < b.kid ? -1 : 1))
-  return answerWith('vendor-list', { vendors })
+function codeStatus(ledger: Ledger, record: CodeRecord): CodeStatus {
+  const { content, state } = record
+  const early = endedEarly(record, ledger.state)
+  const renewedBy = state === 'ended' ? [] : ledger.renewals(content.codeId)
+  return {
+    ...{ ...content, state },
+    ...(renewedBy.length === 0 ? {} : { renewedBy }),
+    ...(early === undefined ? {} : { endedEarly: early }),
+  }
+}
+
+function listVendors({ state }: Ledger, fields: Fields): Answer {
+  return listNamed(
+    fields,
+    state.vendors,
+    ({ kid }) => kid,
+    (vendors, next) => {
+      return { vendors, ...next } satisfies CtlAnswers['vendor-list']
+    },
+  )
+}
+
+/** All of `records`, which are kept by their names, or the page that is asked for. */
+function listNamed<Item>(
+  fields: Fields,
+  records: ReadonlyMap<string, Item>,
+  nameOf: (record: Item) => string,
+  data: (records: readonly Item[], next: { readonly next?: string }) => object,
+): Answer {
+  const page = readPage(fields)
+  if (!page.ok) return page
+  const { names, more } = namesAfter(records.keys(), page.value)
+  const rows = names.flatMap(name => {
+    const record = records.get(name)
+    return record === undefined ? [] : [record]
+  })
+  return answerPage(rows, { more, isPaged: fields['limit'] !== undefined }, nameOf, data)
 }
 
 /** Which MAC keys tokens are made with and heard by, and who said to hold which. */
@@ -61,7 +94,15 @@ function listAudit({ state }: Ledger, { after, limit = ctlBounds.auditPageMax }:
   const from =
     after === undefined ? Math.max(0, audit.length - limit) : Math.max(0, after + 1 - first)
   const records = audit.slice(from, from + limit)
-  return answerWith('audit', { records, first, last: audited })
+  const dataOf = (some: AuditRecord[]): CtlAnswers['audit'] => ({
+    records: some,
+    first,
+    last: audited,
+  })
+  // Fewer where a message takes no more: of the last ones the last.
+  const fewer = (count: number): object =>
+    dataOf(after === undefined ? records.slice(-count) : records.slice(0, count))
+  return { ok: true, data: dataOf(records), shorter: { rows: records.length, first: fewer } }
 }
 
 /** Of a block, in bytes of an answer: a number of a slot takes at most 9, few take more than 3. */
@@ -93,17 +134,24 @@ function listUsage({ state }: Ledger, fields: Fields): Answer {
     if (at > after) fitting.push({ at, block })
   }
   fitting.sort((a, b) => (a.at < b.at ? -1 : 1))
-  const blocks: CtlAnswers['usage']['blocks'][number][] = []
   let bytes = 0
-  for (const [n, { block }] of fitting.entries()) {
+  const end = fitting.findIndex(({ block }, n) => {
     bytes += blockBytes + block.slots.length * slotBytes
-    if (bytes > ctlBounds.usagePageBytes && n > 0) {
-      const next = fitting[n - 1]?.at ?? ''
-      return answerWith('usage', { calendar: state.calendar, blocks, next })
-    }
-    blocks.push({ feature: block.feature, start: block.start, slots: block.slots })
-  }
-  return answerWith('usage', { calendar: state.calendar, blocks })
+    return bytes > ctlBounds.usagePageBytes && n > 0
+  })
+  const rows = end === -1 ? fitting : fitting.slice(0, end)
+  const page = { more: end !== -1, isPaged: true }
+  return answerPage(
+    rows,
+    page,
+    ({ at }) => at,
+    (some, next) => {
+      const blocks = some.map(({ block: { feature: of, start, slots } }) => {
+        return { feature: of, start, slots }
+      })
+      return { calendar: state.calendar, blocks, ...next } satisfies CtlAnswers['usage']
+    },
+  )
 }
 
 /** By the name of the operation. */

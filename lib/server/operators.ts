@@ -17,7 +17,9 @@ import { membersAnswer } from './members.ts'
 import { Membership } from './membership.ts'
 import type { AppliedCommand, Outcome, SeatService } from './parts.ts'
 import type { Replica } from './replica.ts'
-import { poolStatus, type Viewer } from './status.ts'
+import { seatsAnswer } from './seat-page.ts'
+import type { Viewer } from './status.ts'
+import { statusAnswer } from './status-page.ts'
 import { whyAnswer } from './why.ts'
 
 export interface OperatorsOptions {
@@ -124,9 +126,9 @@ export class Operators {
       log,
       ledger,
       leader: () => replica.leader,
-      status: () => poolStatus(viewer()),
+      status: fields => statusAnswer(viewer(), fields),
       why: fields => whyAnswer(viewer(), service().report, fields),
-      seats: options => service().seats(options),
+      seats: fields => seatsAnswer(service(), fields),
       barrier: done => replica.barrier(done),
       isCurrent: this.#options.isCurrent,
       submit: ({ deadlineTicks, ...command }, body, done) => {

@@ -72,6 +72,18 @@ export function viewerOf(
 }
 
 export function poolStatus(viewer: Viewer): PoolStatus {
+  const { features } = viewer.ledger.state
+  return {
+    ...poolHead(viewer),
+    features: sortedKeys(features).flatMap(name => {
+      const feature = features.get(name)
+      return feature === undefined ? [] : [featureStatus(viewer, feature)]
+    }),
+  }
+}
+
+/** The pool but for its features. */
+export function poolHead(viewer: Viewer): Omit<PoolStatus, 'features'> {
   const { ledger, leader } = viewer
   const { state } = ledger
   return {
@@ -99,10 +111,6 @@ export function poolStatus(viewer: Viewer): PoolStatus {
     servers: sortedKeys(state.servers).flatMap(name => {
       const record = state.servers.get(name)
       return record === undefined ? [] : [serverStatus(viewer, record)]
-    }),
-    features: sortedKeys(state.features).flatMap(name => {
-      const feature = state.features.get(name)
-      return feature === undefined ? [] : [featureStatus(viewer, feature)]
     }),
   }
 }
