@@ -43,13 +43,15 @@ export async function searchSeats(
   const pages = new Map<string, Page>([[own.server, own.page]])
   const asked = own.servers.filter(({ name, state }) => name !== own.server && state !== 'down')
   await scatter(client, 'seats', query, asked, ({ server, ...page }) => pages.set(server, page))
+  // A server may answer fewer than it was asked for: what it left out comes before others' later ones.
+  const [end] = [...pages.values()].flatMap(({ next }) => (next === undefined ? [] : [next])).sort()
   const found = [...pages]
     .flatMap(([server, { seats }]) => seats.map(seat => ({ server, ...seat })))
+    .filter(({ seatId }) => end === undefined || seatId <= end)
     .sort((a, b) => (a.seatId < b.seatId ? -1 : 1))
   const seats = found.slice(0, query.limit)
   const last = seats.at(-1)
-  const isMore =
-    found.length > seats.length || [...pages.values()].some(({ next }) => next !== undefined)
+  const isMore = found.length > seats.length || end !== undefined
   return {
     seats,
     ...(isMore && last !== undefined ? { next: last.seatId } : {}),
