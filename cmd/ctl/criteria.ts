@@ -4,7 +4,7 @@ import { readStatus } from '../../lib/ctl/pages.ts'
 import type { FeatureStatus } from '../../lib/protocol/ctl.ts'
 import { LicdError } from '../../lib/error.ts'
 import { bounds } from '../../lib/ledger/command.ts'
-import { isFeatureName, isServerName } from '../../lib/protocol/subject.ts'
+import { isServerName } from '../../lib/protocol/subject.ts'
 import { defineCommand, defineGroup, readWhole, usage } from '../command.ts'
 import { changeOptions, sessionOptions, withSession } from '../session.ts'
 import { formatPercent, formatTable } from '../table.ts'
@@ -53,8 +53,7 @@ async function featuresOf(
   feature: string | undefined,
 ): Promise<readonly FeatureStatus[]> {
   if (feature === undefined) return (await readStatus(client, {})).status.features
-  const request = isFeatureName(feature) ? { feature } : { limit: 0 }
-  const { features } = (await readStatus(client, request)).status
+  const { features } = (await readStatus(client, { feature })).status
   const found = features.filter(({ name }) => name === feature)
   if (found.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)
   return found

@@ -3,7 +3,6 @@ import type { CtlClient } from '../../lib/ctl/ctl-client.ts'
 import { viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
-import { isFeatureName } from '../../lib/protocol/subject.ts'
 import { defineCommand } from '../command.ts'
 import { endWarning } from './code-end.ts'
 import { printDark } from './dark.ts'
@@ -50,7 +49,7 @@ export async function viewFeature(
   feature: string | undefined,
 ): Promise<PoolView> {
   if (feature === undefined) return await viewPool(client)
-  const view = await viewPool(client, { of: isFeatureName(feature) ? { feature } : { limit: 0 } })
+  const view = await viewPool(client, { of: { feature } })
   // Servers of before tell of all.
   const features = view.status.features.filter(({ name }) => name === feature)
   if (features.length === 0) throw new LicdError('LICD_UNKNOWN_FEATURE', `Feature ${feature}.`)

@@ -8,11 +8,12 @@ import type { ServerResponse } from 'node:http'
 import { CtlClient } from '../ctl/ctl-client.ts'
 import type { PoolEvent } from '../ctl/pool-events.ts'
 import { viewPool } from '../ctl/pool-view.ts'
-import type { ServerStatus } from '../protocol/ctl.ts'
-import { poolStatus } from '../server/status.ts'
+import type { PoolStatus, ServerStatus } from '../protocol/ctl.ts'
+import { featureStatus, poolHead } from '../server/status.ts'
 import { streamHeaders, type Stream } from './listener.ts'
 import { NewsRing } from './news.ts'
-import { reportOf, type FeatureReport, type PoolReport } from './report.ts'
+import { featureReport, headOf, type FeatureReport, type PoolReport } from './report.ts'
+import { inTurns } from './turns.ts'
 import type { Watched } from './watched.ts'
 
 /** How often those who look are told; at most a quarter of the time is spent waiting for answers. */
@@ -167,37 +168,48 @@ export class Live {
     const { clock, server } = this.#watched
     const began = clock.now()
     this.#addressesAt = began
-    const own = { server, status: poolStatus(this.#watched.viewer()) }
-    const view = await viewPool(this.#client, { own })
+    const view = await viewPool(this.#client, { own: { server, status: await this.#ownStatus() } })
     for (const [name, url] of Object.entries(view.httpOf)) {
       if (name !== server && (this.#http.has(name) || this.#http.size < addressesMax)) {
         this.#http.set(name, url)
       }
     }
-    const report = reportOf(view, {
+    const head = headOf(view, {
       server,
       at: clock.wall(),
       roleOf: name => this.#watched.ledger.state.servers.get(name)?.role ?? 'removed',
       httpOf: name => (name === server ? this.#url() : this.#http.get(name)),
     })
+    const features = await inTurns(view.status.features, feature => featureReport(view, feature))
+    const report = { ...head, features }
+    await this.#keep(features)
     this.#report = report
     this.#reportAt = began
-    this.#keep(report.features)
     return report
   }
 
+  async #ownStatus(): Promise<PoolStatus> {
+    const viewer = this.#watched.viewer()
+    const { features } = viewer.ledger.state
+    const own = await inTurns([...features.keys()].sort(), name => {
+      const feature = features.get(name)
+      return feature === undefined ? [] : [featureStatus(viewer, feature)]
+    })
+    return { ...poolHead(viewer), features: own.flat() }
+  }
+
   /** Numbers what changed, so that each watcher is sent that alone. */
-  #keep(features: readonly FeatureReport[]): void {
+  async #keep(features: readonly FeatureReport[]): Promise<void> {
     if (this.#watchers.size === 0) return
     const version = ++this.#version
     const names = new Set<string>()
-    for (const feature of features) {
+    await inTurns(features, feature => {
       names.add(feature.name)
       const text = JSON.stringify(feature)
       if (this.#kept.get(feature.name)?.json !== text) {
         this.#kept.set(feature.name, { json: text, version })
       }
-    }
+    })
     for (const name of this.#kept.keys()) {
       if (names.has(name)) continue
       this.#kept.delete(name)

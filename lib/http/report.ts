@@ -84,7 +84,8 @@ export interface ReportOptions {
   readonly httpOf: (server: string) => string | undefined
 }
 
-export function reportOf(view: PoolView, options: ReportOptions): PoolReport {
+/** All but the features. */
+export function headOf(view: PoolView, options: ReportOptions): PoolHead {
   const { status, answeredBy } = view
   const { pool, leader, term, tick, tickAgeMs, revision, settings, heldTicks } = status
   return {
@@ -96,7 +97,6 @@ export function reportOf(view: PoolView, options: ReportOptions): PoolReport {
     ...{ term, tick, tickMs: settings.tickMs, tickAgeMs, revision },
     ...(heldTicks === undefined ? {} : { heldMs: heldTicks * settings.tickMs }),
     servers: status.servers.map(server => serverReport(view, server, options)),
-    features: status.features.map(feature => featureReport(view, feature)),
   }
 }
 
@@ -137,7 +137,10 @@ function remarksOf(health: Health | undefined): string[] {
   ]
 }
 
-function featureReport({ live }: PoolView, feature: FeatureStatus): FeatureReport {
+export function featureReport(
+  { live }: Pick<PoolView, 'live'>,
+  feature: FeatureStatus,
+): FeatureReport {
   const { name, vendor, allocations, even, endsAt, dark = [] } = feature
   return {
     ...{ name, allocations, even, dark },
