@@ -16,7 +16,11 @@ export interface Plan {
   /** Told what goes on. */
   readonly note: (text: string) => void
   readonly nodeArguments?: readonly string[]
+  /** Told of a row that could not be measured, and why; without it that ends the measurement, as it does for licd's own. */
+  readonly skip?: (what: string, why: string) => void
 }
+
+const own = new Set(['licd', 'ledger', 'echo'])
 
 /**
  * A new process is warmed up until its code is compiled: so long where it has a core of its own. With 0.6 of 16 processes
@@ -65,8 +69,15 @@ async function openFleets(plan: Plan, layout: Layout): Promise<{ row: Row; fleet
     if (running === undefined) continue
     const { address } = running
     const servers = () => running.processes()
-    const { nodeArguments = [] } = plan
-    fleets.push({ row, fleet: await Fleet.open({ row, layout, address, servers, nodeArguments }) })
+    const { nodeArguments = [], skip } = plan
+    try {
+      const fleet = await Fleet.open({ row, layout, address, servers, nodeArguments })
+      fleets.push({ row, fleet })
+    } catch (error) {
+      // What others cannot do is no reason to lose the figures of the rest.
+      if (skip === undefined || own.has(row.contender)) throw error
+      skip(`${row.id} ${layoutName(layout)}`, String(error))
+    }
   }
   return fleets
 }

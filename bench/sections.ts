@@ -76,11 +76,15 @@ async function measureGroup(run: Run, plan: GroupPlan): Promise<Group> {
         (options.rows?.some(wanted => row.id.startsWith(wanted)) ?? true),
     )
     const { pairs } = options
+    const skip = (what: string, why: string): void => {
+      run.skipped[what] = why
+      note(`${what} is left out: ${why}`)
+    }
     return {
       ...{ id, title, seconds },
       titles: Object.fromEntries(rows.map(row => [row.id, row.title])),
       layouts: layouts.map(layoutName),
-      cells: await measureRounds({ rows, layouts, running, pairs, seconds, note }),
+      cells: await measureRounds({ rows, layouts, running, pairs, seconds, note, skip }),
     }
   } finally {
     await Promise.allSettled([...running.values()].map(one => one.stop()))

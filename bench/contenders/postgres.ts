@@ -15,7 +15,8 @@ const row = (operation: string, title: string): Row => ({
   operation,
 })
 
-const connectionsMax = 300
+/** Both rows are open at once, with a connection for each of 16 x 16 requests. */
+const connectionsMax = 600
 const allocations = 1_000_000_000
 /** Debian keeps its programs apart, by version. */
 const debianFolder = '/usr/lib/postgresql'
