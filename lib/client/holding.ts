@@ -293,13 +293,13 @@ export class Holding {
   atHome(): void {
     if (this.#servers.home === undefined) return
     const now = this.#time.now()
-    const isRestart = this.#servers.wasDeserted(now)
     const returnAt = now + returnMs * (0.5 + this.#random.next())
     for (const seat of [...this.#seats.values()]) {
       if (seat.target !== undefined) continue
       if (seat.hold.state === 'releasing') this.#giveBack(seat)
       if (!this.#seats.has(seat.seatId)) continue
-      if (isRestart && waitsForOwn(seat, now, this.#time.epoch)) {
+      if (seat.journey?.returns === true) continue
+      if (this.#servers.wasDeserted(now) && waitsForOwn(seat, now, this.#time.epoch)) {
         this.#wait(seat, returnAt)
         continue
       }

@@ -1,6 +1,7 @@
 /** A pool that is gone as a whole and starts again, as one client of it sees it. */
 import t from 'tap'
 import { subjects } from '../../lib/protocol/subject.ts'
+import { refuse } from './scripted-server.ts'
 import { World } from './world.ts'
 
 /** Finds sent by the client, by when. */
@@ -71,6 +72,25 @@ t.test('a seat waits for its own server before another is asked to take it', asy
   t.equal(hold.server(), 'alpha')
   t.strictSame(world.moved, [])
   t.strictSame(world.lost, [])
+})
+
+t.test('it goes on waiting while its client looks for other servers', async t => {
+  const world = new World()
+  const a = world.server('alpha')
+  const hold = world.at(a).hold()
+  a.kill()
+  const asked = world.ask({ waitMs: 60_000 })
+  world.time.run(3_000)
+  const b = world.server('beta')
+  b.onAcquire = ({ requestId }) => refuse(requestId, 'LICD_TOO_BUSY')
+  world.time.runUntil(() => world.core.server === 'beta', 1_000)
+  world.time.runUntil(() => b.acquires.length === 1, 1_000)
+  b.onAcquire = item => b.grant(item)
+  world.server('alpha')
+  world.time.run(3_000)
+  t.equal(asked.outcome?.ok, true)
+  t.equal(b.renewals.length, 0, 'found again, the home is not asked for it')
+  t.equal(hold.server(), 'alpha')
 })
 
 t.test('its own server does not come back: it moves, 0.6 s later at most', async t => {
