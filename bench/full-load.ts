@@ -15,7 +15,7 @@ const usage = 'npm run bench:full-load -- [MINUTES]\n  MINUTES   to go on for (6
 const minutes = readNumber(usage, readCommandLine(usage, {}, 1).positionals[0], 60)
 const loads = [
   { row: rowOf(licd.rows, 'licd.unawaited'), layout: { processes: 3, inFlight: 64 } },
-  { row: rowOf(ledgerFor([], 0).rows, 'ledger.add'), layout: { processes: 1, inFlight: 64 } },
+  { row: rowOf(ledgerFor([]).rows, 'ledger.add'), layout: { processes: 1, inFlight: 64 } },
 ] satisfies { row: Row; layout: Layout }[]
 const partSeconds = Math.min(60, minutes * 60)
 

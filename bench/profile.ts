@@ -10,11 +10,14 @@ import { fileURLToPath } from 'node:url'
 import { ProcessPool } from '../test/pool-processes.ts'
 import { startChild, type Child } from './child.ts'
 import type { Layout, Row } from './contender.ts'
+import { ledgerFor } from './contenders/ledger.ts'
 import { addFeatures, licd } from './contenders/licd.ts'
+import { grownFeature } from './drivers/ledger.ts'
 import { flameGraph, type CpuProfile, type Stretch } from './flame.ts'
 import { Fleet } from './fleet.ts'
 
 const program = fileURLToPath(new URL('../cmd/start.cjs', import.meta.url))
+/** Of replicated changes a server's code is compiled later (`warmReplicated`): ask for more `--seconds` of them. */
 const warmSeconds = 1
 
 export interface ProfileOptions {
@@ -30,9 +33,15 @@ export async function profile(options: ProfileOptions): Promise<void> {
   const { folder, note, layout } = options
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const rows = licd.rows.filter(
+  const known = [...licd.rows, ...ledgerFor([]).rows.filter(({ operation }) => operation === 'add')]
+  const rows = known.filter(
     ({ id }) => options.rows?.some(wanted => id.startsWith(wanted)) ?? id === 'licd.unawaited',
   )
+  if (rows.length === 0) {
+    throw new Error(
+      `--rows: those that can be profiled are ${known.map(({ id }) => id).join(', ')}`,
+    )
+  }
   const stretches = new Map<string, Stretch>()
   for (const row of rows) stretches.set(row.id, await profileRow(row, options))
   for (const file of readdirSync(folder).filter(name => name.endsWith('.cpuprofile'))) {
@@ -54,7 +63,7 @@ async function profileRow(row: Row, options: ProfileOptions): Promise<Stretch> {
   const servers: Child[] = []
   try {
     const features = Array.from({ length: layout.processes * layout.inFlight }, (_, n) => `f${n}`)
-    await addFeatures(pool.nats.url, ['one', ...features], 3_000_000)
+    await addFeatures(pool.nats.url, ['one', grownFeature, ...features], 3_000_000)
     // The same servers anew, under the profiler: what went before is in no profile.
     for (const name of pool.servers) {
       await pool.kill(name, 'SIGTERM')

@@ -13,6 +13,8 @@ export interface Plan {
   readonly running: ReadonlyMap<string, Running>
   readonly pairs: number
   readonly seconds: number
+  /** Seconds that a row runs before it is measured; `warmFor` when absent. */
+  readonly warm?: (layout: Layout) => number
   /** Told what goes on. */
   readonly note: (text: string) => void
   readonly nodeArguments?: readonly string[]
@@ -40,12 +42,12 @@ export async function measureRounds(plan: Plan): Promise<Cell[]> {
 }
 
 async function measureLayout(plan: Plan, layout: Layout): Promise<Cell[]> {
-  const { pairs, seconds, note } = plan
+  const { pairs, seconds, note, warm = warmFor } = plan
   const fleets = await openFleets(plan, layout)
   try {
     const samples = new Map<Row, Sample[]>(fleets.map(({ row }) => [row, []]))
     for (const { fleet } of fleets) {
-      await fleet.measure(warmFor(layout))
+      await fleet.measure(warm(layout))
       await fleet.settle()
     }
     for (let round = 0; round < pairs; round++) {

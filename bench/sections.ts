@@ -13,7 +13,7 @@ import { redis } from './contenders/redis.ts'
 import type { Group } from './figures.ts'
 import type { BenchOptions } from './options.ts'
 import { unmeasuredSeconds } from './fleet.ts'
-import { measureRounds, warmSeconds } from './rounds.ts'
+import { measureRounds, warmFor, warmSeconds } from './rounds.ts'
 
 /** What all parts of a run share. */
 export interface Run {
@@ -60,11 +60,12 @@ interface GroupPlan {
   readonly rows: readonly Row[]
   readonly layouts: readonly Layout[]
   readonly seconds: number
+  readonly warm?: (layout: Layout) => number
 }
 
 async function measureGroup(run: Run, plan: GroupPlan): Promise<Group> {
   const { options, note } = run
-  const { id, title, layouts, seconds } = plan
+  const { id, title, layouts, seconds, warm = warmFor } = plan
   const running = new Map<string, Running>()
   try {
     for (const contender of presentOf(run, plan.contenders)) {
@@ -84,7 +85,7 @@ async function measureGroup(run: Run, plan: GroupPlan): Promise<Group> {
       ...{ id, title, seconds },
       titles: Object.fromEntries(rows.map(row => [row.id, row.title])),
       layouts: layouts.map(layoutName),
-      cells: await measureRounds({ rows, layouts, running, pairs, seconds, note, skip }),
+      cells: await measureRounds({ rows, layouts, running, pairs, seconds, warm, note, skip }),
     }
   } finally {
     await Promise.allSettled([...running.values()].map(one => one.stop()))
@@ -102,8 +103,17 @@ export async function measureSeats(run: Run): Promise<Group> {
   })
 }
 
-/** The ledger remembers each command for ten minutes and takes only so many: short rounds are enough. */
+/** Each borrow uses an allocation up, and features are bounded: short rounds are enough. */
 const replicatedSeconds = 0.5
+
+/**
+ * A server's code is compiled after some 4,500 changes, which cost twice the CPU until then (docs/performance.md). So long
+ * it takes to make them with 1 and 16 under way, everybody's rows alike.
+ */
+function warmReplicated({ inFlight }: Pick<Layout, 'inFlight'>): number {
+  if (inFlight === 1) return 12
+  return inFlight <= 16 ? 3 : warmSeconds
+}
 
 /** What goes through the log. */
 export async function measureReplicated(run: Run): Promise<Group> {
@@ -111,13 +121,15 @@ export async function measureReplicated(run: Run): Promise<Group> {
   const layouts = run.options.layouts.filter(({ processes }) => processes === 1)
   const seconds = Math.min(run.options.seconds, replicatedSeconds)
   const ledger = ledgerFor(
-    layouts.map(({ inFlight }) => inFlight),
-    run.options.pairs * (seconds + unmeasuredSeconds) + warmSeconds,
+    layouts.map(layout => ({
+      inFlight: layout.inFlight,
+      seconds: run.options.pairs * (seconds + unmeasuredSeconds) + warmReplicated(layout),
+    })),
   )
   return await measureGroup(run, {
     ...{ id: 'replicated', title: 'Replicated commands' },
     contenders: [echo, ledger, etcd, floor],
     rows: [...(request === undefined ? [] : [request]), ...ledger.rows, etcdPut, ...floor.rows],
-    ...{ layouts, seconds },
+    ...{ layouts, seconds, warm: warmReplicated },
   })
 }

@@ -20,12 +20,14 @@ const atOnce = 64
 /** As many as borrows of one allocation a second may use up, by what is in flight, on a machine of two cores. */
 const perSecond: Readonly<Record<number, number>> = { 1: 500, 16: 3_500, 256: 8_000 }
 
-/** `seconds`: how long borrows are measured, in each of the layouts that have so many `inFlight`. */
-export function ledgerFor(inFlight: readonly number[], seconds: number): Contender {
+/** `seconds`: how long one borrows, with so many `inFlight`. */
+export function ledgerFor(
+  borrows: readonly { readonly inFlight: number; readonly seconds: number }[],
+): Contender {
   const features = Object.fromEntries(
-    inFlight.map(each => {
-      const borrows = (perSecond[each] ?? 8_000) * seconds
-      return [each, each + Math.ceil(borrows / allocationsEach)]
+    borrows.map(({ inFlight, seconds }) => {
+      const each = ((perSecond[inFlight] ?? 8_000) * seconds) / allocationsEach
+      return [inFlight, inFlight + Math.ceil(each)]
     }),
   )
   return {
