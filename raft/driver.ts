@@ -80,8 +80,12 @@ class Driver implements RaftNode {
 
   get status(): NodeStatus {
     return statusOf({
-      ...{ id: this.id, storage: this.#options.storage, parts: this.#parts },
-      ...{ stopped: this.#stopped, removed: this.#removed, readyIndex: this.#readyIndex },
+      id: this.id,
+      storage: this.#options.storage,
+      parts: this.#parts,
+      stopped: this.#stopped,
+      removed: this.#removed,
+      readyIndex: this.#readyIndex,
     })
   }
 

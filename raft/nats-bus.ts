@@ -16,6 +16,7 @@ import {
   type ConnectionOptions,
   type Msg,
   type NatsConnection,
+  type PublishOptions as NatsPublishOptions,
   type TlsOptions,
 } from 'nats'
 import { RaftError } from './error.ts'
@@ -291,17 +292,20 @@ function publish(
     return false
   }
   try {
-    const headers = options?.headers === undefined ? undefined : natsHeaders()
-    for (const [name, value] of Object.entries(options?.headers ?? {})) headers?.set(name, value)
-    connection.publish(subject, data, {
-      ...(options?.reply === undefined ? {} : { reply: options.reply }),
-      ...(headers === undefined ? {} : { headers }),
-    })
+    connection.publish(subject, data, options && publishOptionsOf(options))
     return true
   } catch {
     // Too large, closing, or a header that cannot be written: dropped, as the port says.
     return false
   }
+}
+
+function publishOptionsOf({ reply, headers: named }: PublishOptions): NatsPublishOptions {
+  const options: NatsPublishOptions = reply === undefined ? {} : { reply }
+  if (named === undefined) return options
+  const headers = natsHeaders()
+  for (const [name, value] of Object.entries(named)) headers.set(name, value)
+  return { headers, ...options }
 }
 
 function isSubject(text: string): boolean {

@@ -52,8 +52,9 @@ function quickRequest<Item>(
   const isLonger = fields === 5 && form === 'with releases'
   const released = isLonger ? readRows(reader, readRelease) : undefined
   if (!reader.isDone || (fields !== 4 && !isLonger)) return undefined
-  const request = { ok: true, batch, clientId, items, refused: [] } as const
-  return released === undefined ? request : { ...request, released }
+  const ok = true
+  if (released === undefined) return { ok, batch, clientId, items, refused: [] }
+  return { ok, batch, clientId, items, refused: [], released }
 }
 
 function readRows<Row>(reader: MessageReader, read: (reader: MessageReader) => Row): Row[] {

@@ -38,8 +38,9 @@ export function onAppendEntries(state: State, message: AppendEntries): void {
 
 function acknowledge(state: State, { from, round }: AppendEntries, matchIndex: number): void {
   learn(state, matchIndex)
-  const head = { ...state.envelope(from), round, ...candour(state.trust) }
-  state.sendDurably({ type: 'appendEntriesReply', ...head, result: { success: true, matchIndex } })
+  const result = { success: true, matchIndex } as const
+  const told = candour(state.trust)
+  state.sendDurably({ type: 'appendEntriesReply', ...state.envelope(from), round, ...told, result })
 }
 
 function reject(state: State, { from, round, prevLogIndex, prevLogTerm }: AppendEntries): void {

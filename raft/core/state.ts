@@ -320,7 +320,7 @@ export class State {
     const persist = isDirty(this.outbox) ? this.write() : undefined
     const { dirt: _, ...effects } = this.outbox
     this.outbox = emptyOutbox()
-    return persist === undefined ? effects : { ...effects, persist }
+    return persist === undefined ? effects : Object.assign(effects, { persist })
   }
 
   private write(): Persist {
@@ -333,7 +333,9 @@ export class State {
     const isTold = trust !== undefined || this.trust.kind !== 'full'
     const entries = stagedFrom === undefined ? [] : this.log.from(stagedFrom)
     return {
-      ...{ seq: this.issuedSeq, currentTerm, votedFor },
+      seq: this.issuedSeq,
+      currentTerm,
+      votedFor,
       ...(isTold && { trust: this.trust }),
       ...changes,
       entries,
