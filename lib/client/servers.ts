@@ -44,7 +44,7 @@ const findsMax = 3
 const findAnsweredMaxMs = 200
 /** Between two finds, and the start of one server after another. */
 const desertedMs = 1_000
-/** A pool has at most 64 servers; beyond this, names are not remembered. */
+/** A pool has at most 32 servers at a time (`bounds.servers` of the ledger); beyond this, names are not remembered. */
 const knownMax = 128
 
 export class Servers {
