@@ -78,7 +78,7 @@ function tiles(group: Group): string {
 }
 
 function throughput(group: Group): string {
-  const panels = group.layouts.map(layout => {
+  const panels = group.layouts.flatMap(layout => {
     const echo = findCell(group, yardstick, layout)
     const rows = looks[group.id].shown.flatMap((row): RangeRow[] => {
       const cell = findCell(group, row, layout)
@@ -88,6 +88,7 @@ function throughput(group: Group): string {
       const look = { colour: colourOf(row), isStrong: row === looks[group.id].strong, ...note }
       return [{ name: group.titles[row] ?? row, ...look, ...spread(cell.perSecond) }]
     })
+    if (rows.length === 0) return []
     rows.sort((a, b) => b.median - a.median)
     const title = layoutTitle(layout)
     const axis = 'operations a second; each step is ten times the one before'
@@ -103,7 +104,7 @@ function throughput(group: Group): string {
 const quantiles = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995] as const
 
 function latency(group: Group): string {
-  const panels = group.layouts.map(layout => {
+  const panels = group.layouts.flatMap(layout => {
     const series = looks[group.id].curves.flatMap((row): Series[] => {
       const cell = findCell(group, row, layout)
       if (cell === undefined || cell.latencies.length === 0) return []
@@ -114,6 +115,7 @@ function latency(group: Group): string {
       const name = shortName(group.titles[row] ?? row)
       return [{ name, colour: colourOf(row), points, isStrong: row === looks[group.id].strong }]
     })
+    if (series.length === 0) return []
     const title = layoutTitle(layout)
     const chart = lineChart({
       ...{ title, series, xLog: true, yLog: true },
@@ -141,6 +143,7 @@ function costs(group: Group): string {
   if (layout === undefined) return ''
   const { shown, strong } = looks[group.id]
   const cells = shown.flatMap(row => findCell(group, row, layout) ?? [])
+  if (cells.length === 0) return ''
   const rows = cells.map(cell => ({
     name: group.titles[cell.row] ?? cell.row,
     isStrong: cell.row === strong,

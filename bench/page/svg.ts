@@ -48,9 +48,10 @@ export interface Span {
   readonly to: number
 }
 
-/** Powers of ten, so many that all values lie between the first and the last. */
+/** Powers of ten, so many that all values lie between the first and the last; from 1 to 10 where there are none. */
 export function logScale(values: readonly number[], places: Span): Scale {
-  const positive = values.filter(value => value > 0)
+  const found = values.filter(value => value > 0 && Number.isFinite(value))
+  const positive = found.length > 0 ? found : [1]
   const low = Math.floor(Math.log10(Math.min(...positive)))
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...positive))))
   const part = (places.to - places.from) / (high - low)
@@ -60,9 +61,10 @@ export function logScale(values: readonly number[], places: Span): Scale {
   }
 }
 
-/** From zero to a round number above all values. */
+/** From zero to a round number above all values; to 1 where none is above zero. */
 export function linearScale(values: readonly number[], places: Span): Scale {
-  const most = Math.max(...values, Number.MIN_VALUE)
+  const largest = Math.max(0, ...values.filter(Number.isFinite))
+  const most = largest > 0 ? largest : 1
   const rough = most / 4
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = ([1, 2, 2.5, 5, 10].find(factor => factor * power >= rough) ?? 10) * power
