@@ -8,7 +8,7 @@ import { LicdError } from '../lib/error.ts'
 import { withoutSecrets } from '../lib/without-secrets.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { commandsFor, createParser, readArguments } from './parser.ts'
-import { createProgram, harmless } from './program.ts'
+import { createProgram, harmless, messageOf } from './program.ts'
 import { configFileOf, Settings } from './settings.ts'
 
 async function main(args: readonly string[]): Promise<number> {
@@ -43,9 +43,7 @@ function report(error: unknown): number {
     error instanceof LicdError
       ? error
       : new LicdError('LICD_INTERNAL', error instanceof Error ? error.message : String(error))
-  const { retryAfterMs } = known
-  const again = retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(retryAfterMs)} ms.`
-  process.stderr.write(`licd: ${known.code}: ${harmless(known.message)}${again}\n`)
+  process.stderr.write(`licd: ${known.code}: ${harmless(messageOf(known))}\n`)
   if (known.code === 'LICD_INTERNAL' && process.env.LICD_DEBUG !== undefined) {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`)
   }

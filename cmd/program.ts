@@ -5,7 +5,9 @@
  * from outside is made harmless before it reaches a terminal.
  */
 import { styleText } from 'node:util'
+import type { LicdError } from '../lib/error.ts'
 import { Progress } from '../lib/progress.ts'
+import { seconds } from '../lib/seconds.ts'
 import { systemClock } from '../raft/system.ts'
 import type { Environment, Settings } from './settings.ts'
 
@@ -46,6 +48,13 @@ export function createProgram(environment: Environment, settings: Settings): Pro
     paint: (format, text) =>
       isColoured ? styleText(format, text, { validateStream: false }) : text,
   }
+}
+
+/** What went wrong, and, where that is known, when to try again: said once, here. */
+export function messageOf({ message, retryAfterMs }: LicdError): string {
+  if (retryAfterMs === undefined) return message
+  // No shorter time can be said.
+  return `${message} Try again in ${seconds(Math.max(100, retryAfterMs))}.`
 }
 
 /** Text from outside for one line of a terminal: no escapes, no line breaks, nothing that reorders what is shown. */

@@ -113,7 +113,8 @@ export const codes = {
     'The command came too late and was not applied. Send it again if it is still wanted.',
   LICD_BAD_DEADLINE: 'A command\u2019s deadline must lie 1 to 30 ticks ahead and under the lease.',
   LICD_BAD_TICK: 'A tick out of turn; ignored.',
-  LICD_TOO_BUSY: 'The pool remembers as many commands as it may. Try again in a few minutes.',
+  LICD_TOO_BUSY:
+    'As much is under way, or remembered of what was done, as may be at a time: wait a little.',
   LICD_UNKNOWN_OUTCOME: 'Whether the command took effect is not known. Ask again with the same id.',
   // pool and process
   LICD_NO_LEADER:
