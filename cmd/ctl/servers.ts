@@ -1,6 +1,6 @@
 /** `licd ctl servers`: the servers of the pool, and who belongs to it. */
 import { viewMembers, type MembersView } from '../../lib/ctl/members.ts'
-import { viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
+import { shownState, viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
 import type { Member } from '../../lib/protocol/ctl.ts'
 import { defineCommand } from '../command.ts'
 import type { Program } from '../program.ts'
@@ -22,7 +22,7 @@ export const serversCommand = defineCommand({
     ['ctl servers remove alpha', 'takes one out; its seats move to others'],
   ],
   epilogue:
-    'up: heard in the last 3 ticks. silent: not, but its lease may still run and it may serve. ' +
+    'up: heard in the last 3 ticks. starting: not yet, by its first tick it is. silent: not, but its lease may still run and it may serve. ' +
     'down: its lease is over, its allocations may be used by others. LAG: log entries it is not ' +
     'known to have. relearning: its disk was damaged; it does not count until it has learned its ' +
     'log anew. wiped: nobody knows how it voted; it counts again once it was demoted and promoted.',
@@ -51,7 +51,11 @@ function printServersJson(program: Program, view: PoolView, members: MembersView
   })
 }
 
-function printMembers(program: Program, { lease }: PoolView, { answer }: MembersView): void {
+function printMembers(
+  program: Program,
+  { lease, status }: PoolView,
+  { answer }: MembersView,
+): void {
   const { tickMs, heldTicks, settled, servers, leader } = answer
   const columns = [
     { title: 'SERVER' },
@@ -64,15 +68,23 @@ function printMembers(program: Program, { lease }: PoolView, { answer }: Members
     { title: 'LAST HEARD' },
     { title: 'REMARK' },
   ]
+  // Its ticks are counted by another answer.
+  const starting = new Set(
+    status.servers
+      .filter(one => shownState(one, status.tick) === 'starting')
+      .map(({ name }) => name),
+  )
   const rows = servers.map(server => [
     server.name,
-    server.state,
+    starting.has(server.name) ? 'starting' : server.state,
     roleText(server),
     server.incarnation === 0 ? '-' : server.incarnation,
     server.share,
     server.lag ?? '?',
     mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
-    server.incarnation === 0 ? 'never' : heardAgo(server.listedTicksAgo, tickMs),
+    server.incarnation === 0 || starting.has(server.name)
+      ? 'never'
+      : heardAgo(server.listedTicksAgo, tickMs),
     remark(server),
   ])
   const [head = '', ...lines] = formatTable(program, columns, rows).split('\n')

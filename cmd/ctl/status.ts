@@ -1,6 +1,6 @@
 /** `licd ctl status`: the pool at a glance. */
 import type { CtlClient } from '../../lib/ctl/ctl-client.ts'
-import { viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
+import { shownState, viewPool, type PoolView } from '../../lib/ctl/pool-view.ts'
 import { LicdError } from '../../lib/error.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { defineCommand } from '../command.ts'
@@ -136,13 +136,13 @@ export function printServers(program: Program, view: PoolView): void {
     status.servers.map(server => [
       server.name,
       // As of the last tick it was up, or it was not: who hears no leader cannot say more of others.
-      isCutOff(view) && lease[server.name] === undefined ? '?' : server.state,
+      isCutOff(view) && lease[server.name] === undefined ? '?' : shownState(server, status.tick),
       server.leader ? 'leader' : '',
       server.incarnation === 0 ? '-' : server.incarnation,
       isCutOff(view) && lease[server.name] === undefined
         ? 'not known'
         : mayGrant(server, lease[server.name]?.leaseLeftMs, tickMs),
-      server.incarnation === 0
+      server.incarnation === 0 || shownState(server, status.tick) === 'starting'
         ? 'never'
         : heardAgo(server.listedTicksAgo, tickMs, isCutOff(view) ? status.tickAgeMs : 0),
     ]),

@@ -4,7 +4,7 @@
  * Features have a line for each server while there is room; where there is not, one line each; what still does not fit is
  * counted.
  */
-import type { PoolView } from '../../lib/ctl/pool-view.ts'
+import { shownState, type PoolView } from '../../lib/ctl/pool-view.ts'
 import { partsOf, shareParts, type ShareParts } from '../../lib/http/figures.ts'
 import type { FeatureStatus, ServerStatus } from '../../lib/protocol/ctl.ts'
 import { harmlessLine, type Program } from '../program.ts'
@@ -85,7 +85,7 @@ function serversOf({ view, width }: TopView): Line[] {
   const { status, lease } = view
   const names = nameWidth(status.servers)
   const lines: Line[] = [
-    [['bold', `${'SERVER'.padEnd(names)}  STATE   ROLE    MAY GRANT FOR    SHARE   IN USE`]],
+    [['bold', `${'SERVER'.padEnd(names)}  STATE     ROLE    MAY GRANT FOR    SHARE   IN USE`]],
   ]
   for (const server of status.servers) {
     const [share, inUse] = sumsOf(view, server.name)
@@ -94,7 +94,7 @@ function serversOf({ view, width }: TopView): Line[] {
     lines.push([
       pad(server.name, names),
       '  ',
-      [stateColour[server.state], server.state.padEnd(6)],
+      [stateColour[server.state], shownState(server, status.tick).padEnd(8)],
       `  ${(server.leader ? 'leader' : '').padEnd(6)}  ${grant.padEnd(14)}`,
       `${String(share).padStart(8)} ${`${about}${inUse}`.padStart(8)}`,
     ])

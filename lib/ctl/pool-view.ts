@@ -13,6 +13,7 @@ import type {
   Health,
   PoolStatus,
   SeatStatus,
+  ServerStatus,
 } from '../protocol/ctl.ts'
 import type { Dark } from '../protocol/why.ts'
 import type { Answered } from './answer.ts'
@@ -79,6 +80,18 @@ export async function viewPool(
       [...byServer].flatMap(([name, { http }]) => (http === undefined ? [] : [[name, http]])),
     ),
   }
+}
+
+/**
+ * How a server is, for people. One whose `hello` was applied is listed by the next tick: until then the ledger calls it
+ * silent, and so it does all servers of a pool that has just started.
+ */
+export function shownState(
+  { state, incarnation, listedTicksAgo }: ServerStatus,
+  tick: number,
+): ServerStatus['state'] | 'starting' {
+  const isListed = incarnation === 0 || listedTicksAgo < tick
+  return state === 'silent' && !isListed ? 'starting' : state
 }
 
 type FeaturesAsked = Pick<CtlRequests['status'], 'feature' | 'limit'>

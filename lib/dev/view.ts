@@ -5,6 +5,7 @@
  * sees here is what the pool says of itself, not what this program knows of its children.
  */
 import { styleText } from 'node:util'
+import { shownState } from '../ctl/pool-view.ts'
 import type { FeatureStatus, PoolStatus } from '../protocol/ctl.ts'
 
 export interface DevView {
@@ -55,7 +56,7 @@ function headline(
     const name = server.leader ? `${server.name}*` : server.name
     if (view.killed.has(server.name)) return paint('red', `${name} killed`)
     const colour = server.state === 'up' ? 'green' : server.state === 'silent' ? 'yellow' : 'red'
-    return paint(colour, `${name} ${server.state}`)
+    return paint(colour, `${name} ${shownState(server, status.tick)}`)
   })
   const leader = status.leader ?? 'none'
   return `${paint('bold', `pool ${status.pool}`)}  leader ${leader}  ${servers.join('  ')}  tick ${status.tick}`

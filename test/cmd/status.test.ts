@@ -57,6 +57,21 @@ function longView() {
   }
 }
 
+t.test('a server that has just said hello starts, in a new pool as in an old one', t => {
+  const lineOf = (tick: number, change: Parameters<typeof server>[1]): string => {
+    const program = captureProgram({ columns: 80 })
+    const shown = view([server('alpha', { state: 'silent', ...change })], [])
+    printStatus(program, { ...shown, status: { ...shown.status, tick } })
+    const text = program.printed.join('\n')
+    return text.split('\n').find(line => line.startsWith('alpha')) ?? ''
+  }
+  t.match(lineOf(0, { listedTicksAgo: 0 }), /^alpha +starting .* never$/)
+  t.match(lineOf(700, { listedTicksAgo: 700 }), /^alpha +starting .* never$/)
+  t.match(lineOf(700, { listedTicksAgo: 4 }), /^alpha +silent .* 4\.0 s ago$/)
+  t.match(lineOf(0, { incarnation: 0, state: 'down' }), /^alpha +down .* never$/)
+  t.end()
+})
+
 t.test('80 columns hold every line, whatever the names and figures', t => {
   const program = captureProgram({ columns: 80 })
   printStatus(program, longView())

@@ -36,10 +36,10 @@ t.test('a frame: servers, and a bar for each share', t => {
   t.strictSame(lines.slice(0, 8), [
     'pool default  leader alpha  revision 6  tick 47  says beta',
     '',
-    'SERVER   STATE   ROLE    MAY GRANT FOR    SHARE   IN USE',
-    'alpha    up      leader  27 s                 8        6',
-    'beta     up              27 s                12       12',
-    'gamma    silent          at most 25 s        10       ~4',
+    'SERVER   STATE     ROLE    MAY GRANT FOR    SHARE   IN USE',
+    'alpha    up        leader  27 s                 8        6',
+    'beta     up                27 s                12       12',
+    'gamma    silent            at most 25 s        10       ~4',
     '█ in use  ░ idle  ▒ dark  ▓ owed  · free pool  (~ as of its last keepalive)',
     '',
   ])
