@@ -7,7 +7,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
-import type { ConnectOptions, Seat } from '../lib/index.ts'
+import type { ConnectOptions, LicenseEnd, Seat } from '../lib/index.ts'
 import { LicdError } from '../lib/error.ts'
 import { seatBounds } from '../lib/protocol/seat.ts'
 import { systemClock } from '../raft/system.ts'
@@ -16,6 +16,7 @@ import { checkFeature } from './ctl/feature.ts'
 import { exitCodes } from './exit-code.ts'
 import type { Program } from './program.ts'
 import { contextOption, natsOption, natsSource, poolOption } from './session.ts'
+import { formatDate } from './table.ts'
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 
@@ -122,6 +123,13 @@ function runWith(
     let wasKilled = false
     const child = spawn(file, args, { stdio: 'inherit', env })
     signals.passTo(child)
+    const warn = ({ code, at }: LicenseEnd): void => {
+      program.note(
+        `the license code ${code} of ${seat.feature} ends on ${formatDate(at.getTime())}`,
+      )
+    }
+    if (seat.ends !== undefined) warn(seat.ends)
+    seat.on('ending', warn)
     seat.on('moved', server => program.note(`the seat is at ${server} now`))
     seat.on('lost', error => {
       if (isEnded) return

@@ -18,6 +18,6 @@ export {
   type ClientEvents,
   type ConnectOptions,
 } from './client/client.ts'
-export { Seat, type SeatEvents } from './client/seat.ts'
+export { Seat, type LicenseEnd, type SeatEvents } from './client/seat.ts'
 export { codes, isCode, LicdError, type Code } from './error.ts'
 export type { NatsSource } from './nats-context.ts'

@@ -14,6 +14,7 @@ import type { Outbox, Sent } from './outbox.ts'
 import {
   AcquireRecord,
   HoldRecord,
+  endIn,
   later,
   retryMs,
   type AcquireOutcome,
@@ -99,7 +100,8 @@ export class Acquiring {
       })
       return false
     }
-    const given = { server, expiresAt, epoch: sent.epoch, batch: record.batch }
+    const { epoch } = sent
+    const given = { server, expiresAt, epoch, batch: record.batch, end: endIn(result) }
     const hold = new HoldRecord(record, result.seats, given)
     this.#finish(record, { ok: true, hold, at: now })
     return true

@@ -104,7 +104,7 @@ export class Client extends EventEmitter<ClientEvents> {
    * ```
    *
    * @throws LicdError LICD_NO_SEAT (all are taken, and no `timeout` was given), LICD_TIMEOUT (none came free in
-   *   time), LICD_UNKNOWN_FEATURE, LICD_BAD_COUNT, LICD_BAD_REQUEST (an argument is not as documented),
+   *   time), LICD_UNKNOWN_FEATURE (or its codes ended), LICD_BAD_COUNT, LICD_BAD_REQUEST (an argument is not as documented),
    *   LICD_TOO_MANY_WAITING, LICD_TOO_MANY_SEATS, LICD_NO_SERVER (none answers), LICD_NO_LEASE or LICD_NOT_SERVING
    *   (none may grant), LICD_ABORTED (`signal`), LICD_CLOSED
    */

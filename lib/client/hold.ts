@@ -1,6 +1,7 @@
 /**
  * The seats of one acquire as the client's core hands them out. A class, since there is one for each acquire.
  */
+import type { SeatEnd } from '../protocol/seat.ts'
 import type { Holding } from './holding.ts'
 import type { HoldRecord } from './record.ts'
 
@@ -11,6 +12,8 @@ export interface Hold {
   readonly count: number
   /** Where the seats are now. */
   server(): string
+  /** The license code that they stand on ends soon: which, and when, as of the newest renewal. */
+  end(): SeatEnd | undefined
   /** Milliseconds they may still be believed in; 0 when they may not. Computed anew at each call (R4). */
   remainingMs(): number
   /** Id and newest token of one of the seats, 0 and up. */
@@ -44,6 +47,10 @@ export class HeldSeats implements Hold {
 
   server(): string {
     return this.#record.server
+  }
+
+  end(): SeatEnd | undefined {
+    return this.#record.end
   }
 
   remainingMs(): number {

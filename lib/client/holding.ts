@@ -135,21 +135,7 @@ export class Holding {
     const expiresAt = sent.at + result.expiresInMs
     if (expiresAt <= this.#time.now()) return
     const isMove = seat.server !== server
-    if (isMove || batch >= seat.tokenBatch) {
-      seat.token = result.token
-      seat.tokenBatch = batch
-    }
-    seat.server = server
-    seat.roams ||= isMove
-    // What was promised before stands. After a move only what the new server promises counts.
-    seat.expiresAt =
-      isMove || seat.epoch !== sent.epoch ? expiresAt : Math.max(seat.expiresAt, expiresAt)
-    seat.epoch = sent.epoch
-    seat.journey = undefined
-    if (batch >= seat.batch) {
-      seat.askedAt = undefined
-      seat.tries = 0
-    }
+    records.confirm(seat, result, { server, expiresAt, epoch: sent.epoch, batch })
     this.#wait(seat, records.renewAt(seat, this.#time.now(), this.#random))
     const { hold } = seat
     if (hold.state === 'releasing') {
@@ -160,7 +146,7 @@ export class Holding {
       hold.server = server
       hold.handlers?.moved(server)
     }
-    if (seat === hold.seats[0]) hold.handlers?.renewed()
+    if (seat === hold.seats[0]) records.tellRenewed(hold, seat)
   }
 
   /**

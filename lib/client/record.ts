@@ -7,7 +7,8 @@
  * (docs/performance.md).
  */
 import type { Random } from '../../raft/ports.ts'
-import type { AcquireItem, RenewItem } from '../protocol/seat.ts'
+import type { AcquireItem, RenewItem, SeatEnd, SeatResult } from '../protocol/seat.ts'
+import { isCut, momentOf } from '../protocol/seat-end.ts'
 
 /** An answer that has not come for so long is asked for again. */
 export const retryMs = 1_000
@@ -135,6 +136,20 @@ export interface Given {
   readonly expiresAt: number
   readonly epoch: number
   readonly batch: number
+  readonly end: CodeEnd | undefined
+}
+
+/** The code that a seat stands on ends soon. */
+export interface CodeEnd extends SeatEnd {
+  /** What was promised ends for that. */
+  readonly isCut: boolean
+}
+
+export function endIn({
+  ends,
+  expiresInMs,
+}: Extract<SeatResult, { kind: 'granted' | 'renewed' }>): CodeEnd | undefined {
+  return ends && { ...ends, isCut: isCut(expiresInMs, ends) }
 }
 
 export class SeatRecord implements Asking {
@@ -158,13 +173,15 @@ export class SeatRecord implements Asking {
   /** Only messages later than this one were sent to `target`. */
   sinceBatch = 0
   journey: Journey | undefined
+  /** As its newest token was given. */
+  end: CodeEnd | undefined
   /** A move of it was confirmed somewhere, once: servers may differ on where it is. */
   roams = false
 
   constructor(
     hold: HoldRecord,
     { seatId, token }: { readonly seatId: string; readonly token: Uint8Array },
-    { server, expiresAt, epoch, batch }: Given,
+    { server, expiresAt, epoch, batch, end }: Given,
   ) {
     this.target = server
     this.batch = batch
@@ -175,11 +192,45 @@ export class SeatRecord implements Asking {
     this.expiresAt = expiresAt
     this.epoch = epoch
     this.tokenBatch = batch
+    this.end = end
   }
 }
 
+/** What a server confirmed: the token, and the promise as counted from before the message was sent (R4). */
+export function confirm(seat: SeatRecord, result: Renewed, given: Omit<Given, 'end'>): void {
+  const { server, expiresAt, epoch, batch } = given
+  const isMove = seat.server !== server
+  if (isMove || batch >= seat.tokenBatch) {
+    seat.token = result.token
+    seat.tokenBatch = batch
+    seat.end = endIn(result)
+  }
+  seat.server = server
+  seat.roams ||= isMove
+  // What was promised before stands. After a move only what the new server promises counts.
+  seat.expiresAt = isMove || seat.epoch !== epoch ? expiresAt : Math.max(seat.expiresAt, expiresAt)
+  seat.epoch = epoch
+  seat.journey = undefined
+  if (batch < seat.batch) return
+  seat.askedAt = undefined
+  seat.tries = 0
+}
+
+/** Tells who holds the seats that one was renewed, and before that, once, that their code ends soon. */
+export function tellRenewed(hold: HoldRecord, { end }: SeatRecord): void {
+  const isNews = end?.code !== hold.end?.code || end?.at !== hold.end?.at
+  hold.end = end
+  if (isNews && end !== undefined) hold.handlers?.ending?.(end)
+  hold.handlers?.renewed()
+}
+
 /** Why a seat is over that nobody renewed. */
-export function expired({ journey }: SeatRecord): Refusal {
+export function expired({ journey, end, hold }: SeatRecord): Refusal {
+  if (end?.isCut === true) {
+    const { code, at } = end
+    const detail = `The license code ${code} ended at ${momentOf(at)}, and the seat of ${hold.feature} with it; what other codes of the pool bring can be acquired anew.`
+    return { code: 'LICD_CODE_EXPIRED', detail }
+  }
   const over = 'No server renewed the seat before it expired.'
   const refusal = journey?.refusal
   if (refusal === undefined) return { code: 'LICD_SEAT_LOST', detail: over }
@@ -227,7 +278,11 @@ export function both(first: (() => void) | undefined, second: () => void): () =>
   }
 }
 
+type Renewed = Extract<SeatResult, { kind: 'renewed' }>
+
 export interface HoldHandlers {
+  /** Told with a renewal, once for each code: it ends soon. Who need not know leaves it out. */
+  ending?(end: SeatEnd): void
   /** The hold is over and not by `release`. Called once. */
   lost(refusal: Refusal): void
   /** All its seats are at another server now. */
@@ -247,6 +302,8 @@ export class HoldRecord {
   /** `releasing`: given up by the user, and being told to servers. */
   state: 'held' | 'releasing' | 'over' = 'held'
   handlers: HoldHandlers | undefined
+  /** The end that was told last, to the handlers or with the grant. */
+  end: CodeEnd | undefined
   /** Releases sent and not yet answered or given up. */
   releases = 0
   whenOver: (() => void) | undefined
@@ -261,6 +318,7 @@ export class HoldRecord {
     this.user = user
     this.host = host
     this.server = given.server
+    this.end = given.end
     this.seats = seats.map(seat => new SeatRecord(this, seat, given))
   }
 }

@@ -6,16 +6,30 @@
  */
 import { EventEmitter } from 'node:events'
 import { isCode, LicdError, type Code } from '../error.ts'
+import type { SeatEnd } from '../protocol/seat.ts'
 import type { Hold, HoldHandlers, Refusal } from './core.ts'
 import type { Prover } from './prove.ts'
 
 export interface SeatEvents {
-  /** The seat is over, and not by `release`. Stop using the feature, or acquire a new seat. Once. */
+  /**
+   * The seat is over, and not by `release`. Stop using the feature, or acquire a new seat. Once. The error's code is
+   * LICD_CODE_EXPIRED when its license code ended, else LICD_SEAT_LOST or LICD_BAD_TOKEN.
+   */
   readonly lost: [error: LicdError]
   /** The seat is at another server now, and was valid throughout. */
   readonly moved: [server: string]
   /** A server has confirmed the seat anew. */
   readonly renewed: []
+  /** The license code that the seat stands on ends within an hour, and nothing takes its place. Once for each code. */
+  readonly ending: [end: LicenseEnd]
+}
+
+/** When a license code ends. */
+export interface LicenseEnd {
+  /** Id of the license code. */
+  readonly code: string
+  /** By the pool's calendar. */
+  readonly at: Date
 }
 
 /**
@@ -72,6 +86,12 @@ export class Seat extends EventEmitter<SeatEvents> {
     return this.#hold.remainingMs()
   }
 
+  /** The end of its license code, known from an hour ahead; undefined while none is near. See `ending`. */
+  get ends(): LicenseEnd | undefined {
+    const end = this.#hold.end()
+    return end && licenseEnd(end)
+  }
+
   /** Aborted, with the error as its reason, when the seat is lost or released. */
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
@@ -120,6 +140,7 @@ export class Seat extends EventEmitter<SeatEvents> {
     queueMicrotask(() => {
       if (event.type === 'lost') this.emit('lost', event.error)
       else if (event.type === 'moved') this.emit('moved', event.server)
+      else if (event.type === 'ending') this.emit('ending', event.end)
       else this.emit('renewed')
     })
   }
@@ -128,6 +149,7 @@ export class Seat extends EventEmitter<SeatEvents> {
 type HoldEvent =
   | { readonly type: 'lost'; readonly error: LicdError }
   | { readonly type: 'moved'; readonly server: string }
+  | { readonly type: 'ending'; readonly end: LicenseEnd }
   | { readonly type: 'renewed' }
 
 /** Leads from the core's hold to the handle, which is made once the hold is granted. @internal */
@@ -142,9 +164,17 @@ export class SeatLink implements HoldHandlers {
     this.handle?.({ type: 'moved', server })
   }
 
+  ending(end: SeatEnd): void {
+    this.handle?.({ type: 'ending', end: licenseEnd(end) })
+  }
+
   renewed(): void {
     this.handle?.({ type: 'renewed' })
   }
+}
+
+function licenseEnd({ code, at }: SeatEnd): LicenseEnd {
+  return { code, at: new Date(at) }
 }
 
 /** @internal */

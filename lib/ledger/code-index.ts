@@ -164,6 +164,22 @@ export class CodeIndex {
     return first === Infinity ? undefined : first
   }
 
+  /**
+   * Id of the code whose end `endsAt` tells of, the first by name of several; `undefined` where the feature has no end.
+   * Reads the feature's codes.
+   */
+  endingAt({ name, endsAt }: Pick<Feature, 'name' | 'endsAt'>): string | undefined {
+    if (endsAt === undefined) return undefined
+    let first: string | undefined
+    for (const records of [this.#byFeature.get(name), this.#removed.get(name)]) {
+      for (const { content } of records ?? []) {
+        const { codeId, expiresAt } = content
+        if (expiresAt === endsAt && (first === undefined || codeId < first)) first = codeId
+      }
+    }
+    return first
+  }
+
   #lessAt(feature: string): number | undefined {
     const turns: { at: number; change: number }[] = []
     for (const record of this.#byFeature.get(feature) ?? []) {

@@ -182,6 +182,12 @@ export class Ledger {
     return this.#codeIndex.active(feature)
   }
 
+  /** The code by whose end the feature has fewer, or none; `undefined` where no end is to come. */
+  endingCode(feature: string): string | undefined {
+    const found = this.state.features.get(feature)
+    return found && this.#codeIndex.endingAt(found)
+  }
+
   /** Certificates that lead from the vendor's first key to this one, in their order. */
   certificatesOf(kid: string): readonly string[] {
     return certificatesOf(this.state, kid)

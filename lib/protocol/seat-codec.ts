@@ -7,7 +7,8 @@
  *     renew    [seatId, feature, token, user, host, failover, confirm?]
  *     release  [seatId, token]
  *     find     items is empty
- *   answer   [version, batch, server, incarnation, results], each result [kind number, ...]
+ *   answer   [version, batch, server, incarnation, results], each result [kind number, ...];
+ *            of a code that ends soon, `granted` and `renewed` have [code, at, inMs] at their end
  *   found    [version, batch, pool, fingerprint, server, incarnation, serving]
  *
  * Nothing here throws for bytes from outside. A request that cannot be read is a coded failure, an item that
@@ -28,6 +29,7 @@ import {
   isWhole,
   type Refused,
 } from './seat-check.ts'
+import { readEnd } from './seat-end.ts'
 import {
   protocolVersion,
   detailMax,
@@ -39,6 +41,7 @@ import {
   type FoundServer,
   type ReleaseItem,
   type RenewItem,
+  type SeatEnd,
   type SeatResult,
 } from './seat.ts'
 import { quickAcquire, quickAnswer, quickRelease, quickRenew } from './seat-quick.ts'
@@ -168,9 +171,12 @@ const overheadBytes = 64
 function resultBytes(result: SeatResult): number {
   switch (result.kind) {
     case 'granted':
-      return result.seats.reduce((sum, seat) => sum + seat.token.length + 3, overheadBytes)
+      return result.seats.reduce(
+        (sum, seat) => sum + seat.token.length + 3,
+        overheadBytes + endBytes(result),
+      )
     case 'renewed':
-      return overheadBytes + result.token.length
+      return overheadBytes + endBytes(result) + result.token.length
     case 'challenge':
       return overheadBytes + 32 + result.nonce.length
     case 'refused':
@@ -179,6 +185,11 @@ function resultBytes(result: SeatResult): number {
     default:
       return overheadBytes
   }
+}
+
+/** A character may take three bytes. */
+function endBytes({ ends }: { readonly ends?: SeatEnd }): number {
+  return ends === undefined ? 0 : 24 + 3 * ends.code.length
 }
 
 /** Divides results into runs that each fit one answer of `maxBytes`. A single larger result stands alone. */
@@ -230,12 +241,12 @@ function decodeResult([kind, id, a, b, c, d]: readonly unknown[]): SeatResult | 
   if (!isSeatId(id)) return undefined
   switch (kind) {
     case resultKinds.granted:
-      return decodeGranted(id, a, b)
+      return decodeGranted(id, a, b, c)
     case resultKinds.waiting:
       return isWhole(a) ? { kind: 'waiting', requestId: id, position: a } : undefined
     case resultKinds.renewed:
       if (!isAmount(a) || !isToken(b)) return undefined
-      return { kind: 'renewed', seatId: id, expiresInMs: a, token: b }
+      return { kind: 'renewed', seatId: id, expiresInMs: a, token: b, ...decodeEnd(c) }
     case resultKinds.challenge:
       if (!isToken(a) || !isWhole(b) || !isAmount(c)) return undefined
       return { kind: 'challenge', seatId: id, nonce: a, lastTick: b, withinMs: c }
@@ -248,12 +259,18 @@ function decodeResult([kind, id, a, b, c, d]: readonly unknown[]): SeatResult | 
   }
 }
 
-function decodeGranted(requestId: string, expiresInMs: unknown, tokens: unknown) {
+/** What it is no more than told: one that cannot be read takes nothing from the promise. */
+function decodeEnd(row: unknown): { readonly ends?: SeatEnd } {
+  const ends = readEnd(row)
+  return ends === undefined ? {} : { ends }
+}
+
+function decodeGranted(requestId: string, expiresInMs: unknown, tokens: unknown, end: unknown) {
   if (!isAmount(expiresInMs) || !Array.isArray(tokens) || !tokens.every(isToken)) return undefined
   if (tokens.length < 1 || tokens.length > seatBounds.countMax) return undefined
   const ids = seatIds(requestId, tokens.length)
   const seats = tokens.map((token, n) => ({ seatId: ids[n] ?? requestId, token }))
-  return { kind: 'granted', requestId, expiresInMs, seats } as const
+  return { kind: 'granted', requestId, expiresInMs, seats, ...decodeEnd(end) } as const
 }
 
 function decodeRefused(

@@ -11,6 +11,7 @@ import {
   type FoundServer,
   type ReleaseItem,
   type RenewItem,
+  type SeatEnd,
   type SeatResult,
 } from './seat.ts'
 
@@ -101,13 +102,14 @@ export function encodeAnswer(answer: Answer): Uint8Array {
 function writeResult(result: SeatResult): void {
   switch (result.kind) {
     case 'granted': {
-      const { requestId, expiresInMs, seats } = result
+      const { requestId, expiresInMs, seats, ends } = result
       assert(seats.length > 0)
       assert((seats.length === 1 ? requestId : `${requestId}/0`) === seats[0]?.seatId)
-      writeKind(4, result.kind, requestId)
+      writeKind(ends === undefined ? 4 : 5, result.kind, requestId)
       writer.number(expiresInMs)
       writer.array(seats.length)
       for (const { token } of seats) writer.bytes(token)
+      if (ends !== undefined) writeEnd(ends)
       return
     }
     case 'waiting':
@@ -115,9 +117,10 @@ function writeResult(result: SeatResult): void {
       writer.number(result.position)
       return
     case 'renewed':
-      writeKind(4, result.kind, result.seatId)
+      writeKind(result.ends === undefined ? 4 : 5, result.kind, result.seatId)
       writer.number(result.expiresInMs)
       writer.bytes(result.token)
+      if (result.ends !== undefined) writeEnd(result.ends)
       return
     case 'challenge':
       writeKind(5, result.kind, result.seatId)
@@ -132,6 +135,13 @@ function writeResult(result: SeatResult): void {
     case 'refused':
       writeRefused(result)
   }
+}
+
+function writeEnd({ code, at, inMs }: SeatEnd): void {
+  writer.array(3)
+  writer.text(code)
+  writer.number(at)
+  writer.number(inMs)
 }
 
 function writeRefused({ kind, id, code, detail, server, retryAfterMs }: Refused): void {

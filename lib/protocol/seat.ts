@@ -86,6 +86,16 @@ export interface GrantedSeat {
   readonly token: Uint8Array
 }
 
+/** Told with a promise when the code ends within `aheadMs` and nothing takes its place. */
+export interface SeatEnd {
+  /** The license code's id. */
+  readonly code: string
+  /** By the pool's calendar, milliseconds since 1970. */
+  readonly at: number
+  /** From when the answer was made, milliseconds. */
+  readonly inMs: number
+}
+
 /** On the wire each is an array that starts with its kind's number (`resultKinds`). */
 export type SeatResult =
   /** Acquire: granted, all seats at once. */
@@ -94,6 +104,8 @@ export type SeatResult =
       readonly requestId: string
       readonly expiresInMs: number
       readonly seats: readonly GrantedSeat[]
+      /** The code they stand on ends soon. */
+      readonly ends?: SeatEnd
     }
   /** Acquire: waits; `position` 1 and up at this server. Repeat the request every `repeatMs` to stay in the queue. */
   | { readonly kind: 'waiting'; readonly requestId: string; readonly position: number }
@@ -103,6 +115,7 @@ export type SeatResult =
       readonly seatId: string
       readonly expiresInMs: number
       readonly token: Uint8Array
+      readonly ends?: SeatEnd
     }
   /**
    * Renew at a server that does not know the seat (R6, R7): it does nothing until the client, by repeating the

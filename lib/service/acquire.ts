@@ -17,6 +17,7 @@ import {
 import { seconds } from '../seconds.ts'
 import type { Balance } from './balance.ts'
 import type { Desk, Grant } from './desk.ts'
+import { endingText } from './ending.ts'
 import { denyNotServing } from './lease-reason.ts'
 import type { Waiter, Waiting } from './waiting.ts'
 import type { Reply } from './wire.ts'
@@ -267,7 +268,10 @@ export class Acquire {
       token: this.#desk.token(seatId, feature, grant),
     })
     const seats = count === 1 ? [granted(requestId)] : idsOf(item).map(granted)
-    this.#desk.answer(reply, { kind: 'granted', requestId, expiresInMs: grant.ms, seats })
+    const { ms: expiresInMs, end } = grant
+    if (end === undefined) {
+      this.#desk.answer(reply, { kind: 'granted', requestId, expiresInMs, seats })
+    } else this.#desk.answer(reply, { kind: 'granted', requestId, expiresInMs, seats, ends: end })
   }
 
   /** The answer was lost or is under way: the same seats, with new tokens. */
@@ -302,8 +306,9 @@ export class Acquire {
   #tooMany(item: AcquireItem, allocations: number, reply: Reply | undefined): void {
     const { feature, count } = item
     if (allocations === 0) {
-      const detail = `The pool owns no allocation of ${feature} now.`
-      this.#desk.deny(item, reply, 'LICD_NO_SEAT', detail)
+      const none = `The pool owns no allocation of ${feature} now.`
+      const ended = this.#desk.ended.sentence(feature, this.#desk.host.ledger.state)
+      this.#desk.deny(item, reply, 'LICD_NO_SEAT', ended === undefined ? none : `${ended} ${none}`)
       return
     }
     const detail = `${count} seats of ${feature} are asked for and the pool owns ${allocations}.`
@@ -352,8 +357,11 @@ export class Acquire {
   }
 
   #deny(waiter: Waiter): void {
+    const { feature } = waiter.item
+    const end = this.#desk.endNow(feature, this.#desk.now)
+    const detail = end === undefined ? '' : `${endingText(end, feature)} Till then none is granted.`
     this.#waiting.remove(waiter)
-    this.#desk.deny(waiter.item, waiter.reply, 'LICD_NO_SEAT')
+    this.#desk.deny(waiter.item, waiter.reply, 'LICD_NO_SEAT', detail)
   }
 
   /** It waited and got nothing; one that did not wish to is remembered where it is refused. */

@@ -10,12 +10,13 @@ import { codes, type Code } from '../error.ts'
 import { SeatBook, expiryFactor, type Term } from '../book/book.ts'
 import type { Stock } from '../book/seat.ts'
 import type { Feature } from '../ledger/state.ts'
-import type { AcquireItem, RenewItem, SeatResult } from '../protocol/seat.ts'
+import type { AcquireItem, RenewItem, SeatEnd, SeatResult } from '../protocol/seat.ts'
 import type { Tried } from '../protocol/why.ts'
 import type { Host } from '../server/parts.ts'
 import { unseenMs } from '../standstill.ts'
 import { Denials, type Asked } from './denials.ts'
 import { EndedFeatures } from './ended.ts'
+import { Endings } from './ending.ts'
 import { ReleasedIds } from './released.ts'
 import { TurnedAwayCount } from './turned-away.ts'
 import { denialReasonOf, UsageCounters } from './usage.ts'
@@ -29,6 +30,8 @@ const termMin = 0.03
 /** What a seat granted now is promised. `ms` is what the client is told. */
 export interface Grant extends Term {
   readonly ms: number
+  /** The code that it stands on ends soon. */
+  readonly end: SeatEnd | undefined
 }
 
 export class Desk {
@@ -37,6 +40,7 @@ export class Desk {
   readonly denials = new Denials()
   readonly turnedAway = new TurnedAwayCount()
   readonly ended = new EndedFeatures()
+  readonly endings = new Endings(() => this.host.ledger)
   usage = new UsageCounters()
   book = new SeatBook()
   /** `closed` until the `hello` was applied, after going down, and once stopped. */
@@ -125,15 +129,16 @@ export class Desk {
   #termOf(feature: Feature | undefined, now: number, what: 'seat' | 'renewal'): Grant | undefined {
     if (!this.isServing(now)) return undefined
     const { host } = this
-    const { settings, calendar, tick } = host.ledger.state
+    const { settings, tick } = host.ledger.state
     const { leaseMs, seatMs = Infinity } = feature?.limits ?? {}
     const usualMs = Math.min(this.#usualMs, seatMs)
     let ms = Math.min(usualMs, host.leaseUntil - now)
     // What its vendor allows, where the pool's settings allow more: this server heard from the pool so long ago at most.
     if (leaseMs !== undefined) ms = Math.min(ms, host.tickAppliedAt + leaseMs - now)
+    const end = feature && this.endOf(feature, now)
     const endsAt = feature?.endsAt
     if (endsAt !== undefined) {
-      ms = Math.min(ms, endsAt - calendar - Math.max(0, now - host.tickAppliedAt))
+      ms = Math.min(ms, this.#endsInMs(endsAt, now))
     }
     ms = Math.floor(ms)
     if (ms < (what === 'renewal' ? 1 : usualMs * termMin)) return undefined
@@ -141,7 +146,26 @@ export class Desk {
     const ticks = Math.ceil(ms / (settings.tickMs * (1 - margin))) + 1
     const lastTick = Math.min(this.#lastTick(now), tick + ticks)
     // A client's naps too short to show are no more than the last summand.
-    return { ms, expiresAt: now + ms * expiryFactor + unseenMs, lastTick }
+    return { ms, expiresAt: now + ms * expiryFactor + unseenMs, lastTick, end }
+  }
+
+  /** By the pool's calendar, which stands still from tick to tick (R10). */
+  #endsInMs(endsAt: number, now: number): number {
+    const { ledger, tickAppliedAt } = this.host
+    return endsAt - ledger.state.calendar - Math.max(0, now - tickAppliedAt)
+  }
+
+  /** The end of a feature's code, where that is soon and nothing takes its place. */
+  endOf({ name, endsAt }: Feature, now: number): SeatEnd | undefined {
+    if (endsAt === undefined) return undefined
+    return this.endings.soon(name, endsAt, this.#endsInMs(endsAt, now))
+  }
+
+  /** The same where it is what leaves no time to renew, or to grant, anything now. */
+  endNow(feature: string, now: number): SeatEnd | undefined {
+    const found = this.feature(feature)
+    const end = found && this.endOf(found, now)
+    return end !== undefined && end.inMs < this.#usualMs * termMin ? end : undefined
   }
 
   /** The last tick at which a token made now proves its seat (R5): its server is not down before it. */
@@ -176,6 +200,14 @@ export class Desk {
       this.#outbox.set(reply, this.#lastResults)
     }
     this.#lastResults.push(result)
+  }
+
+  /** A renewal: the seat is good for what the grant says, and has a new token. */
+  confirm(reply: Reply | undefined, seatId: string, feature: string, grant: Grant): void {
+    const token = this.token(seatId, feature, grant)
+    const { ms: expiresInMs, end } = grant
+    if (end === undefined) this.answer(reply, { kind: 'renewed', seatId, expiresInMs, token })
+    else this.answer(reply, { kind: 'renewed', seatId, expiresInMs, token, ends: end })
   }
 
   refuse(

@@ -6,8 +6,9 @@
  */
 import { endedEarly } from '../ledger/code-end.ts'
 import type { CodeRecord, LedgerState } from '../ledger/state.ts'
+import { momentOf } from '../protocol/seat-end.ts'
 
-/** What follows "the license code". */
+/** What follows "the license code ID". */
 function endOf(record: CodeRecord, state: LedgerState): string {
   switch (endedEarly(record, state)) {
     case 'revoked':
@@ -15,7 +16,7 @@ function endOf(record: CodeRecord, state: LedgerState): string {
     case 'removed':
       return 'was removed'
     default:
-      return `ended on ${dateOf(record.content.expiresAt ?? 0)}`
+      return `ended on ${momentOf(record.content.expiresAt ?? 0)}`
   }
 }
 
@@ -39,7 +40,9 @@ export class EndedFeatures {
     // Read once a tick at most: who asks for what is not there cannot make it dear.
     if (this.#madeAt !== state.tick) this.#read(state)
     const record = this.#last.get(feature)
-    return record === undefined ? undefined : `the license code ${endOf(record, state)}`
+    return record === undefined
+      ? undefined
+      : `the license code ${record.content.codeId} ${endOf(record, state)}`
   }
 
   #read({ codes, tick }: LedgerState): void {

@@ -62,6 +62,8 @@ export class Explain implements SeatReport {
         return feature.allocations === 0 ? [this.#none(feature)] : this.#sources(feature, asked)
       case 'LICD_OVER_LIMIT':
         return this.#sources(feature, asked)
+      case 'LICD_CODE_EXPIRED':
+        return [ofCode(detail)]
       default:
         return [{ source: 'seat', found: 0, why: detail }]
     }
@@ -69,7 +71,7 @@ export class Explain implements SeatReport {
 
   #unknown(feature: string): Tried {
     const why = this.#desk.ended.why(feature, this.#desk.host.ledger.state)
-    if (why !== undefined) return code(why)
+    if (why !== undefined) return ofCode(why)
     const spelling = 'the pool has none of this name: is it spelled right?'
     return { source: 'feature', found: 0, why: spelling }
   }
@@ -83,8 +85,8 @@ export class Explain implements SeatReport {
         starts = Math.min(starts, content.startsAt)
       }
     }
-    if (starts < Infinity) return code(`the license code starts on ${dateOf(starts)}`)
-    return code(this.#desk.ended.why(name, ledger) ?? 'the pool owns no allocation of it')
+    if (starts < Infinity) return ofCode(`the license code starts on ${dateOf(starts)}`)
+    return ofCode(this.#desk.ended.why(name, ledger) ?? 'the pool owns no allocation of it')
   }
 
   #sources(feature: Feature, asked: Asked): Tried[] {
@@ -107,7 +109,7 @@ export class Explain implements SeatReport {
     const row = (why: string): Tried => ({ source: 'own share', found, why })
     if (share === 0 && stock.inUse === 0) return row('this server owns none')
     if (desk.isServing(desk.now) && desk.term(name, desk.now) === undefined) {
-      return row('a license code ends within moments; new seats come after it')
+      return row(`${this.#ending(name)} within moments; new seats come after it`)
     }
     const { expired, moved } = this.#darkOf(name)
     const { unknown } = stock
@@ -245,13 +247,20 @@ export class Explain implements SeatReport {
   /** Why a server that serves grants none of the feature, whatever its spare. */
   #whyNone(feature: Feature | undefined, isEnding: boolean): string | undefined {
     if (feature === undefined) return 'The pool has no such feature.'
-    if (isEnding) return 'A license code ends within moments; new seats come after it.'
+    if (isEnding) {
+      return `A${this.#ending(feature.name).slice(1)} within moments; new seats come after it.`
+    }
     const stock = this.#desk.book.stock(feature.name)
     if (stock.isOverLimit)
       return 'More is in use than its limit: it grants and renews nothing until it has borrowed.'
     if (feature.owed > 0 && stock.spare <= feature.owed)
       return 'What comes free pays what is owed first.'
     return undefined
+  }
+
+  #ending(feature: string): string {
+    const end = this.#desk.endNow(feature, this.#desk.now)
+    return end === undefined ? 'a license code ends' : `a license code, ${end.code}, ends`
   }
 
   /** This server's place in the pool's queue; 0 when it does not stand there. */
@@ -268,7 +277,7 @@ function heldBy(book: SeatBook, feature: string, user: string): number {
   return seats
 }
 
-function code(why: string): Tried {
+function ofCode(why: string): Tried {
   return { source: 'code', found: 0, why }
 }
 

@@ -291,8 +291,7 @@ export class Failover {
     } else if (stock.spare >= 1) desk.book.grant(stock, seatId, client, grant, now)
     else return false
     desk.usage.granted(feature, 1)
-    const renewed = { seatId, expiresInMs: grant.ms, token: desk.token(seatId, feature, grant) }
-    desk.answer(pending.reply, { kind: 'renewed', ...renewed })
+    desk.confirm(pending.reply, seatId, feature, grant)
     this.#drop(pending)
     if (this.#balance.isShort(stock)) desk.touch(feature)
     return true

@@ -11,6 +11,7 @@ import { bounds } from '../ledger/command.ts'
 import type { RenewItem } from '../protocol/seat.ts'
 import type { Desk } from './desk.ts'
 import type { Failover } from './failover.ts'
+import { endingText } from './ending.ts'
 import { denyNotServing } from './lease-reason.ts'
 import type { Reply } from './wire.ts'
 
@@ -73,14 +74,15 @@ export class Renew {
     if (!desk.isServing(now)) denyNotServing(desk, item, reply, now)
     else if (grant === undefined || seat.stock.isOverLimit) {
       // Found over its limit, it borrows; or a code of it is just ending. The client may ask again in a moment.
-      const { tickMs } = desk.host.ledger.state.settings
-      desk.deny(item, reply, 'LICD_OVER_LIMIT', '', { retryAfterMs: tickMs })
+      const retryAfterMs = desk.host.ledger.state.settings.tickMs
+      const end = seat.stock.isOverLimit ? undefined : desk.endNow(feature, now)
+      if (end?.inMs !== 0) desk.deny(item, reply, 'LICD_OVER_LIMIT', '', { retryAfterMs })
+      else desk.deny(item, reply, 'LICD_CODE_EXPIRED', endingText(end, feature), { retryAfterMs })
       desk.touch(feature)
     } else {
       const shows = this.#isNewest(seat, proof) ? 'newest' : 'any'
       desk.book.renew(seat, { clientId, user, host }, grant, shows)
-      const renewed = { seatId, expiresInMs: grant.ms, token: desk.token(seatId, feature, grant) }
-      desk.answer(reply, { kind: 'renewed', ...renewed })
+      desk.confirm(reply, seatId, feature, grant)
     }
   }
 

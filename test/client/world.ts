@@ -3,6 +3,7 @@ import {
   ClientCore,
   type AcquireRequest,
   type Hold,
+  type HoldHandlers,
   type Outcome,
   type Refusal,
 } from '../../lib/client/core.ts'
@@ -39,7 +40,7 @@ export class World {
     return this.#core
   }
 
-  ask(request: Partial<AcquireRequest> = {}) {
+  ask(request: Partial<AcquireRequest> = {}, more: Pick<HoldHandlers, 'ending'> = {}) {
     const asked: { outcome: Outcome | undefined; giveUp: (refusal: Refusal) => void } = {
       outcome: undefined,
       giveUp: () => {},
@@ -49,6 +50,7 @@ export class World {
       lost: (refusal: Refusal) => this.lost.push(refusal),
       moved: (server: string) => this.moved.push(server),
       renewed: () => {},
+      ...more,
     }
     const giveUp = this.core.acquire(full, handlers, outcome => {
       if (asked.outcome !== undefined) throw new Error('Answered twice.')
@@ -59,8 +61,8 @@ export class World {
   }
 
   /** A seat granted now. */
-  hold(request: Partial<AcquireRequest> = {}): Hold {
-    const asked = this.ask(request)
+  hold(request: Partial<AcquireRequest> = {}, more: Pick<HoldHandlers, 'ending'> = {}): Hold {
+    const asked = this.ask(request, more)
     this.time.runUntil(() => asked.outcome !== undefined, 5_000)
     if (asked.outcome?.ok !== true) throw new Error(`Not granted: ${JSON.stringify(asked.outcome)}`)
     return asked.outcome.hold

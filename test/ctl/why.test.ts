@@ -130,7 +130,7 @@ t.test('a removed code is owed while clients renew, and paid as seats end', asyn
   t.match(verdictOf(why).says.join(' '), /2 are owed: .* What comes free pays them first\.$/)
   t.match(user(pool, 'bob', 'beta').refused(1, { feature: 'sim' }), { code: 'LICD_NO_SEAT' })
   const denied = await settle(pool, viewWhy(client(), { feature: 'sim', user: 'bob' }))
-  t.match(denied.denials[0]?.tried, [{ source: 'code', why: 'the license code was removed' }])
+  t.match(denied.denials[0]?.tried, [{ source: 'code', why: 'the license code c was removed' }])
   hold?.release()
   pool.run(5_000)
   const paid = await settle(pool, viewPool(client()))
@@ -138,19 +138,19 @@ t.test('a removed code is owed while clients renew, and paid as seats end', asyn
   t.strictSame(left, ['cad'], 'paid, and nothing is left of it')
   t.match(user(pool, 'ann', 'beta').refused(1, { feature: 'sim' }), {
     code: 'LICD_UNKNOWN_FEATURE',
-    detail: /The license code was removed\./,
+    detail: /The license code c was removed\./,
   })
   const gone = await settle(pool, viewWhy(client(), { feature: 'sim' }))
   t.match(verdictOf(gone).says, [
-    'The pool has the feature sim no more. The license code was removed.',
+    'The pool has the feature sim no more. The license code c was removed.',
   ])
-  t.match(gone.denials[0]?.tried, [{ source: 'code', why: 'the license code was removed' }])
+  t.match(gone.denials[0]?.tried, [{ source: 'code', why: 'the license code c was removed' }])
   const { codes } = await settle(pool, client().ask('code-list', {}))
   t.match(codes, [{ codeId: 'c', state: 'ended', endedEarly: 'removed' }])
   pool.ask('vendor-revoke', { ...change, id: 'k', kid: vendor.kid })
   pool.run(2_000)
   const stolen = await settle(pool, viewWhy(client(), { feature: 'sim' }))
-  t.match(stolen.ended, 'The license code was signed by a key that was revoked.')
+  t.match(stolen.ended, 'The license code c was signed by a key that was revoked.')
   const never = await settle(pool, viewWhy(client(), { feature: 'sin' }))
   t.match(verdictOf(never).toDo, [/spells it/], 'of one that never was the spelling is doubted')
 })

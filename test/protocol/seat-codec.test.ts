@@ -50,6 +50,14 @@ const results: SeatResult[] = [
   { kind: 'released', seatId: 'r' },
   { kind: 'refused', id: '', code: 'LICD_BAD_REQUEST', detail: 'd' },
   { kind: 'refused', id: 'r', code: 'X', detail: '', server: 'beta', retryAfterMs: 50 },
+  {
+    ...{ kind: 'renewed', seatId: 'r/2', expiresInMs: 5, token },
+    ends: { code: 'acme-17', at: 1_796_000_000_000, inMs: 3_600_000 },
+  },
+  {
+    ...{ kind: 'granted', requestId: 't', expiresInMs: 9, seats: [{ seatId: 't', token }] },
+    ends: { code: 'ü', at: 0, inMs: 0 },
+  },
 ]
 
 const plain = (value: unknown): unknown =>
@@ -126,6 +134,28 @@ t.test('a request that cannot be read has a code, an item is refused alone', asy
   t.match(decodeRelease(packr.pack([1, 1, 'c', [['r', large]]])), { refused: [{ id: 'r' }] })
   const row = ['r', 'cad', token, 'u', 'h', false, large]
   t.match(decodeRenew(packr.pack([1, 1, 'c', [row]])), { refused: [{ id: 'r' }] })
+})
+
+t.test('what a server tells besides a promise takes nothing from it', async t => {
+  const read = (end: unknown) => {
+    const results = [[2, 'r', 5, token, end, 'of a later version']]
+    return decodeAnswer(packr.pack([1, 3, 'alpha', 2, results]))?.results[0]
+  }
+  const promise = { kind: 'renewed', seatId: 'r', expiresInMs: 5 }
+  t.match(read(['c', 7, 8]), { ...promise, ends: { code: 'c', at: 7, inMs: 8 } })
+  for (const end of [
+    undefined,
+    null,
+    'x',
+    [],
+    ['c', 7],
+    ['', 7, 8],
+    ['c', 1e16, 8],
+    ['c', 7, -1],
+  ]) {
+    t.match(read(end), promise)
+    t.notOk(Object.hasOwn(read(end) ?? {}, 'ends'), JSON.stringify(end))
+  }
 })
 
 t.test('an answer that cannot be read wholly is none', async t => {

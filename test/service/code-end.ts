@@ -1,6 +1,10 @@
 /** A license code ends while its seats are held (R4, R9): none outlives it, and what remains is granted again at once. */
+import { ClientCore, type Outcome, type Refusal } from '../../lib/client/core.ts'
 import type { CodeContent } from '../../lib/ledger/command.ts'
+import type { SeatEnd } from '../../lib/protocol/seat.ts'
+import { VirtualClock } from '../sim/virtual-clock.ts'
 import { Holder } from './holder.ts'
+import { poolName } from './names.ts'
 import { shares, valid } from './pool.ts'
 import { Probe, kinds } from './probe.ts'
 import { World } from './world.ts'
@@ -16,6 +20,10 @@ const kid = 'k'
 
 /** Three servers with two seats each: three by a code that ends in 40 s, three by one that does not. */
 function twoCodes(): World {
+  return withCodes('ends', 'stays')
+}
+
+function withCodes(...codeIds: readonly ('ends' | 'stays')[]): World {
   const world = new World({ settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 30 } })
   world.time.run(3_500)
   const { calendar } = world.truth.state
@@ -24,8 +32,10 @@ function twoCodes(): World {
   const add = (content: Pick<CodeContent, 'codeId' | 'kind' | 'expiresAt'>): void =>
     world.admin({ type: 'add-code', text: '', content: { ...common, ...times, ...content } })
   world.admin({ type: 'add-vendor', vendor: { kid, name: 'v', publicKey: 'x' } })
-  add({ codeId: 'ends', kind: 'feature', expiresAt: calendar + 40_000 })
-  add({ codeId: 'stays', kind: 'allocations' })
+  if (codeIds.includes('ends')) {
+    add({ codeId: 'ends', kind: 'feature', expiresAt: calendar + 40_000 })
+  }
+  if (codeIds.includes('stays')) add({ codeId: 'stays', kind: 'allocations' })
   world.time.run(2_000)
   return world
 }
@@ -75,6 +85,78 @@ scenario('just before the end a renewal gets what is left, and a new request wai
   t.strictSame(kinds(probe.acquire('a', { requestId: 'n', waitMs: 9_000 }, 5)), ['waiting'])
   const after = probe.within(6_000, () => {})
   t.strictSame(kinds(after), ['granted'], 'served once the code has ended')
+})
+
+scenario('clients are told which code ends, an hour ahead and at its end', t => {
+  const world = twoCodes()
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  const expiresAt = world.truth.state.codes.get('ends')?.content.expiresAt
+  const { host } = world.server('a')
+  const inMs = (): number =>
+    (expiresAt ?? 0) - host.ledger.state.calendar - (host.clock.now() - host.tickAppliedAt)
+  const [early] = probe.renew('a', { seatId: 's', token }, 5)
+  t.match(early, { kind: 'renewed', ends: { code: 'ends', at: expiresAt } })
+  t.ok(early?.kind === 'renewed' && early.ends && early.ends.inMs > early.expiresInMs, 'not cut')
+  t.ok(world.time.runUntil(() => inMs() < 10_000, 60_000))
+  const [late] = probe.renew('a', { seatId: 's', token }, 5)
+  t.ok(late?.kind === 'renewed' && late.ends?.inMs === late.expiresInMs, 'cut by it')
+  t.match(probe.acquire('a', { requestId: 'n' }, 5)[0], { kind: 'granted', ends: { code: 'ends' } })
+  // The tick that ends it is late.
+  world.elect(undefined)
+  t.ok(world.time.runUntil(() => inMs() <= 0, 60_000))
+  const [over] = probe.renew('a', { seatId: 's', token }, 5)
+  t.match(over, { kind: 'refused', code: 'LICD_CODE_EXPIRED', retryAfterMs: 1_000 })
+  t.ok(
+    over?.kind === 'refused' && /license code ends of cad ends at \d{4}-.* UTC/.test(over.detail),
+  )
+  const denied = world.server('a').service.report.denials('cad')
+  t.ok(
+    denied.some(({ code, tried }) => code === 'LICD_CODE_EXPIRED' && tried[0]?.source === 'code'),
+  )
+  world.elect('a')
+  t.ok(world.time.runUntil(() => world.truth.state.codes.get('ends')?.state === 'ended', 60_000))
+  world.time.run(2_000)
+  const [after] = probe.acquire('a', { requestId: 'm' }, 2_500)
+  t.ok(after?.kind === 'granted' && after.ends === undefined, 'the other code has no end')
+})
+
+scenario('the SDK: a seat whose code ends says so, and so does what is asked for after it', t => {
+  const world = withCodes('ends')
+  const clock = new VirtualClock(world.time, { rate: 1.01 })
+  const core = new ClientCore(
+    { bus: world.broker.connect('sdk', clock), clock, random: world.random.split('sdk') },
+    { pool: poolName },
+  )
+  const told: string[] = []
+  const ask = (): { outcome: Outcome | undefined } => {
+    const asked: { outcome: Outcome | undefined } = { outcome: undefined }
+    const request = { feature: 'cad', count: 2, user: 'u', host: 'h', waitMs: undefined }
+    const handlers = {
+      ending: ({ code }: SeatEnd) => told.push(`ending ${code}`),
+      lost: ({ code, detail }: Refusal) => told.push(`${code} ${detail}`),
+      ...{ moved() {}, renewed() {} },
+    }
+    core.acquire(request, handlers, outcome => (asked.outcome = outcome))
+    return asked
+  }
+  const first = ask()
+  t.ok(world.time.runUntil(() => first.outcome !== undefined, 15_000))
+  const hold = first.outcome?.ok === true ? first.outcome.hold : undefined
+  t.equal(hold?.end()?.code, 'ends', 'with the grant already')
+  t.ok(world.time.runUntil(() => told.length > 0, 60_000))
+  t.equal(told.length, 1, 'and not once more with each renewal')
+  t.match(
+    told[0],
+    /^LICD_CODE_EXPIRED The license code ends ended at \d{4}-.* UTC, and the seat of cad with it;/,
+  )
+  world.time.run(5_000)
+  const second = ask()
+  t.ok(world.time.runUntil(() => second.outcome !== undefined, 15_000))
+  t.match(second.outcome, {
+    ...{ ok: false, code: 'LICD_UNKNOWN_FEATURE' },
+    detail: /^The license code ends ended on \d{4}-.* UTC\.$/,
+  })
 })
 
 scenario('R9 - what is given back while something is owed pays that, and serves nobody', t => {
