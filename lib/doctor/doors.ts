@@ -22,6 +22,9 @@ const certificateDaysLow = 30
 const natsTestMs = 10_000
 export const renew =
   'Make this server anew: licd join NAME=HOST --key pool.join, and take its folder nats/.'
+/** What it certifies ends with it: a server that was made anew would be refused as the old one is. */
+const renewAuthority =
+  'First the authority in pool.join (docs/runbooks.md, "The authority of a pool ends"), then every server and context anew.'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -81,7 +84,7 @@ export async function lookAtCertificates(dataFolder: string, wall: number): Prom
       }
     }
     const [authority, own] = [await read(natsFiles.authority), await read(natsFiles.certificate)]
-    let ends = Infinity
+    let [ends, renewal] = [Infinity, renew]
     for (const [name, certificate] of [
       [natsFiles.authority, authority],
       [natsFiles.certificate, own],
@@ -91,8 +94,11 @@ export async function lookAtCertificates(dataFolder: string, wall: number): Prom
         const toDo = 'The clock of this host is behind: timedatectl set-ntp true'
         return failure('certificates', `${at(name)} begins on ${dateOf(from)}`, toDo)
       }
-      if (wall >= to) return failure('certificates', `${at(name)} ended on ${dateOf(to)}`, renew)
-      ends = Math.min(ends, to)
+      const toDo = name === natsFiles.authority ? renewAuthority : renew
+      if (wall >= to) return failure('certificates', `${at(name)} ended on ${dateOf(to)}`, toDo)
+      if (to >= ends) continue
+      ends = to
+      renewal = toDo
     }
     const key = await readSecret(at(natsFiles.key))
     if (key === undefined || !own.checkPrivateKey(createPrivateKey(key))) {
@@ -114,7 +120,7 @@ export async function lookAtCertificates(dataFolder: string, wall: number): Prom
     }
     const says = `good until ${dateOf(ends)}`
     if (ends - wall > certificateDaysLow * dayMs) return ok('certificates', says)
-    return warning('certificates', says, renew)
+    return warning('certificates', says, renewal)
   } catch (cause) {
     const error = cause instanceof LicdError ? cause : undefined
     if (error !== undefined) return failed('certificates', error, chmodIn(error) ?? renew)

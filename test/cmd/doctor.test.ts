@@ -252,14 +252,14 @@ async function plantInFiles(t: Test, pool: SecurePool): Promise<void> {
   finds(t, await look(alpha), 'certificates', 'failure', /LICD_BAD_KEY/, /^chmod 600/)
   chmodSync(at('nats', 'server.key'), 0o600)
   const day = 86_400_000
-  for (const [days, state, says] of [
-    [-30, 'failure', /begins on/],
-    [20 * 365 - 10, 'warning', /good until/],
-    [21 * 365, 'failure', /ended on/],
+  for (const [days, state, says, toDo] of [
+    [-30, 'failure', /begins on/, /timedatectl/],
+    [20 * 365 - 10, 'warning', /good until/, /First the authority in pool\.join/],
+    [21 * 365, 'failure', /ca\.pem ended on/, /First the authority in pool\.join/],
   ] as const) {
     const wall = () => Date.now() + days * day
     const clock = { ...realSystem.clock, wall }
-    finds(t, await look(alpha, {}, { clock }), 'certificates', state, says)
+    finds(t, await look(alpha, {}, { clock }), 'certificates', state, says, toDo)
   }
   await plantInHost(t, alpha)
 }
