@@ -58,7 +58,12 @@ const attemptMs = 3_000
 const firstAttemptMs = 1_000
 /** What a server gets less of than the attempt lasts, so that its answer is back in time. */
 const slackMs = 500
-const pauseMs = 200
+/**
+ * Between two attempts, twice as long each time: a leader that handed its office over, or was elected just now, is back
+ * within that, and where there is none for longer a client asks five times a second.
+ */
+const pauseMinMs = 25
+const pauseMaxMs = 200
 const outcomeMs = 2_000
 /** Questions that take everything along, or change what is no command of the ledger. */
 const signedAsks: ReadonlySet<string> = new Set(['snapshot-open', 'account-push'])
@@ -126,6 +131,7 @@ export class CtlClient {
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     const end = clock.now() + timeoutMs
     let refusal: LicdError | undefined
+    const pause = { ms: pauseMinMs }
     for (let left = timeoutMs; left > 0; left = end - clock.now()) {
       const waitMs = Math.min(left, attemptMs)
       const isSigned = signedAsks.has(operation)
@@ -138,7 +144,7 @@ export class CtlClient {
       refusal = refusalOf(fields)
       if (!passing.has(refusal.code)) throw refusal
       if (refusal.code === 'LICD_STALE_SIGNATURE') this.#signing.forget()
-      if (!(await this.#again(refusal, end))) throw refusal
+      if (!(await this.#again(refusal, end, pause))) throw refusal
     }
     throw refusal ?? new LicdError('LICD_TIMEOUT', `Nobody answered within ${timeoutMs} ms.`)
   }
@@ -161,6 +167,7 @@ export class CtlClient {
     let isSent = false
     let refusal: LicdError | undefined
     let patienceMs = firstAttemptMs
+    const pause = { ms: pauseMinMs }
     const token = this.#post.token()
     for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
       const mostMs = Math.min(left, attemptMs)
@@ -207,7 +214,8 @@ export class CtlClient {
         } else if (!passing.has(refusal.code)) throw refusal
       }
       isSent ||= refusal?.code === 'LICD_UNKNOWN_OUTCOME'
-      if (!(await this.#again(attempt.type === 'answer' ? refusal : undefined, end))) break
+      const told = attempt.type === 'answer' ? refusal : undefined
+      if (!(await this.#again(told, end, pause))) break
     }
     if (!isSent && refusal !== undefined && earlierId === undefined) throw refusal
     return await this.#settle(operation, id)
@@ -259,11 +267,16 @@ export class CtlClient {
   }
 
   /** Waits for the next attempt, as long as the refusal asks for. False, at once, where that is beyond the end. */
-  async #again(refusal: LicdError | undefined, end: number): Promise<boolean> {
+  async #again(
+    refusal: LicdError | undefined,
+    end: number,
+    pause: { ms: number },
+  ): Promise<boolean> {
     const left = end - this.#options.clock.now()
     const { retryAfterMs = 0 } = refusal ?? {}
     if (retryAfterMs > left) return false
-    await this.#pause(Math.min(Math.max(pauseMs, retryAfterMs), left))
+    await this.#pause(Math.min(Math.max(pause.ms, retryAfterMs), left))
+    pause.ms = Math.min(2 * pause.ms, pauseMaxMs)
     return true
   }
 

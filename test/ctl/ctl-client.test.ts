@@ -64,6 +64,26 @@ t.test('no leader yet - the same command is sent again until there is one', asyn
   t.equal(new Set(asked.map(({ request }) => request.id)).size, 1, 'one id')
 })
 
+t.test(
+  'no leader for a moment - asked again soon, and the less often the longer it lasts',
+  async t => {
+    const takes = async (absentMs: number) => {
+      const world = makeWorld()
+      const { asked } = addServer(world, 'alpha', () =>
+        world.time.now < absentMs ? refused('LICD_NO_LEADER') : applied,
+      )
+      const began = world.time.now
+      await settle(world, world.client().change('allocations-add', { feature: 'cad', count: 1 }))
+      return { ms: world.time.now - began, asked: asked.length }
+    }
+    const short = await takes(20)
+    t.ok(short.ms < 60, `${short.ms} ms`)
+    const long = await takes(5_000)
+    t.ok(long.ms < 5_250, `${long.ms} ms`)
+    t.ok(long.asked < 5_000 / 200 + 6, `${long.asked} messages in 5 s`)
+  },
+)
+
 t.test('no leader at all - the refusal is the answer, since nothing was changed', async t => {
   const world = makeWorld()
   addServer(world, 'alpha', () => refused('LICD_NO_LEADER', 'Nothing was changed.'))
