@@ -32,7 +32,7 @@ import {
 /** The largest command in bytes, version byte included. */
 export const commandBytesMax = 512 * 1024
 
-const versions = { first: 1, latest: 2 } as const
+const versions = { first: 1, second: 2, latest: 3 } as const
 /** No version will be higher: bytes that begin so are no command. */
 const versionMax = 31
 
@@ -56,7 +56,7 @@ const content = strict(contentFields)
 const limits = noList(
   strict({ leaseMs: optional(figure), seatMs: optional(figure), offlineDays: optional(figure) }),
 )
-const contentLatest = strict({
+const contentSecond = strict({
   ...contentFields,
   limits: optional(limits),
   serves: optional(list(name, { max: 64 })),
@@ -76,7 +76,7 @@ const reasons = list(figure, { min: denialReasons.length, max: denialReasons.len
 const listingFields = { server: name, incarnation: figure, number: figure, wallMs: figure }
 const tickFields = { type: one('tick'), tick: figure }
 const listing = strict({ ...listingFields, usage: list(strict(usageFields)) })
-const listingLatest = strict({
+const listingSecond = strict({
   ...listingFields,
   usage: list(strict({ ...usageFields, reasons: optional(reasons) })),
 })
@@ -100,16 +100,17 @@ const first = [
   strict({ type: one('add-code'), text: codeText, content }),
 ]
 
-const latest = [
+/** Bodies of version 2 on. */
+const second = [
   strict({ ...genesis, level: optional(figure) }),
-  strict({ ...tickFields, listings: list(listingLatest) }),
+  strict({ ...tickFields, listings: list(listingSecond) }),
   strict({
     type: one('add-vendor'),
     vendor,
     sameAs: optional(name),
     certificate: optional(text(8_192)),
   }),
-  strict({ type: one('add-code'), text: codeText, content: contentLatest }),
+  strict({ type: one('add-code'), text: codeText, content: contentSecond }),
   strict({ type: one('revoke-vendor'), kid: name }),
   strict({ type: one('set-level'), level: figure }),
   strict({
@@ -207,11 +208,13 @@ const commandFields = {
   by: text(128),
 }
 const firstCommand = strict({ ...commandFields, body: choice('type', [...shared, ...first]) })
-const latestCommand = strict({
+const secondFields = {
   ...commandFields,
   key: optional(name),
-  body: choice('type', [...shared, ...latest]),
-})
+  body: choice('type', [...shared, ...second]),
+}
+const secondCommand = strict(secondFields)
+const latestCommand = strict({ ...secondFields, since: figure })
 
 /** Plain maps only: no record extensions, so that what one process learned is never needed to read another's bytes. */
 const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -220,14 +223,19 @@ const packr = new Packr({ useRecords: false, variableMapSize: true })
 function encode(value: Command): Uint8Array {
   const packed = packr.pack(value)
   const bytes = new Uint8Array(packed.length + 1)
-  bytes[0] = value.key === undefined ? levelOf(value.body) : versions.latest
+  bytes[0] = versionOf(value)
   bytes.set(packed, 1)
   return bytes
 }
 
+function versionOf({ since, key, body }: Command): number {
+  if (since !== undefined) return versions.latest
+  return key === undefined ? levelOf(body) : versions.second
+}
+
 /** The lowest version that can say it, and so the level of the pool's servers that can read it. */
 function levelOf(body: CommandBody): number {
-  const { latest } = versions
+  const { second } = versions
   switch (body.type) {
     case 'revoke-vendor':
     case 'set-level':
@@ -235,22 +243,22 @@ function levelOf(body: CommandBody): number {
     case 'use-key':
     case 'revoke-operator':
     case 'note':
-      return latest
+      return second
     case 'genesis':
-      return body.level === undefined ? versions.first : latest
+      return body.level === undefined ? versions.first : second
     case 'add-vendor':
       // A field that is there without a value is one too many for version 1 (fuzzing, target command).
-      return 'sameAs' in body || 'certificate' in body ? latest : versions.first
+      return 'sameAs' in body || 'certificate' in body ? second : versions.first
     case 'tick': {
-      const isLatest = body.listings.some(({ usage }) =>
+      const isSecond = body.listings.some(({ usage }) =>
         usage.some(row => row.reasons !== undefined),
       )
-      return isLatest ? latest : versions.first
+      return isSecond ? second : versions.first
     }
     case 'add-code': {
       const { limits, serves, renews } = body.content
       const isFirst = limits === undefined && serves === undefined && renews === undefined
-      return isFirst ? versions.first : latest
+      return isFirst ? versions.first : second
     }
     default:
       return versions.first
@@ -263,10 +271,9 @@ const unkept: ReadonlySet<string> = new Set(['genesis', 'tick', 'recover'])
 /** The command that the bytes hold, or `undefined` when they hold none. Never throws. */
 function decode(bytes: Uint8Array): Command | undefined {
   if (bytes.length < 2 || bytes.length > commandBytesMax) return undefined
-  const [version] = bytes
-  if (version !== versions.first && version !== versions.latest) return undefined
-  const value = unpackPlain(packr, bytes.subarray(1))
-  const command = version === versions.first ? asFirst(value) : asLatest(value)
+  const [version = 0] = bytes
+  if (version < versions.first || version > versions.latest) return undefined
+  const command = asVersion(version, unpackPlain(packr, bytes.subarray(1)))
   if (command?.id === '' && !unkept.has(command.body.type)) return undefined
   return command
 }
@@ -277,12 +284,15 @@ function isLater(bytes: Uint8Array): boolean {
   return version > versions.latest && version <= versionMax
 }
 
-function asFirst(value: unknown): Command | undefined {
-  return isOf(firstCommand, value) ? value : undefined
-}
-
-function asLatest(value: unknown): Command | undefined {
-  return isOf(latestCommand, value) ? value : undefined
+function asVersion(version: number, value: unknown): Command | undefined {
+  switch (version) {
+    case versions.first:
+      return isOf(firstCommand, value) ? value : undefined
+    case versions.second:
+      return isOf(secondCommand, value) ? value : undefined
+    default:
+      return isOf(latestCommand, value) ? value : undefined
+  }
 }
 
 export const commandCodec = { encode, decode, isLater, levelOf } as const

@@ -129,6 +129,21 @@ t.test(
   },
 )
 
+t.test(
+  'since when there may be copies is said as version 3, and version 3 says it always',
+  async t => {
+    for (const body of bodies) {
+      const dated = { ...command(body), since: 7 }
+      const bytes = encode(dated)
+      t.equal(bytes[0], 3, body.type)
+      t.same(decode(bytes), dated, body.type)
+      t.equal(decode(new Uint8Array([2, ...bytes.subarray(1)])), undefined, 'a field too many')
+      const plain = encode(command(body))
+      t.equal(decode(new Uint8Array([3, ...plain.subarray(1)])), undefined, 'a field too few')
+    }
+  },
+)
+
 t.test('whatever is not a command in full does not decode', async t => {
   const packr = new Packr({ useRecords: false, variableMapSize: true })
   const pack = (value: unknown) => new Uint8Array([1, ...packr.pack(value)])
@@ -168,7 +183,7 @@ t.test('damaged bytes do not decode, and never throw', async t => {
       if (decode(bytes.subarray(0, end)) !== undefined) t.fail(`cut at ${String(end)}`)
     }
     t.equal(decode(new Uint8Array([...bytes, 0])), undefined, 'bytes left over')
-    t.equal(decode(new Uint8Array([3, ...bytes.subarray(1)])), undefined, 'another version')
+    t.equal(decode(new Uint8Array([4, ...bytes.subarray(1)])), undefined, 'another version')
     for (let at = 0; at < bytes.length; at++) {
       const flipped = bytes.slice()
       flipped[at] = (flipped[at] ?? 0) ^ 0x80

@@ -70,6 +70,8 @@ export type Proven =
       /** The public key, `U...`. */
       readonly key: string
       readonly id: string
+      /** A tick of before the id was used first; 0 where that is not known. */
+      readonly since: number
       readonly request: Fields
     }
   | ({ readonly ok: false } & Refusal)
@@ -101,7 +103,9 @@ export function proveOperator(signed: unknown, expected: Expected): Proven {
   if (typeof at !== 'number' || !(tick - at <= signedTicks && at - tick <= signedAheadTicks)) {
     return stale(`It is of tick ${String(at)}, and this is ${tick}.`)
   }
-  return { ok: true, name: owner.name, key: owner.key, id, request }
+  const { since = 0 } = statement
+  if (!isTick(since)) return not('it is malformed')
+  return { ok: true, name: owner.name, key: owner.key, id, since: Math.min(since, at), request }
 }
 
 function not(why: string, code: Code = 'LICD_NOT_OPERATOR'): { readonly ok: false } & Refusal {
@@ -134,6 +138,10 @@ function certified(
     return not(`the credentials of ${person} have expired`)
   }
   return { ok: true, name: person, key: sub }
+}
+
+function isTick(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 type Refused = { readonly ok: false } & Refusal

@@ -162,6 +162,8 @@ export class CtlClient {
     const { clock, by, random } = this.#options
     const id = earlierId ?? random.id()
     let fresh = earlierId === undefined
+    // A tick of before its first copy, or 0 for one that is not known; each copy says it (R8).
+    let since = fresh ? undefined : 0
     const end = clock.now() + this.#timeoutMs
     // Once one attempt may have been heard, only an answer by id tells how the command ended.
     let isSent = false
@@ -172,9 +174,11 @@ export class CtlClient {
     for (let left = this.#timeoutMs; left > 0; left = end - clock.now()) {
       const mostMs = Math.min(left, attemptMs)
       const timeoutMs = Math.max(1, Math.floor(mostMs - Math.min(slackMs, mostMs / 4)))
+      const more = since === undefined ? {} : { since }
       const sealed = this.#signing.signs
-        ? await this.#signing.seal({ operation, id, request: { ...request } }, left)
+        ? await this.#signing.seal({ operation, id, ...more, request: { ...request } }, left)
         : undefined
+      since ??= sealed?.since
       const body = { ...request, id, by, timeoutMs, ...(fresh ? { fresh } : {}), ...sealed }
       const known = this.#leader
       const server = this.#options.server ?? known?.name
@@ -258,8 +262,11 @@ export class CtlClient {
   /** A request that is no change, with an id of its own under the signature: what is repeated is seen as that. */
   async #signed(operation: CtlOperation, request: object, timeoutMs: number): Promise<object> {
     const id = this.#options.random.id()
-    const sealed = await this.#signing.seal({ operation, id, request: { ...request } }, timeoutMs)
-    return { ...request, ...sealed }
+    const { signed } = await this.#signing.seal(
+      { operation, id, request: { ...request } },
+      timeoutMs,
+    )
+    return { ...request, ...(signed === undefined ? {} : { signed }) }
   }
 
   get #timeoutMs(): number {

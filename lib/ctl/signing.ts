@@ -6,7 +6,14 @@
  */
 import type { Clock } from '../../raft/ports.ts'
 import { LicdError } from '../error.ts'
+import { bounds } from '../ledger/command.ts'
 import { signedTicks, type Now, type Signed, type Statement } from '../protocol/signed.ts'
+
+/**
+ * How long what is known of the time is used, in ticks: a part of what a signature is good for, the rest is for servers
+ * that are ahead, and for the way; and no longer than results are remembered at least, or a new id would count as old (R8).
+ */
+const knownTicks = Math.min(signedTicks / 3, bounds.deadlineTicks)
 
 /** Signs for the holder of credentials: `signerOf` in lib/access/operator.ts. */
 export interface Signer {
@@ -40,25 +47,26 @@ export class Signing {
 
   /**
    * What goes with a request: nothing where the pool wants no signature, or nobody is there to sign, which the pool
-   * will say. Throws as a question does.
+   * will say. Without `since` the id is used for the first time: it is then told, for the copies that follow. Throws as a
+   * question does.
    */
   async seal(
-    { operation, id, request }: Omit<Statement, 'cluster' | 'tick'>,
+    { operation, id, since, request }: Omit<Statement, 'cluster' | 'tick'>,
     timeoutMs: number,
-  ): Promise<{ readonly signed?: Signed }> {
+  ): Promise<{ readonly signed?: Signed; readonly since?: number }> {
     const { signer } = this.#options
     if (signer === undefined) return {}
     const now = await this.#now(timeoutMs)
     if (!now.signs) return {}
     const { cluster, tick } = now
-    return { signed: signer.sign(JSON.stringify({ cluster, operation, id, tick, request })) }
+    const statement = { cluster, operation, id, tick, since: since ?? tick, request }
+    return { signed: signer.sign(JSON.stringify(statement)), since: statement.since }
   }
 
   async #now(timeoutMs: number): Promise<Now> {
     const { clock } = this.#options
     const known = this.#known
-    // A third of what it is good for: the rest is for servers that are ahead, and for the way.
-    if (known && clock.now() - known.at < (signedTicks / 3) * known.now.tickMs) return known.now
+    if (known && clock.now() - known.at < knownTicks * known.now.tickMs) return known.now
     const at = clock.now()
     const now = await this.#ask(timeoutMs)
     this.#known = { now, at }

@@ -3,8 +3,8 @@
  *
  * Every input of the ledger is here: identity, time and chance arrive inside a command or not at all, so each
  * server that applies the same entries reaches the same state (I5). A command carries an id and the last tick
- * at which it may be applied (R8); the ledger remembers ids with results until `deadline + 600` ticks, which
- * makes it take effect exactly once (I4). A refusal is a result like any other.
+ * at which it may be applied (R8); the ledger remembers ids with results until `deadline + 600` ticks, or for as long
+ * as there is room, which makes it take effect exactly once (I4). A refusal is a result like any other.
  */
 import type { Code } from '../error.ts'
 
@@ -18,7 +18,10 @@ export const bounds = {
   servers: 32,
   voters: 7,
   vendors: 1_000,
-  /** Ids remembered for exactly-once; beyond it commands are refused with LICD_TOO_BUSY. */
+  /**
+   * Ids remembered for exactly-once. Beyond it the oldest whose deadline has passed is forgotten early; where there is
+   * none (and before level 3) commands are refused with LICD_TOO_BUSY.
+   */
   results: 200_000,
   /** Unexpired moves (R6); beyond it a move is no source. */
   moves: 200_000,
@@ -54,10 +57,11 @@ export interface Settings {
 
 /**
  * What the rules of a pool are: 1 as first, 2 with the audit log, codes with limits, renewals and versions, and
- * keys (of vendors, and of tokens) that are rotated and revoked. A pool is raised (`set-level`) once all of its servers know the level, so that
- * no two servers ever read one entry differently (I5). New pools begin at the highest.
+ * keys (of vendors, and of tokens) that are rotated and revoked, 3 with results that are forgotten early where their memory is full. A pool is raised
+ * (`set-level`) once all of its servers know the level, so that no two servers ever read one entry differently (I5). New
+ * pools begin at the highest.
  */
-export const levelMax = 2
+export const levelMax = 3
 
 export interface VendorKey {
   /** RFC 7638 thumbprint of the key: the `kid` of the codes it signs. */
@@ -271,6 +275,11 @@ export interface Command {
   readonly by: string
   /** Level 2: the public key by which the operator `by` proved to be that; absent where nobody did. */
   readonly key?: string
+  /**
+   * Level 3, of operators' commands, whose copies differ in their deadlines: a tick of before the first copy was made.
+   * Absent where that is not known (0). Copies of servers' commands are all alike: their deadline says it.
+   */
+  readonly since?: number
   readonly body: CommandBody
 }
 

@@ -58,12 +58,16 @@ export class Ledger {
   readonly state: LedgerState = emptyState()
   readonly #changes = new Changes(this.state)
   readonly #codeIndex = new CodeIndex(kid => rootOf(this.state, kid))
-  readonly #memory = new Memory(this.state, this.#changes)
+  readonly #memory: Memory
   readonly #judge: Judge | undefined
 
-  /** Without a judge of signatures what is proposed is believed. */
-  constructor(judge?: Judge) {
+  /**
+   * Without a judge of signatures what is proposed is believed. `resultsMax` is the same at every server of a pool: it
+   * is there for tests, to which filling the memory is dear.
+   */
+  constructor(judge?: Judge, resultsMax: number = bounds.results) {
     this.#judge = judge
+    this.#memory = new Memory(this.state, this.#changes, resultsMax)
   }
 
   /**
@@ -71,7 +75,8 @@ export class Ledger {
    *
    * A known id answers as it did the first time. A refusal for the memory's bound (LICD_TOO_BUSY), or before
    * genesis, or of an id that is none, is not remembered: the same command may still take effect later, until its
-   * deadline has passed. A deadline so long ago that the id would be forgotten gives LICD_UNKNOWN_OUTCOME.
+   * deadline has passed. A command that may have been applied and forgotten since, for its deadline is so long ago or
+   * the memory was full, gives LICD_UNKNOWN_OUTCOME.
    */
   apply(command: Command, index: number): Applied {
     const { id, deadline, body } = command
@@ -104,9 +109,7 @@ export class Ledger {
       this.#refuseDeadline(deadline) ?? refuseRevoked(state, command) ?? applyBody(context, body)
     const applied = this.#conclude(revision, outcome, notices)
     audit(state, changes, { command, result: applied.result })
-    // A deadline far ahead is refused for good within the time that any repetition can be under way.
-    const forgetAt = Math.min(deadline, state.tick + bounds.deadlineTicks) + bounds.resultTicks + 1
-    this.#memory.keep(id, applied.result, forgetAt)
+    this.#memory.keep(id, deadline, applied.result)
     return applied
   }
 
@@ -122,13 +125,15 @@ export class Ledger {
     return outcome
   }
 
-  #refuseUnkept({ id, deadline }: Command): Refusal | undefined {
+  #refuseUnkept(command: Command): Refusal | undefined {
+    const { id, deadline } = command
     if (this.state.pool === '') return refuse('LICD_NOT_INITIALISED')
     if (!commandId.test(id)) return refuse('LICD_BAD_REQUEST', '`id` is no command id.')
     if (this.#memory.find(id) !== undefined) return undefined
     if (!isWhole(deadline)) return refuse('LICD_BAD_DEADLINE')
     if (deadline + bounds.resultTicks < this.state.tick) return refuse('LICD_UNKNOWN_OUTCOME')
-    return this.#memory.isFull ? refuse('LICD_TOO_BUSY') : undefined
+    if (this.#memory.mayBeForgotten(command)) return refuse('LICD_UNKNOWN_OUTCOME')
+    return this.#memory.hasRoom() ? undefined : refuse('LICD_TOO_BUSY')
   }
 
   #refuseDeadline(deadline: number): Refusal | undefined {
@@ -218,20 +223,20 @@ export class Ledger {
     return this.#changes.rows(this.#memory.rows(), reader)
   }
 
-  static restore(snapshot: LedgerSnapshot): Ledger {
-    return Ledger.restoreRows(snapshot.rows)
+  static restore(snapshot: LedgerSnapshot, resultsMax?: number): Ledger {
+    return Ledger.restoreRows(snapshot.rows, resultsMax)
   }
 
   /** Throws an assertion on rows that are not of a whole snapshot; bytes are to be checked before. */
-  static restoreRows(rows: Iterable<Row>): Ledger {
-    const restoring = Ledger.restoring()
+  static restoreRows(rows: Iterable<Row>, resultsMax?: number): Ledger {
+    const restoring = Ledger.restoring(undefined, resultsMax)
     for (const row of rows) restoring.put(row)
     return restoring.end()
   }
 
   /** The same row by row: each costs what it holds, and the end nothing, however large the ledger is. */
-  static restoring(judge?: Judge): Restoring {
-    const ledger = new Ledger(judge)
+  static restoring(judge?: Judge, resultsMax?: number): Restoring {
+    const ledger = new Ledger(judge, resultsMax)
     let rows = 0
     return {
       put(row) {

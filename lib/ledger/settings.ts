@@ -80,6 +80,8 @@ export function applySetLevel(
     return refuse('LICD_BAD_CONFIG', `\`level\`: 1 to ${String(levelMax)}.`)
   }
   if (level < state.level) return refuse('LICD_LEVEL', 'A pool goes by no older rules.')
+  // What is remembered by now ended at that tick at the latest.
+  if (state.level < 3 && level >= 3) state.forgettableFrom = state.tick + bounds.deadlineTicks + 1
   state.level = level
   return done
 }

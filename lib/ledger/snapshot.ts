@@ -38,6 +38,9 @@ export interface PoolRow {
   /** From version 2 on. */
   readonly audited?: number
   readonly tokenKeys?: TokenKeyUse
+  /** From version 3 on. */
+  readonly forgettableFrom?: number
+  readonly forgottenBefore?: number
 }
 
 export interface FeatureRow {
@@ -115,6 +118,7 @@ const byKey = (a: readonly [string, ...unknown[]], b: readonly [string, ...unkno
 export function poolRow(state: LedgerState): PoolRow {
   const { pool, fingerprint, settings, tick, calendar, tokensUntil, revision } = state
   const { heldUntil, incarnationFloor, promisedMs, level, audited, tokenKeys } = state
+  const { forgettableFrom, forgottenBefore } = state
   const { tickMs, leaseTicks, seatTicks } = settings
   return {
     kind: 'pool',
@@ -131,6 +135,7 @@ export function poolRow(state: LedgerState): PoolRow {
     incarnationFloor,
     ...(level === 1 ? {} : { audited }),
     ...(tokenKeys === undefined ? {} : { tokenKeys: copyKeyUse(tokenKeys) }),
+    ...(level < 3 ? {} : { forgettableFrom, forgottenBefore }),
   }
 }
 
@@ -301,6 +306,8 @@ export function emptyState(): LedgerState {
     codes: new Map(),
     moves: new Map(),
     results: new Map(),
+    forgettableFrom: 0,
+    forgottenBefore: 0,
     revoked: new Set(),
     audited: 0,
     audit: [],

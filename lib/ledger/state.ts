@@ -192,6 +192,13 @@ export interface LedgerState {
   /** By seat id. */
   readonly moves: Map<string, Move>
   readonly results: Map<string, Remembered>
+  /**
+   * Level 3: results of commands that ended (see `Memory`) at this tick or later may be forgotten early. Those kept by
+   * the rules of before may not: when they ended is not known so well.
+   */
+  forgettableFrom: number
+  /** Level 3: commands that ended before this tick may have been forgotten early; 0 while none was. */
+  forgottenBefore: number
   /** Keys of operators that are trusted no more. */
   readonly revoked: Set<string>
   /** Records ever made in the audit log. */

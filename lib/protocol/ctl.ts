@@ -44,6 +44,11 @@ export interface Change {
   readonly timeoutMs: number
   /** The id is new, and sent for the first time: nobody needs to be asked whether it is known. */
   readonly fresh?: boolean
+  /**
+   * A tick of the pool clock (`now`) of before the id was used first. Absent: not known, or, of what is fresh, the present
+   * one. In a pool with roles the signed statement says it. What it is for: docs/protocol.md.
+   */
+  readonly since?: number
   /** In a pool with roles, of every change. `by` is then whom it proves. */
   readonly signed?: Signed
   /** Never read from a message: whose key it was. */

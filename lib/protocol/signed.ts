@@ -3,8 +3,8 @@
  *
  * What is signed is `signedPrefix` and a JSON text of a {@link Statement}. It names the pool's present beginning
  * (`cluster`: another pool, and this one before it was restored, have another), the operation, the command's id, and
- * the pool clock: it is good for `signedTicks` ticks, less than a command's id is remembered (R8), so that a
- * repeated one does nothing. The prefix holds what no nonce of a NATS server does: neither can pass for the other.
+ * the pool clock: it is good for `signedTicks` ticks. A repeated one does nothing: less time has passed than a command's
+ * id is remembered, or, where ids are forgotten early, `since` tells that it may have been applied (R8). The prefix holds what no nonce of a NATS server does: neither can pass for the other.
  */
 export const signedPrefix = 'licd-operator-1\n'
 /** Ticks of the pool clock that a signature is good for; with those of a deadline less than an id is remembered. */
@@ -17,6 +17,8 @@ export interface Statement {
   readonly operation: string
   readonly id: string
   readonly tick: number
+  /** A tick of before the id was used first; absent where that is not known, and from programs of before. */
+  readonly since?: number
   /** The fields of the request, but for those that say how it travels: `timeoutMs`, `fresh`. */
   readonly request: Readonly<Record<string, unknown>>
 }

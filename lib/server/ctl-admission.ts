@@ -47,12 +47,13 @@ export function admit(operation: string, given: Fields, doors: Doors): Read<Fiel
   }
   const proven = proveOperator(signed, { issuer, cluster: clusterId, operation, tick, calendar })
   if (!proven.ok) return proven
-  const { id, name, key, request } = proven
+  const { id, since, name, key, request } = proven
   if (fields.id !== undefined && fields.id !== id) {
     return refuse('LICD_NOT_OPERATOR', 'The signature does not count: it is for another id.')
   }
   if (state().revoked.has(key))
     return refuse('LICD_NOT_OPERATOR', `The key of ${name} was revoked.`)
   const { timeoutMs, fresh } = fields
-  return { ok: true, value: { ...request, id, by: name, provenKey: key, timeoutMs, fresh } }
+  const value = { ...request, id, by: name, provenKey: key, since, timeoutMs, fresh }
+  return { ok: true, value }
 }

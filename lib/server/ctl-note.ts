@@ -1,6 +1,6 @@
 /** What operators have done that is no command of the ledger: it stands in the audit log before it is done. */
 import type { CtlOptions } from './ctl-options.ts'
-import { byMax, isCommandId, refuse, type Fields } from './ctl-request.ts'
+import { byMax, isCommandId, originOf, refuse, type Fields } from './ctl-request.ts'
 import type { Answer } from './ctl-wire.ts'
 
 /** Ticks that the record of an operation may take to be committed. */
@@ -20,17 +20,21 @@ export function noteFirst(
   done: (answer: Answer) => void,
   run: () => void,
 ): void {
-  const { by, id, provenKey } = fields
+  const { by, id, provenKey, since } = fields
   const { ledger, leader, submit, freshId } = options
   // Without a leader nothing can be recorded, nor done: the refusal is the operation's own.
   if (ledger().state.level < 2 || leader() === undefined) return run()
   const isNamed = typeof by === 'string' && by !== '' && by.length <= byMax
   // Signed, it has an id of its own, and a repeated message would be the same.
   const isProven = typeof provenKey === 'string' && isCommandId(id)
+  // An id of its own is new.
+  const origin = isProven
+    ? { provenKey, ...(typeof since === 'number' ? { since } : {}) }
+    : { fresh: true }
   const command = {
     id: isProven ? id : freshId(),
     by: isNamed ? by : 'not named',
-    ...(isProven ? { key: provenKey } : {}),
+    ...originOf(origin, ledger().state),
     deadlineTicks: noteTicks,
   }
   submit(command, { type: 'note', action, detail }, outcome => {

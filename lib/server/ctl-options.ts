@@ -29,7 +29,7 @@ export interface CtlOptions {
   /** Whether this server has applied a tick of late: a deadline counted from here is what it says. */
   readonly isCurrent: () => boolean
   readonly submit: (
-    command: Pick<Command, 'id' | 'by' | 'key'> & { readonly deadlineTicks: number },
+    command: Pick<Command, 'id' | 'by' | 'key' | 'since'> & { readonly deadlineTicks: number },
     body: CommandBody,
     done: (outcome: Outcome) => void,
   ) => void

@@ -9,10 +9,12 @@ import type { Code } from '../error.ts'
 import {
   bounds,
   levelMax,
+  type Command,
   type CommandBody,
   type Settings,
   type VendorKey,
 } from '../ledger/command.ts'
+import type { LedgerState } from '../ledger/state.ts'
 import { ctlBounds, type Change } from '../protocol/ctl.ts'
 import { isFeatureName, isServerName } from '../protocol/subject.ts'
 import type { SeatQuery } from './parts.ts'
@@ -65,15 +67,35 @@ export function readTimeout({ timeoutMs }: Fields): Read<number> {
 
 /** The fields common to every change. */
 export function readChange(fields: Fields): Read<Change> {
-  const { id, by, provenKey } = fields
+  const { id, by, since, provenKey } = fields
   if (!isCommandId(id)) return malformed('id', '1 to 64 characters of A-Z a-z 0-9 . _ -')
   if (typeof by !== 'string' || by === '' || by.length > byMax) {
     return malformed('by', `a text of 1 to ${byMax} characters`)
   }
   const timeout = readTimeout(fields)
   if (!timeout.ok) return timeout
-  const proven = typeof provenKey === 'string' ? { provenKey } : {}
-  return take({ id, by, timeoutMs: timeout.value, fresh: fields['fresh'] === true, ...proven })
+  if (since !== undefined && !isWhole(since, 0, Number.MAX_SAFE_INTEGER)) {
+    return malformed('since', 'a tick of the pool clock')
+  }
+  const known = {
+    ...(since === undefined ? {} : { since }),
+    ...(typeof provenKey === 'string' ? { provenKey } : {}),
+  }
+  return take({ id, by, timeoutMs: timeout.value, fresh: fields['fresh'] === true, ...known })
+}
+
+/**
+ * Who proved to ask, and since when there may be copies (R8), for a pool whose servers can read that. Of what is sent for
+ * the first time there is none yet.
+ */
+export function originOf(
+  { fresh, since, provenKey }: Pick<Change, 'fresh' | 'since' | 'provenKey'>,
+  { level, tick }: Pick<LedgerState, 'level' | 'tick'>,
+): Pick<Command, 'key' | 'since'> {
+  return {
+    ...(provenKey === undefined ? {} : { key: provenKey }),
+    ...(level < 3 ? {} : { since: since ?? (fresh === true ? tick : 0) }),
+  }
 }
 
 /** Changes that are commands as they stand; `code-add` needs its text verified first. */

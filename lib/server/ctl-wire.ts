@@ -3,6 +3,7 @@
  */
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
+import { bounds } from '../ledger/command.ts'
 import type { LedgerState } from '../ledger/state.ts'
 import { ctlBounds, type CtlAnswers } from '../protocol/ctl.ts'
 import { busy, isFields, refuse, type Fields, type Refusal } from './ctl-request.ts'
@@ -122,8 +123,14 @@ export function transferRefusal(problem: string): Answer {
   return refuse('LICD_UNKNOWN_OUTCOME', `${problem}.`)
 }
 
-/** When the ledger forgets the first of the results that it keeps (R8), about: they are in the order of their coming. */
-function roomInMs({ results, tick, settings }: LedgerState): number {
+/**
+ * When the ledger may forget the first of the results that it keeps (R8), about: they are in the order of their coming.
+ * From level 3 on that is once its command has ended, so what is in the way are the commands of the last ticks.
+ */
+function roomInMs({ results, tick, settings, level, forgettableFrom }: LedgerState): number {
   const [first] = results.values()
-  return Math.max(1, (first?.forgetAt ?? tick) - tick) * settings.tickMs
+  const { forgetAt = tick } = first ?? {}
+  const endedAt = forgetAt - bounds.resultTicks - 1
+  const roomAt = level < 3 || endedAt < forgettableFrom ? forgetAt : endedAt + 1
+  return Math.max(1, roomAt - tick) * settings.tickMs
 }

@@ -26,6 +26,7 @@ import {
   isCommandId,
   isKeyId,
   isMemberOperation,
+  originOf,
   readBody,
   readChange,
   readMember,
@@ -197,8 +198,8 @@ export class Ctl {
    */
   #commit(change: Change, body: CommandBody, done: Done, extra: object = {}): void {
     const { clock, submit, withdraw, ledger, leader, isCurrent } = this.#options
-    const { id, by, timeoutMs, fresh, provenKey } = change
-    const key = provenKey === undefined ? {} : { key: provenKey }
+    const { id, by, timeoutMs, fresh } = change
+    const origin = originOf(change, ledger().state)
     // Servers of before could not read it. Raised, a pool never goes back.
     if (body.type !== 'set-level' && commandCodec.levelOf(body) > ledger().state.level) {
       return done(refuse('LICD_LEVEL', `That is of level ${commandCodec.levelOf(body)}.`))
@@ -216,7 +217,7 @@ export class Ctl {
     const attempt = (): void => {
       const { tickMs } = ledger().state.settings
       const deadlineTicks = Math.ceil((end - clock.now()) / tickMs) + 1
-      submit({ id, by, ...key, deadlineTicks }, body, outcome => {
+      submit({ id, by, ...origin, deadlineTicks }, body, outcome => {
         if (outcome.type === 'expired' && step !== 'over') return attempt()
         timer.cancel()
         const told = { ...extra, leader: leader(), atOnce: ctlBounds.changesAtOnce }

@@ -159,7 +159,8 @@ export class Failover {
    */
   #giveUp(pending: Pending, code: Parameters<Desk['refuse']>[2]): void {
     const isHere = this.#desk.book.find(pending.item.seatId)?.stock.feature === pending.item.feature
-    if (isHere || pending.stage === 'borrowing') this.#drop(pending)
+    if (code === 'LICD_UNKNOWN_OUTCOME') this.#drop(pending)
+    else if (isHere || pending.stage === 'borrowing') this.#drop(pending)
     else this.#refuse(pending, code)
   }
 

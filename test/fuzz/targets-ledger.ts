@@ -70,7 +70,7 @@ const bodies: readonly CommandBody[] = [
   { type: 'remove-code', codeId: 'code-1' },
   { type: 'add-vendor', vendor, sameAs: 'kid-acme', certificate: 'a.b.c' },
   { type: 'revoke-vendor', kid: 'kid-acme' },
-  { type: 'set-level', level: 2 },
+  { type: 'set-level', level: 3 },
   { type: 'note', action: 'transfer-leader', detail: 'to b' },
   { type: 'change-settings', settings: { tickMs: 500, leaseTicks: 20, seatTicks: 10 } },
   { type: 'add-server', server: 'd', role: 'learner' },
@@ -78,7 +78,7 @@ const bodies: readonly CommandBody[] = [
   { type: 'recover', servers: ['a'], holdTicks: 3, wallMs: epoch },
   {
     ...{ type: 'genesis', pool: 'p', fingerprint: 'f', servers: ['a'], vendors: [vendor] },
-    ...{ settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 20 }, wallMs: 1, level: 2 },
+    ...{ settings: { tickMs: 1_000, leaseTicks: 30, seatTicks: 20 }, wallMs: 1, level: 3 },
   },
   {
     type: 'tick',
@@ -93,6 +93,15 @@ const bodies: readonly CommandBody[] = [
 const unkept = new Set(['tick', 'genesis', 'recover'])
 function commandOf(body: CommandBody): Command {
   return { id: unkept.has(body.type) ? '' : 'id-1', deadline: 7, by: 'test', body }
+}
+
+/** Without and with a field of version 3, and sealed as what they are. */
+const corpus = bodies.flatMap(body => {
+  const plain = commandOf(body)
+  return [plain, { ...plain, since: 5 }].map(one => copy(commandCodec.encode(one).subarray(1)))
+})
+function sealed(body: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.of(Buffer.from(body).includes('since') ? 3 : 2), body])
 }
 
 const lived = livedPool()
@@ -115,16 +124,16 @@ const commands: readonly Target[] = [
   target({
     name: 'command',
     form: 'msgpack',
-    corpus: bodies.map(body => copy(commandCodec.encode(commandOf(body)).subarray(1))),
-    seal: body => Buffer.concat([Buffer.of(2), body]),
+    corpus,
+    seal: sealed,
     read: commandCodec.decode,
     write: command => commandCodec.encode(command),
   }),
   target({
     name: 'command, applied',
     form: 'msgpack',
-    corpus: bodies.map(body => copy(commandCodec.encode(commandOf(body)).subarray(1))),
-    seal: body => Buffer.concat([Buffer.of(2), body]),
+    corpus,
+    seal: sealed,
     read: bytes => {
       const command = commandCodec.decode(bytes)
       if (command !== undefined) applied(command)

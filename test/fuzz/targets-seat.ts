@@ -197,6 +197,7 @@ const change = { id: 'id-1', by: 'root@vm', timeoutMs: 5_000 }
 const ctlBodies = [
   { ...change, feature: 'cad', allocations: 5 },
   { ...change, feature: 'cad', count: 5, fresh: true },
+  { ...change, feature: 'cad', count: 5, since: 3 },
   { ...change, feature: 'cad', targets: { a: 1, b: 2 }, thresholds: { a: 0.5 } },
   { ...change, feature: 'cad', targets: 'even' },
   { ...change, feature: 'cad', server: 'a', threshold: 0.5 },

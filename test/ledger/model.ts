@@ -6,6 +6,7 @@
  * are figures that anybody may draw: the property test, which shrinks what fails, and the hunter of mutants.
  */
 import { strict as assert } from 'node:assert'
+import { levelMax } from '../../lib/ledger/command.ts'
 import type { Command, CommandBody, Listing, SeatProof } from '../../lib/ledger/command.ts'
 import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Applied } from '../../lib/ledger/ledger.ts'
@@ -21,6 +22,9 @@ const names = ['a', 'b', 'c', 'd'] as const
 const features = ['own', 'cad', 'sim'] as const
 const roles = ['voter', 'learner', 'removed'] as const
 
+/** What servers say for themselves; the rest is operators'. */
+const ofServers = new Set(['hello', 'leave', 'hold-keys', 'borrow', 'demand', 'return', 'lend'])
+
 /** One step: what to do, and figures that choose how. */
 export type Step = readonly [kind: number, x: number, y: number, z: number, odd: number]
 
@@ -31,8 +35,9 @@ function pick<Item>(items: readonly Item[], at: number): Item {
 }
 
 export class LedgerModel {
-  one = new Ledger()
-  two = new Ledger()
+  readonly one: Ledger
+  two: Ledger
+  readonly #results: number | undefined
   #index = 0
   #ids = 0
   #walls = epoch
@@ -45,8 +50,17 @@ export class LedgerModel {
   #last: Picture = { tables: new Map(), live: new Set(), leaving: new Set() }
   readonly seen = new Map<string, number>()
 
-  /** `keys`: servers have said which keys of tokens they hold, as those of now do. */
-  constructor({ keys = false }: { readonly keys?: boolean } = {}) {
+  /**
+   * `keys`: servers have said which keys of tokens they hold, as those of now do. `results`: so many are remembered at
+   * most, by the newest rules.
+   */
+  constructor({
+    keys = false,
+    results,
+  }: { readonly keys?: boolean; readonly results?: number } = {}) {
+    this.#results = results
+    this.one = new Ledger(undefined, results)
+    this.two = new Ledger(undefined, results)
     const settings = { tickMs: 1_000, leaseTicks: 6, seatTicks: 4 }
     this.apply({
       id: '',
@@ -60,7 +74,7 @@ export class LedgerModel {
         servers: names,
         vendors: [vendor, { ...vendor, kid: 'kid-2' }],
         wallMs: epoch,
-        level: 2,
+        level: results === undefined ? 2 : levelMax,
       },
     })
     for (const server of names) this.say({ type: 'hello', server, bootId: `boot ${server}` })
@@ -84,6 +98,7 @@ export class LedgerModel {
     else if (kind < 37) this.#restore()
     else if (kind < 38 && odd === 0) for (let n = 0; n < 640; n++) this.tick(x, y)
     else if (kind < 40) this.#snapshot()
+    else if (kind < 60 && this.#results !== undefined) this.#repeat(x)
     else {
       // Operators' commands are signed, now and then.
       const key = kind >= 86 && odd > 12 ? { key: operatorKey(z) } : {}
@@ -118,8 +133,12 @@ export class LedgerModel {
 
   say(body: CommandBody, ahead = 3, more: { readonly key?: string } = {}): void {
     this.#ids += 1
-    const deadline = this.one.state.tick + ahead
-    const command = { id: `c${String(this.#ids)}`, deadline, by: 'test', body, ...more }
+    const { tick, level } = this.one.state
+    const deadline = tick + ahead
+    // Of operators some do not say since when there are copies.
+    const isDated = level >= 3 && !ofServers.has(body.type) && this.#ids % 5 > 0
+    const since = isDated ? { since: tick } : {}
+    const command = { id: `c${String(this.#ids)}`, deadline, by: 'test', body, ...since, ...more }
     this.#said.push(command)
     this.apply(command)
   }
@@ -128,14 +147,23 @@ export class LedgerModel {
   #repeat(x: number): void {
     if (this.#said.length === 0) return
     const command = pick(this.#said, x)
-    const kept = this.#rules.remembered(command.id, this.one.state.tick)
+    const { tick, results } = this.one.state
+    const kept = this.#rules.remembered(command.id, tick)
+    const isForgotten = !results.has(command.id)
     const before = this.one.hash()
-    const again = this.apply(command)
-    if (kept !== undefined) {
+    // Of an operator's command there are copies with other deadlines.
+    const isCopied = kept !== undefined && !ofServers.has(command.body.type) && x % 2 === 0
+    const again = this.apply(isCopied ? { ...command, deadline: tick + (x % 3) } : command)
+    if (kept !== undefined && isForgotten) {
+      assert(this.#results !== undefined, 'there is room for all')
+      assert.deepEqual(again.result, { ok: false, code: 'LICD_UNKNOWN_OUTCOME' })
+      assert.equal(this.one.hash(), before)
+      this.#see('forgotten early')
+    } else if (kept !== undefined) {
       assert.equal(again.duplicate, true)
       assert.deepEqual(again.result, kept)
       assert.equal(this.one.hash(), before)
-    } else {
+    } else if (this.#rules.wasKept(command.id)) {
       // Forgotten means too late for good: it has no effect a second time.
       assert.equal(again.result.ok, false)
       assert.deepEqual(again.changed, [])
@@ -143,7 +171,7 @@ export class LedgerModel {
   }
 
   #restore(): void {
-    this.two = Ledger.restore(this.two.snapshot())
+    this.two = Ledger.restore(this.two.snapshot(), this.#results)
     assert.equal(this.two.hash(), this.one.hash())
   }
 
@@ -185,15 +213,15 @@ export class LedgerModel {
     this.#keyRules.check(this.one.state, command, applied)
     const { result } = applied
     const outcome = result.ok ? 'ok' : result.code
-    const seen = `${command.body.type} ${applied.duplicate ? 'again' : outcome}`
-    this.seen.set(seen, (this.seen.get(seen) ?? 0) + 1)
+    this.#see(`${command.body.type} ${applied.duplicate ? 'again' : outcome}`)
     if ('taken' in result) {
-      for (const { source } of result.taken) {
-        const key = `${command.body.type} took ${source}`
-        this.seen.set(key, (this.seen.get(key) ?? 0) + 1)
-      }
+      for (const { source } of result.taken) this.#see(`${command.body.type} took ${source}`)
     }
     return applied
+  }
+
+  #see(key: string): void {
+    this.seen.set(key, (this.seen.get(key) ?? 0) + 1)
   }
 
   #picture(): Picture {

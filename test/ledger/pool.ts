@@ -48,12 +48,14 @@ export class Pool {
       /** By which rules it goes; the newest when absent. */
       level?: number
       judge?: Judge
+      /** Results that its ledger remembers at most. */
+      results?: number
       vendors?: readonly VendorKey[]
       /** Every server says hello and the first tick lists them. Default true. */
       started?: boolean
     } = {},
   ) {
-    this.ledger = new Ledger(options.judge)
+    this.ledger = new Ledger(options.judge, options.results)
     const servers = options.servers ?? ['a', 'b', 'c']
     const settings = { tickMs: 1_000, leaseTicks: 10, seatTicks: 5, ...options.settings }
     const genesis: CommandBody = {

@@ -13,7 +13,7 @@ const runs = Number(process.env['LICD_PROPERTY_RUNS'] ?? 3_000)
 const seed = Number(process.env['LICD_PROPERTY_SEED'] ?? 20_261_124)
 
 // The sequences run in one go, so tap's 30 s would be noticed only after them and fail a run that found nothing.
-t.setTimeout(60_000 + runs * 100)
+t.setTimeout(60_000 + runs * 150)
 
 const step: fc.Arbitrary<Step> = fc.tuple(
   fc.nat(keyKinds.to),
@@ -22,6 +22,22 @@ const step: fc.Arbitrary<Step> = fc.tuple(
   fc.nat(1_000),
   fc.nat(19),
 )
+
+t.test('the same of a ledger whose memory is full', async t => {
+  const seen = new Map<string, number>()
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), steps => {
+      const world = new LedgerModel({ keys: true, results: 24 })
+      for (const one of steps) world.do(one)
+      for (const [key, count] of world.seen) seen.set(key, (seen.get(key) ?? 0) + count)
+    }),
+    { numRuns: Math.ceil(runs / 3), seed, endOnFailure: false },
+  )
+  for (const key of ['forgotten early', 'borrow LICD_TOO_BUSY', 'borrow LICD_UNKNOWN_OUTCOME']) {
+    t.ok((seen.get(key) ?? 0) > 0, `reached: ${key}`)
+    t.comment(`${key}: ${String(seen.get(key))}`)
+  }
+})
 
 t.test('random command sequences keep I1, I4, I5 and R1', async t => {
   const seen = new Map<string, number>()

@@ -215,7 +215,7 @@ t.test('a pool of level 1 takes none of it, and keeps the rows of before', async
   t.match(rows[0], { kind: 'pool', version: 1 })
   t.notOk('audited' in (rows[0] ?? {}))
   t.equal(rows.filter(({ kind }) => kind === 'audit').length, 0)
-  t.equal(codeOf(pool.run({ type: 'set-level', level: 3 })), 'LICD_BAD_CONFIG')
+  t.equal(codeOf(pool.run({ type: 'set-level', level: 4 })), 'LICD_BAD_CONFIG')
   t.equal(codeOf(pool.run({ type: 'set-level', level: 2 })), 'ok')
   t.equal(codeOf(pool.run({ type: 'set-level', level: 1 })), 'LICD_LEVEL', 'no way back')
   t.equal(addCode(pool, { codeId: 'b', renews: 'a' }), 'ok')

@@ -68,6 +68,11 @@ export class Rules {
     return known !== undefined && tick < known.until ? known.result : undefined
   }
 
+  /** Whether it was ever applied, and not only turned away for the moment. */
+  wasKept(id: string): boolean {
+    return this.#results.has(id)
+  }
+
   check(before: Before, state: LedgerState, command: Command, applied: Applied): void {
     const { body } = command
     const { result, duplicate } = applied
@@ -92,7 +97,8 @@ export class Rules {
   #command({ tick, leaseTicks }: Before, { id, deadline }: Command, result: Result): void {
     const ahead = Math.min(30, leaseTicks - 1)
     if (result.ok) assert(tick <= deadline && deadline - tick <= ahead, 'R8: within its deadline')
-    const isUnkept = !result.ok && result.code === 'LICD_UNKNOWN_OUTCOME'
+    const isUnkept =
+      !result.ok && (result.code === 'LICD_UNKNOWN_OUTCOME' || result.code === 'LICD_TOO_BUSY')
     if (isUnkept || deadline < 0) return
     this.#results.set(id, { result, until: Math.min(deadline, tick + 30) + 601 })
   }

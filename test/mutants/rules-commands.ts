@@ -4,6 +4,7 @@ import type { Mutant } from './mutant.ts'
 const giving = 'lib/service/giving.js'
 const intake = 'lib/server/intake.js'
 const ledger = 'lib/ledger/ledger.js'
+const memory = 'lib/ledger/memory.js'
 const submitter = 'lib/server/submitter.js'
 
 export const commandMutants: readonly Mutant[] = [
@@ -91,7 +92,7 @@ export const commandMutants: readonly Mutant[] = [
     name: 'ids-ignored',
     doc: 'A command that comes again takes effect again.',
     ids: ['R8'],
-    file: 'lib/ledger/memory.js',
+    file: memory,
     find: 'this.#changes.added(row); this.#file(row);',
     put: '',
   },
@@ -99,17 +100,41 @@ export const commandMutants: readonly Mutant[] = [
     name: 'ids-forgotten-early',
     doc: 'An id is forgotten soon after its deadline: a caller that asks is told that it was refused.',
     ids: ['R8'],
-    file: ledger,
-    find: '+ bounds.resultTicks + 1;',
-    put: '+ 3;',
+    file: memory,
+    find: 'const keptTicks = bounds.resultTicks + 1;',
+    put: 'const keptTicks = 3;',
   },
   {
     name: 'refusals-not-kept',
     doc: 'A command that was refused takes effect when it comes again.',
     ids: ['R8'],
     file: ledger,
-    find: 'this.#memory.keep(id, applied.result, forgetAt);',
-    put: 'if (applied.result.ok) this.#memory.keep(id, applied.result, forgetAt);',
+    find: 'this.#memory.keep(id, deadline, applied.result);',
+    put: 'if (applied.result.ok) this.#memory.keep(id, deadline, applied.result);',
+  },
+  {
+    name: 'forgotten-told-as-new',
+    doc: 'Where the memory is full, a copy of a command that was forgotten is taken for the first one.',
+    ids: ['R8'],
+    file: memory,
+    find: 'if (tick >= forgottenBefore + bounds.resultTicks)',
+    put: 'if (true)',
+  },
+  {
+    name: 'copies-with-one-deadline',
+    doc: 'Where the memory is full, a copy of an operator\u2019s command with another deadline takes effect again.',
+    ids: ['R8'],
+    file: memory,
+    find: '(ofServers.has(body.type) ? deadline : since)',
+    put: '(deadline + 0 * since)',
+  },
+  {
+    name: 'snapshot-forgets-what-was-forgotten',
+    doc: 'A restored ledger does not know that results were forgotten early.',
+    ids: ['R8', 'R11'],
+    file: 'lib/ledger/snapshot.js',
+    find: '...(level < 3 ? {} : { forgettableFrom, forgottenBefore }),',
+    put: '',
   },
   {
     name: 'offer-of-a-past-run',

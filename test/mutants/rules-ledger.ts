@@ -4,7 +4,7 @@ import { LedgerModel, type Step } from '../ledger/model.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 import type { Killer } from './killers.ts'
 
-const sequences = 5
+const sequences = 6
 const steps = 60
 
 function drawn(random: SeededRandom, kinds: number): Step {
@@ -17,9 +17,9 @@ export const killer: Killer = {
   run(seed) {
     const random = new SeededRandom(`ledger ${seed}`)
     for (let n = 1; n <= sequences; n++) {
-      // The last one draws what came later too: seeds that found something go on finding it.
-      const keys = n === sequences
-      const model = new LedgerModel({ keys })
+      // The last ones draw what came later too, and forget early: seeds that found something go on finding it.
+      const keys = n >= sequences - 1
+      const model = new LedgerModel(n === sequences ? { keys, results: 24 } : { keys })
       const kinds = keys ? keyKinds.to : keyKinds.from - 1
       for (let step = 0; step < steps; step++) model.do(drawn(random, kinds))
     }

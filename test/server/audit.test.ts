@@ -65,7 +65,7 @@ t.test('a pool of before does what it did, and more once it is raised', async t 
     ...{ kind: 'feature', allocations: 6, startsAt: 0, issuedAt: 0, renews: 'b' },
   }
   const add = (id: string) => pool.ask('code-add', { ...change, id, text: JSON.stringify(renewal) })
-  t.match(pool.ask('status', {}), { status: { level: 1, levelMax: 2 } })
+  t.match(pool.ask('status', {}), { status: { level: 1, levelMax: 3 } })
   t.match(add('1'), { ok: false, code: 'LICD_LEVEL' })
   const revoke = (id: string) => pool.ask('vendor-revoke', { ...change, id, kid: vendor.kid })
   t.match(revoke('2'), { ok: false, code: 'LICD_LEVEL' })
@@ -73,11 +73,15 @@ t.test('a pool of before does what it did, and more once it is raised', async t 
     ok: true,
   })
   t.match(pool.ask('audit', {}), { ok: true, records: [], last: 0 })
-  t.match(pool.askRaw('level-set', { ...change, id: '4', level: 3 }), { code: 'LICD_BAD_REQUEST' })
+  t.match(pool.askRaw('level-set', { ...change, id: '4', level: 4 }), { code: 'LICD_BAD_REQUEST' })
   t.match(pool.ask('level-set', { ...change, id: '5', level: 2 }), { ok: true })
   t.match(pool.ask('status', {}), { status: { level: 2 } })
   t.match(add('6'), { ok: true, content: { renews: 'b' } })
   t.match(revoke('7'), { ok: true })
+  t.match(pool.ask('level-set', { ...change, id: '8', level: 3 }), { ok: true })
+  t.match(pool.ask('feature-add', { ...change, id: '9', feature: 'cam', allocations: 1 }), {
+    ok: true,
+  })
   t.match(pool.ask('code-list', {}), { codes: [{ codeId: 'c', state: 'ended' }] })
   t.match(pool.ask('vendor-list', {}), { vendors: [{ kid: vendor.kid, revoked: true }] })
   const audit = pool.ask('audit', {})
@@ -85,6 +89,8 @@ t.test('a pool of before does what it did, and more once it is raised', async t 
     'set-level',
     'add-code',
     'revoke-vendor',
+    'set-level',
+    'add-feature',
   ])
   pool.run(5_000)
   const hashes = new Set(three.map(name => pool.server(name).ledger.hash()))

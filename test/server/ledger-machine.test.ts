@@ -57,7 +57,7 @@ t.test('what a later version wrote stops the server, and changes nothing', async
     body: { type: 'set-level', level: levelMax + 1 },
   })
   const later = Uint8Array.from(tick)
-  later[0] = 3
+  later[0] = 4
   for (const data of [tick, later, Uint8Array.of(31, 0x80)]) {
     t.throws(() => machine.apply({ index: 10, term: 1, data }), { code: 'LICD_BAD_VERSION' })
   }

@@ -6,7 +6,13 @@
  * (hello, keepalives, ticks, lease, submitting), in the plainest form that keeps the rules.
  */
 import assert from 'node:assert/strict'
-import type { Command, CommandBody, Listing, Settings } from '../../lib/ledger/command.ts'
+import {
+  levelMax,
+  type Command,
+  type CommandBody,
+  type Listing,
+  type Settings,
+} from '../../lib/ledger/command.ts'
 import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { SeatService } from '../../lib/server/parts.ts'
 import { createSeatService } from '../../lib/service/service.ts'
@@ -73,7 +79,7 @@ export class World {
         servers: names,
         vendors: [],
         wallMs: 1_750_000_000_000,
-        level: 2,
+        level: levelMax,
       },
     })
     for (const name of names) this.servers.set(name, new Server(this, name))
