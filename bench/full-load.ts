@@ -2,7 +2,8 @@
  * An hour in which both cores have more to do than they can, `npm run bench:full-load`: seats are taken and given back,
  * and allocations added, as fast as it goes. Nobody fails, so nobody may be elected.
  *
- * A line a minute; exit code 1 where a term began.
+ * A line a minute; exit code 1 where a term began. A pool remembers 200,000 commands for their deadlines at least (31 ticks of
+ * a second): a machine that makes more than some 6,400 changes a second meets that bound, and sees LICD_TOO_BUSY refused.
  */
 import { readCommandLine, readNumber } from '../test/command-line.ts'
 import { workersMax, type Layout, type Row } from './contender.ts'

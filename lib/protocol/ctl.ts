@@ -46,7 +46,7 @@ export interface Change {
   readonly fresh?: boolean
   /**
    * A tick of the pool clock (`now`) of before the id was used first. Absent: not known, or, of what is fresh, the present
-   * one. In a pool with roles the signed statement says it. What it is for: docs/protocol.md.
+   * one. In a pool with roles the signed statement says it. What it is for: `Memory`.
    */
   readonly since?: number
   /** In a pool with roles, of every change. `by` is then whom it proves. */

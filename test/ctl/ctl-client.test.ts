@@ -138,6 +138,32 @@ t.test('the deadline of one copy passed - what became of the id is asked for', a
   await t.rejects(change(0, false), { code: 'LICD_DEADLINE' }, 'there is no other copy')
 })
 
+t.test('every copy of a change says since when its id is used, whenever it was signed', async t => {
+  const world = makeWorld()
+  let tick = 40
+  const { asked } = addServer(world, 'alpha', operation => {
+    if (operation !== 'now') return undefined
+    return { ok: true, cluster: 'c', tick: (tick += 7), tickMs: 20, signs: true }
+  })
+  const client = world.client({ timeoutMs: 8_000, signer: { sign: text => ({ ...ink, text }) } })
+  const said = async (earlierId?: string) => {
+    asked.length = 0
+    const change = client.change('allocations-add', { feature: 'cad', count: 1 }, earlierId)
+    await t.rejects(settle(world, change), { code: 'LICD_UNKNOWN_OUTCOME' })
+    const copies = asked.filter(({ operation }) => operation === 'allocations-add')
+    return copies.map(({ request }) => {
+      const { text } = request['signed'] as { readonly text: string }
+      return JSON.parse(text) as { readonly tick: number; readonly since: number }
+    })
+  }
+  const copies = await said()
+  t.ok(new Set(copies.map(one => one.tick)).size > 1, 'the time was asked for again')
+  t.same(new Set(copies.map(({ since }) => since)), new Set([47]))
+  t.same(new Set((await said('id-9')).map(({ since }) => since)), new Set([0]), 'not known')
+})
+
+const ink = { jwt: 'j', signature: 's' }
+
 t.test('servers gone after the change was sent - unknown, not "no server"', async t => {
   const world = makeWorld()
   const server = addServer(world, 'alpha', () => {

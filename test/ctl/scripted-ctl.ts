@@ -1,6 +1,7 @@
 /** Servers that answer operators by script, over the in-memory broker and virtual time. */
 import { Packr } from 'msgpackr'
 import { CtlClient } from '../../lib/ctl/ctl-client.ts'
+import type { Signer } from '../../lib/ctl/signing.ts'
 import { subjects } from '../../lib/protocol/subject.ts'
 import type { BusMessage } from '../../raft/ports.ts'
 import { MemoryBroker } from '../sim/memory-bus.ts'
@@ -19,7 +20,7 @@ export function makeWorld() {
   const broker = new MemoryBroker({ time, random: new SeededRandom(1) })
   const clock = new VirtualClock(time)
   const bus = broker.connect('operator', clock)
-  const client = (options: { server?: string; timeoutMs?: number } = {}) =>
+  const client = (options: { server?: string; timeoutMs?: number; signer?: Signer } = {}) =>
     new CtlClient({
       bus,
       clock,

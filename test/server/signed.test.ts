@@ -6,6 +6,7 @@ import type { Role } from '../../lib/access/roles.ts'
 import { commandCodec } from '../../lib/command-codec.ts'
 import { CtlClient } from '../../lib/ctl/ctl-client.ts'
 import { LicdError } from '../../lib/error.ts'
+import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Statement } from '../../lib/protocol/signed.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
@@ -135,6 +136,52 @@ t.test('a pool without credentials, or of level 1, goes by what is claimed', asy
     t.notOk(audit?.ok === true && audit.records.some(({ key }) => key !== undefined))
   }
 })
+
+t.test(
+  'the ledger is told since when an id may have been used, by what is signed alone',
+  async t => {
+    const applied = t.capture(Ledger.prototype, 'apply', Ledger.prototype.apply)
+    const sinceOf = (pool: SimulatedPool, message: { readonly id: string }) => {
+      applied()
+      send(pool, message)
+      const calls = applied().map(({ args }) => args[0])
+      const found = calls.find(command => command?.id === message.id)
+      return found === undefined ? 'never applied' : found.since
+    }
+    const pool = makePool()
+    pool.run(20_000)
+    const { tick } = pool.server('beta').ledger.state
+    t.ok(tick > 10)
+    t.equal(sinceOf(pool, signed(pool, mary)), 0, 'a program of before does not say it')
+    const beside = { ...signed(pool, mary), fresh: true, since: tick }
+    t.equal(sinceOf(pool, beside), 0, 'whoever repeats it can say anything beside the signature')
+    t.equal(sinceOf(pool, signed(pool, mary, { since: 3 })), 3)
+    const now = signed(pool, mary, { since: 1e9 })
+    const { tick: signedAt } = JSON.parse(now.signed.text) as Statement
+    t.equal(sinceOf(pool, now), signedAt, 'no later than it was signed')
+    for (const since of [-1, 1.5]) {
+      t.match(send(pool, signed(pool, mary, { since })), { code: 'LICD_NOT_OPERATOR' })
+    }
+
+    const open = makePool({ doors: {} })
+    open.run(20_000)
+    const plain = (id: string, more: object) => ({
+      ...request,
+      id,
+      by: 'x',
+      timeoutMs: 5_000,
+      ...more,
+    })
+    t.equal(sinceOf(open, plain('a', {})), 0, 'nothing is known of it')
+    t.equal(sinceOf(open, plain('b', { since: 5 })), 5)
+    const fresh = sinceOf(open, plain('c', { fresh: true }))
+    t.ok(typeof fresh === 'number' && fresh > 10, 'sent for the first time now')
+    t.match(send(open, plain('d', { since: -1 })), { code: 'LICD_BAD_REQUEST' })
+    const before = makePool({ level: 2, doors: {} })
+    const unsaid = sinceOf(before, plain('e', { fresh: true, since: 5 }))
+    t.equal(unsaid, undefined, 'servers of before could not read it')
+  },
+)
 
 /** A real operator's client, run until it is done. */
 function operator(pool: SimulatedPool, name: string, credentials: string) {

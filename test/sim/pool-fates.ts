@@ -5,12 +5,16 @@ export type Input = 'change' | 'question'
 export type Output = 'applied' | 'refused' | 'unknown'
 export type Fate = 'open' | 'applied' | 'refused'
 
-/** One id: nothing, until it is applied or refused. `fate`: what the log says of it. */
-export function modelOf(fate: Fate): Model<Fate, Input, Output> {
+/**
+ * One id: nothing, until it is applied or refused. `fate`: what the log says of it; `isForgotten`: it may have been
+ * forgotten early, and be unknown again.
+ */
+export function modelOf(fate: Fate, isForgotten = false): Model<Fate, Input, Output> {
   return {
     initial: 'open',
     step(state, input, output) {
       if (input === 'question') {
+        if (isForgotten && output === 'unknown') return state
         const told = state === 'open' ? 'unknown' : state
         return output === undefined || output === told ? state : undefined
       }

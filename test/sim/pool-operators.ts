@@ -371,15 +371,19 @@ export class PoolOperators {
       if (role === 'removed') continue
       for (const id of this.#acknowledged) {
         const appliedAt = this.#appliedAt.get(id) ?? Infinity
-        if (ledger.state.tick > appliedAt + bounds.resultTicks) continue // R8: it may be forgotten.
+        const { tick, forgottenBefore } = ledger.state
+        if (tick > appliedAt + bounds.resultTicks) continue // R8: it may be forgotten.
+        if (appliedAt < forgottenBefore) continue // Or early.
         assert(ledger.state.results.get(id)?.result.ok, `I6: ${server} knows nothing of ${id}`)
       }
     }
+    const { forgottenBefore = 0 } = this.#world.state ?? {}
     for (const [id, history] of this.#history) {
       const fate = this.#fates.get(id)
       // A change of which nobody heard, and that the log does not know, never happened.
       const known = history.filter(({ output }) => output !== undefined || fate !== undefined)
-      const verdict = checkLinearizable(modelOf(fate ?? 'open'), known)
+      const isForgotten = (this.#appliedAt.get(id) ?? Infinity) < forgottenBefore
+      const verdict = checkLinearizable(modelOf(fate ?? 'open', isForgotten), known)
       if (verdict === 'undecided') this.undecided++
       assert(verdict !== 'not-linearizable', `what was told of ${id} is not linearizable`)
     }
