@@ -6,7 +6,6 @@ import type { Role } from '../../lib/access/roles.ts'
 import { commandCodec } from '../../lib/command-codec.ts'
 import { CtlClient } from '../../lib/ctl/ctl-client.ts'
 import { LicdError } from '../../lib/error.ts'
-import { Ledger } from '../../lib/ledger/ledger.ts'
 import type { Statement } from '../../lib/protocol/signed.ts'
 import { SeededRandom } from '../sim/seeded-random.ts'
 import { simulatePool, type PoolOptions, type SimulatedPool } from '../sim/pool.ts'
@@ -140,13 +139,13 @@ t.test('a pool without credentials, or of level 1, goes by what is claimed', asy
 t.test(
   'the ledger is told since when an id may have been used, by what is signed alone',
   async t => {
-    const applied = t.capture(Ledger.prototype, 'apply', Ledger.prototype.apply)
+    const proposed = t.capture(commandCodec, 'encode', commandCodec.encode)
     const sinceOf = (pool: SimulatedPool, message: { readonly id: string }) => {
-      applied()
+      proposed()
       send(pool, message)
-      const calls = applied().map(({ args }) => args[0])
+      const calls = proposed().map(({ args }) => args[0])
       const found = calls.find(command => command?.id === message.id)
-      return found === undefined ? 'never applied' : found.since
+      return found === undefined ? 'never proposed' : found.since
     }
     const pool = makePool()
     pool.run(20_000)
