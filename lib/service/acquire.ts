@@ -65,7 +65,7 @@ export class Acquire {
       this.#stay(waiter, clientId, reply, now)
       return
     }
-    if (desk.released.has(requestId, now)) {
+    if (desk.released.has(requestId, clientId, now)) {
       desk.refuse(reply, requestId, 'LICD_SEAT_LOST', 'The request was released already.')
       return
     }
@@ -198,10 +198,11 @@ export class Acquire {
           desk.refuse(reply, seatId, 'LICD_BAD_TOKEN')
           return
         }
-        if (seat !== undefined && seat.stock.feature === proof.feature) this.#free(seat)
+        const isOfIt = seat?.stock.feature === proof.feature
+        if (isOfIt && desk.isProvenBy(seat, proof, clientId)) this.#free(seat)
       }
     }
-    desk.released.add(seatId, now)
+    desk.released.add(seatId, clientId, now)
     desk.answer(reply, { kind: 'released', seatId })
   }
 
@@ -227,7 +228,7 @@ export class Acquire {
       if (seat === undefined) break
       if (!isHolder(seat, clientId)) continue
       this.#free(seat)
-      released.add(seat.seatId, now)
+      released.add(seat.seatId, clientId, now)
     }
   }
 

@@ -8,7 +8,8 @@
  */
 import { codes, type Code } from '../error.ts'
 import { SeatBook, expiryFactor, type Term } from '../book/book.ts'
-import type { Stock } from '../book/seat.ts'
+import type { Seat, Stock } from '../book/seat.ts'
+import type { SeatProof } from '../ledger/command.ts'
 import type { Feature } from '../ledger/state.ts'
 import type { AcquireItem, RenewItem, SeatEnd, SeatResult } from '../protocol/seat.ts'
 import type { Tried } from '../protocol/why.ts'
@@ -182,6 +183,15 @@ export class Desk {
     const seatTick = ledger.state.tick
     const { lastTick } = grant
     return keys.token({ seatId, feature, server, incarnation, seatTick, lastTick })
+  }
+
+  /**
+   * Whether a token stands for the seat of that id and feature in this book. Ids are the clients' choice and no secret: what
+   * another server made may be for a seat of its own under an id that somebody else has here. So it counts for the client
+   * that has the seat, and for a seat that came by a move and was not renewed yet.
+   */
+  isProvenBy({ holder }: Seat, { server }: Pick<SeatProof, 'server'>, clientId: string): boolean {
+    return server === this.host.server || holder === undefined || holder.clientId === clientId
   }
 
   /** True while the pool clock runs here: a tick was applied within 3 ticks' time (R6). */

@@ -88,6 +88,9 @@ export class Prove {
     if (seat?.state !== 'held' || seat.stock.feature !== shown.feature) {
       return refuse('LICD_SEAT_LOST', 'It is not held here.')
     }
+    if (!this.#desk.isProvenBy(seat, shown, '')) {
+      return refuse('LICD_SEAT_LOST', 'The token was made by another server: renew first.')
+    }
     if (seat.stock.isOverLimit) return refuse('LICD_OVER_LIMIT')
     if (!this.#isWithinBound(seat.holder?.clientId ?? '', now)) {
       return refuse('LICD_TOO_BUSY', 'Many proofs are asked for.')

@@ -1,5 +1,8 @@
 /**
- * Ids that were released a moment ago.
+ * Ids that were released a moment ago, each with the client that released it.
+ *
+ * Anybody may release an id that is not here, so it is released for its sender alone: the client whose id it is still
+ * moves its seat here.
  *
  * A request that comes again after its seat was released (repeated or overtaken on the way) must not make a seat
  * that nobody holds. Safety does not rest on it: such a seat would expire. Two generations, so that memory is
@@ -16,6 +19,8 @@ const keepMs = 30_000
 const slots = 65_536
 /** 32 KiB a generation. */
 const wordsOfBits = 8_192
+/** A search ends after so many slots, which ids of chance never come near: ids that were made to fall together are forgotten. */
+const searchMax = 256
 
 class Generation {
   /** Two words a slot, the second of which is never 0 where there is an id. */
@@ -31,7 +36,7 @@ class Generation {
     const word = first >>> 19
     this.#bits[word] = (this.#bits[word] ?? 0) | (1 << (second >>> 27))
     const at = this.#find(first, second)
-    if (this.#words[at + 1] !== 0) return
+    if (at < 0 || this.#words[at + 1] !== 0) return
     this.#words[at] = first
     this.#words[at + 1] = second
     this.#size++
@@ -39,7 +44,9 @@ class Generation {
 
   has(first: number, second: number): boolean {
     const bits = this.#bits[first >>> 19] ?? 0
-    return (bits & (1 << (second >>> 27))) !== 0 && this.#words[this.#find(first, second) + 1] !== 0
+    if ((bits & (1 << (second >>> 27))) === 0) return false
+    const at = this.#find(first, second)
+    return at >= 0 && this.#words[at + 1] !== 0
   }
 
   clear(): void {
@@ -49,14 +56,15 @@ class Generation {
     this.#size = 0
   }
 
-  /** Where the id is, or the free slot that it belongs in. */
+  /** Where the id is, or the free slot that it belongs in; -1 where neither is near. */
   #find(first: number, second: number): number {
     const words = this.#words
-    for (let slot = first % slots; ; slot = (slot + 1) % slots) {
-      const at = 2 * slot
+    for (let n = 0; n < searchMax; n++) {
+      const at = 2 * ((first + n) % slots)
       const there = words[at + 1]
       if (there === 0 || (there === second && words[at] === first)) return at
     }
+    return -1
   }
 }
 
@@ -68,15 +76,15 @@ export class ReleasedIds {
   #first = 0
   #second = 0
 
-  add(id: string, now: number): void {
+  add(id: string, clientId: string, now: number): void {
     this.#turn(now)
-    this.#hash(id)
+    this.#hash(id, clientId)
     this.#young.add(this.#first, this.#second)
   }
 
-  has(id: string, now: number): boolean {
+  has(id: string, clientId: string, now: number): boolean {
     this.#turn(now)
-    this.#hash(id)
+    this.#hash(id, clientId)
     return this.#young.has(this.#first, this.#second) || this.#old.has(this.#first, this.#second)
   }
 
@@ -92,15 +100,26 @@ export class ReleasedIds {
   }
 
   /** Two hashes of 32 bits that have nothing in common; of the second one bit is always set. */
-  #hash(id: string): void {
-    let first = id.length
-    let second = first
-    for (let n = 0; n < id.length; n++) {
-      const code = id.charCodeAt(n)
+  #hash(id: string, clientId: string): void {
+    this.#first = id.length
+    this.#second = id.length
+    this.#mix(clientId)
+    this.#mix(id)
+    const first = this.#first
+    const second = this.#second
+    this.#first = Math.imul(first ^ (first >>> 15), 0x2c1b3c6d) >>> 0
+    this.#second = (Math.imul(second ^ (second >>> 16), 0xc2b2ae35) | 1) >>> 0
+  }
+
+  #mix(text: string): void {
+    let first = this.#first
+    let second = this.#second
+    for (let n = 0; n < text.length; n++) {
+      const code = text.charCodeAt(n)
       first = Math.imul(first ^ code, 0x01000193)
       second = Math.imul(((second << 13) | (second >>> 19)) ^ code, 0x85ebca6b)
     }
-    this.#first = Math.imul(first ^ (first >>> 15), 0x2c1b3c6d) >>> 0
-    this.#second = (Math.imul(second ^ (second >>> 16), 0xc2b2ae35) | 1) >>> 0
+    this.#first = first
+    this.#second = second
   }
 }

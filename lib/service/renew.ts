@@ -62,7 +62,12 @@ export class Renew {
     now: number,
   ): void {
     const desk = this.#desk
-    const { seatId, feature, user, host } = item
+    const { seatId, feature, token, user, host } = item
+    if (!desk.isProvenBy(seat, proof, clientId)) {
+      if (this.#failover.repeat(seatId, token, reply)) return
+      desk.deny(item, reply, 'LICD_NOT_PROVEN', 'Another client has a seat of this id here.')
+      return
+    }
     const age = this.#ageOf(proof)
     if (age === 'unsure') return
     if (age === 'ahead') {
@@ -144,7 +149,7 @@ export class Renew {
         return
       }
     }
-    if (desk.released.has(seatId, now)) this.#lost(item, undefined, reply)
+    if (desk.released.has(seatId, clientId, now)) this.#lost(item, undefined, reply)
     else if (proof.seatTick > state.tick) {
       desk.deny(item, reply, 'LICD_NOT_PROVEN', aheadDetail)
     } else if (desk.state !== 'open' || !desk.isServing(now)) {

@@ -1,4 +1,5 @@
 /** What a client that lies gets: nothing that it was not given (R4, R6). */
+import { encodeRenew } from '../../lib/protocol/seat-codec.ts'
 import { makeToken, readToken, tokenKey } from '../../lib/token.ts'
 import { macKey, poolName } from './names.ts'
 import { inUse, pool } from './pool.ts'
@@ -124,4 +125,52 @@ scenario('R5, R7 - nobody relearns, or gives back, what is another\u2019s', t =>
   t.notOk(kinds(probe.move('b', 'over', over)).includes('renewed'), 'its token proves nothing')
   t.strictSame(kinds(probe.move('b', 'held', held)), ['challenge', 'renewed'])
   t.equal(inUse(world, 'b'), 2)
+})
+
+scenario(
+  'an id that somebody else has too: a token of another server takes and ends no seat',
+  t => {
+    const world = pool(9, { a: 3, b: 3, c: 3 })
+    const probe = new Probe(world)
+    const own = probe.seat('a', 's')
+    const thief = new Probe(world, 'thief')
+    const asked = thief.acquire('b', { requestId: 's' }, 30, 'thief')[0]
+    const token = asked?.kind === 'granted' ? asked.seats[0]?.token : undefined
+    t.ok(token, 'ids are the clients\u2019 choice: it has a seat of its own of that name')
+    if (token === undefined) return
+    world.time.run(2_000)
+    const renewal = encodeRenew(99, 'thief', [
+      { seatId: 's', feature: 'cad', token, user: 'u', host: 'h', failover: false },
+    ])
+    t.strictSame(kinds(thief.within(30, () => thief.send('a', 'renew', renewal))), [
+      'LICD_NOT_PROVEN',
+    ])
+    thief.release('a', { seatId: 's', token }, 30, 'thief')
+    t.equal(inUse(world, 'a'), 1, 'it is the other\u2019s')
+    t.strictSame(kinds(probe.renew('a', { seatId: 's', token: own })), ['renewed'])
+    t.strictSame(
+      kinds(probe.renew('b', { seatId: 's', token: own, failover: true })),
+      ['LICD_NOT_PROVEN'],
+      'nor does one seat do for both: it asks elsewhere',
+    )
+    thief.release('b', { seatId: 's', token }, 30, 'thief')
+    t.equal(inUse(world, 'b'), 0, 'its own it may end')
+  },
+)
+
+scenario('an id that somebody else withdraws where it is not: its client still moves there', t => {
+  const world = pool(9, { a: 3, b: 3, c: 3 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  const thief = new Probe(world, 'thief')
+  const none = new Uint8Array(0)
+  t.strictSame(kinds(thief.release('b', { seatId: 's', token: none }, 30, 'thief')), ['released'])
+  world.time.run(4_000)
+  t.strictSame(kinds(probe.renew('b', { seatId: 's', token, failover: true })), ['challenge'])
+  t.strictSame(kinds(probe.release('b', { seatId: 's', token: none })), ['released'])
+  t.strictSame(
+    kinds(probe.renew('b', { seatId: 's', token, failover: true })),
+    ['LICD_SEAT_LOST'],
+    'what it released itself does not come back',
+  )
 })

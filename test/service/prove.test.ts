@@ -27,6 +27,12 @@ t.test(
     t.match(asked({ token: other }), { ok: false, code: 'LICD_BAD_TOKEN' })
     t.match(asked({ token: text(randomBytes(60)) }), { ok: false, code: 'LICD_BAD_TOKEN' })
     t.match(asked({}, 'b'), { ok: false, code: 'LICD_SEAT_LOST' }, 'it is not held there')
+    const [namesake] = new Probe(world, 'other').acquire('b', { requestId: 's1' }, 30, 'other')
+    t.ok(namesake?.kind === 'granted')
+    if (namesake?.kind === 'granted') {
+      const shown = text(namesake.seats[0]?.token ?? new Uint8Array(0))
+      t.match(asked({ token: shown }), { ok: false, code: 'LICD_SEAT_LOST' }, 'a seat of that name')
+    }
     for (const bad of ['', text(randomBytes(15)), text(randomBytes(65)), '*', 5]) {
       t.match(
         asked({ nonce: bad }),
