@@ -225,8 +225,8 @@ export class Acquire {
     }
     for (let n = 0; n < seatBounds.countMax; n++) {
       const seat = book.find(`${requestId}/${n}`)
-      if (seat === undefined) break
-      if (!isHolder(seat, clientId)) continue
+      // A request's seats are one client's. Another's are not looked through: a thousand a time, for an item of 20 bytes.
+      if (seat === undefined || !isHolder(seat, clientId)) break
       this.#free(seat)
       released.add(seat.seatId, clientId, now)
     }

@@ -1,7 +1,7 @@
 /** What one client may have at a server, so that it leaves room for the others. */
 import t from 'tap'
 import { SeatBook } from '../../lib/book/book.ts'
-import { encodeRenew } from '../../lib/protocol/seat-codec.ts'
+import { encodeRelease, encodeRenew } from '../../lib/protocol/seat-codec.ts'
 import { seatBounds, type RenewItem, type SeatResult } from '../../lib/protocol/seat.ts'
 import { Waiting, waitingMax } from '../../lib/service/waiting.ts'
 import { pool } from './pool.ts'
@@ -80,4 +80,21 @@ t.test('the moves of one client leave room for those of others', async t => {
   t.equal(own.length, seatBounds.clientMoves)
   t.match(move('one', last), [{ code: 'LICD_LEASE_REFUSED', retryAfterMs: world.settings.tickMs }])
   t.same(kinds(move('two', others)), ['pending'], 'another client')
+})
+
+t.test('a request of many seats that somebody else withdraws is not looked through', async t => {
+  const world = pool(1_200, { a: 1_000, b: 100, c: 100 })
+  const owner = new Probe(world)
+  t.strictSame(kinds(owner.acquire('a', { requestId: 'many', count: 1_000 })), ['granted'])
+  const { find } = Object.getOwnPropertyDescriptors(SeatBook.prototype)
+  const looks = t.capture(SeatBook.prototype, 'find', find.value)
+  const other = new Probe(world, 'other')
+  const token = new Uint8Array(0)
+  const items = Array.from({ length: 100 }, () => ({ seatId: 'many', token }))
+  const data = Uint8Array.from(encodeRelease(1, 'other', items))
+  t.equal(other.within(30, () => other.send('a', 'release', data)).length, 100)
+  t.ok(looks().length <= 300, 'two or three looks each, not a thousand')
+  t.equal(world.server('a').service.inUse('cad'), 1_000)
+  owner.release('a', { seatId: 'many', token })
+  t.equal(world.server('a').service.inUse('cad'), 0, 'its own client withdraws it whole')
 })
