@@ -19,6 +19,7 @@ import {
   type PublishOptions as NatsPublishOptions,
   type TlsOptions,
 } from 'nats'
+import { complaints } from './complaints.ts'
 import { RaftError } from './error.ts'
 import { hearOfOthers, shorten, socketOf, turnToNext } from './nats-inside.ts'
 import {
@@ -268,6 +269,7 @@ async function follow(
     if (error !== undefined) log.error('nats-closed', { cause: String(error) })
     setLink('closed')
   })
+  const tell = complaints(log)
   try {
     for await (const status of connection.status()) {
       const type: string = status.type
@@ -275,7 +277,7 @@ async function follow(
       if (type === 'staleConnection') setLink('down', 'unanswered')
       else if (type === 'disconnect') setLink('down', 'lost')
       else if (type === 'reconnect') setLink('up')
-      else if (type === 'error') log.warn('nats-error', { cause: JSON.stringify(status.data) })
+      else if (type === 'error') tell(JSON.stringify(status.data))
     }
   } catch (cause) {
     log.error('nats-status', { cause: String(cause) })
