@@ -13,6 +13,7 @@ import { whyOf } from '../server/why.ts'
 import { auditOf } from './audit-query.ts'
 import { failure, json, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
 import type { Live } from './live.ts'
+import type { Pace } from './pace.ts'
 import { usageOf } from './usage-query.ts'
 import type { Watched } from './watched.ts'
 
@@ -21,6 +22,7 @@ const pageMax = 200
 export interface Api {
   readonly watched: Watched
   readonly live: Live
+  readonly pace: Pace
 }
 
 /** `undefined` where there is no such address. */
@@ -34,13 +36,13 @@ export async function answerApi(
     case '/api/events':
       return api.live.watch() ?? failure(503, 'LICD_TOO_BUSY', 'As many look on here as may.')
     case '/api/seats':
-      return json(await findSeats(api, request))
+      return json(await api.pace.take(() => findSeats(api, request)))
     case '/api/why':
-      return json(await askWhy(api, request))
+      return json(await api.pace.take(() => askWhy(api, request)))
     case '/api/usage':
-      return json(askUsage(api, request))
+      return json(await api.pace.take(() => askUsage(api, request)))
     case '/api/audit':
-      return json(askAudit(api, request))
+      return json(await api.pace.take(() => askAudit(api, request)))
     default:
       return undefined
   }

@@ -13,6 +13,7 @@ import { answerApi } from './api.ts'
 import { failure, Listener, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
 import { Live } from './live.ts'
 import { Metrics } from './metrics.ts'
+import { Pace } from './pace.ts'
 import { Pages } from './pages.ts'
 import type { Watched } from './watched.ts'
 
@@ -32,6 +33,7 @@ export class Eyes implements Observer {
   readonly #pages = new Pages()
   #watched: Watched | undefined
   #live: Live | undefined
+  #pace: Pace | undefined
 
   private constructor(options: EyesOptions) {
     const { pool, server, ...rest } = options
@@ -54,6 +56,7 @@ export class Eyes implements Observer {
   watch(watched: Watched): void {
     this.#watched = watched
     this.#live = new Live(watched, () => this.url)
+    this.#pace = new Pace(watched.clock)
     this.#metrics.follow(watched.clientBus)
   }
 
@@ -83,15 +86,16 @@ export class Eyes implements Observer {
     if (path === '/healthz') return text(200, 'ok')
     const watched = this.#watched
     const live = this.#live
+    const pace = this.#pace
     if (path === '/readyz') return readiness(watched)
-    if (watched === undefined || live === undefined) {
+    if (watched === undefined || live === undefined || pace === undefined) {
       return failure(503, 'LICD_NOT_SERVING', 'The server starts.')
     }
     if (path === '/metrics') {
       const body = await this.#metrics.scrape(watched)
       return { headers: { 'Content-Type': this.#metrics.contentType }, body }
     }
-    const answer = await answerApi({ watched, live }, request)
+    const answer = await answerApi({ watched, live, pace }, request)
     if (answer === undefined) return failure(404, 'LICD_BAD_REQUEST', 'There is nothing here.')
     return withOrigin(answer, request.header('origin'), others)
   }
