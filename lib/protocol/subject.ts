@@ -4,6 +4,9 @@
  */
 import { LicdError } from '../error.ts'
 
+/** Characters of a reply subject. NATS takes 4,096 bytes for a line with all that stands in it, and ends the connection beyond. */
+export const replyMax = 512
+
 /** Pool and server names: 1 to 32 characters of `A-Z a-z 0-9 _ -`. */
 const namePattern = /^[A-Za-z0-9_-]{1,32}$/
 
@@ -27,11 +30,12 @@ export function isFeatureName(text: string): boolean {
 
 /**
  * Where the answer to a message goes, if anywhere: not to a subject of a pool or of NATS itself. A server may publish where
- * whoever asked may not, and would speak there in its own name (a false `event.gone`, a message of Raft's).
+ * whoever asked may not, and would speak there in its own name (a false `event.gone`, a message of Raft's). Nor to one that
+ * is longer than any inbox: it is kept while a request waits, stands in a broker's log, and, passed on, in a longer line.
  */
 export function inboxOf(reply: string | undefined): string | undefined {
   if (reply === undefined || reply.startsWith('licd.') || reply.startsWith('$')) return undefined
-  return reply
+  return reply.length <= replyMax ? reply : undefined
 }
 
 export type SeatOperation = 'find' | 'acquire' | 'renew' | 'release' | 'prove'
