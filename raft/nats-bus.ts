@@ -21,13 +21,21 @@ import {
 } from 'nats'
 import { complaints } from './complaints.ts'
 import { RaftError } from './error.ts'
-import { hearOfOthers, shorten, socketOf, turnToNext } from './nats-inside.ts'
+import {
+  carriedBytes,
+  hearOfOthers,
+  replyBytes,
+  shorten,
+  socketOf,
+  turnToNext,
+} from './nats-inside.ts'
 import {
   silentLogger,
   type Bus,
   type BusMessage,
   type Logger,
   type PublishOptions,
+  type SubscribeOptions,
   type Subscription,
 } from './ports.ts'
 import { systemRandom } from './system.ts'
@@ -246,7 +254,7 @@ function wrap(
       return link === 'up' && publish(connection, { subject, data, options })
     },
     subscribe(subject, handle, options) {
-      return subscribe(connection, { subject, handle, queue: options?.queue, log })
+      return subscribe(connection, { subject, handle, options, log })
     },
     onStatus(handle) {
       handlers.add(handle)
@@ -316,20 +324,29 @@ function isSubject(text: string): boolean {
 
 function subscribe(
   connection: NatsConnection,
-  options: {
+  {
+    subject,
+    handle,
+    options: { queue, admit } = {},
+    log,
+  }: {
     subject: string
     handle: (message: BusMessage) => void
-    queue: string | undefined
+    options: SubscribeOptions | undefined
     log: Logger
   },
 ): Subscription {
-  const { subject, handle, queue, log } = options
   if (connection.isClosed()) return { unsubscribe() {} }
+  const takeOne = (message: Msg): void => {
+    // Before anything of it is text: of a flood this is all there is.
+    if (admit?.(replyBytes(message), carriedBytes(message)) === false) return
+    handle(busMessage(message))
+  }
   const subscription = connection.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback(error, message) {
       if (error !== null) log.error('nats-subscription', { subject, cause: error.message })
-      else guard(() => handle(busMessage(message)), log)
+      else guard(() => takeOne(message), log)
     },
   })
   return {

@@ -4,7 +4,7 @@
  * All of it is looked at before it is used: where the client is not as known here, nothing is changed.
  */
 import { Socket } from 'node:net'
-import type { NatsConnection } from 'nats'
+import type { Msg, NatsConnection } from 'nats'
 
 /**
  * When the link is lost for the first time the client dials the same address again, though the next one is as good: of
@@ -83,6 +83,29 @@ export function shorten(connection: NatsConnection): void {
   Reflect.set(transport, 'send', (frame: Uint8Array) => {
     if (socket.writable) socket.write(frame)
   })
+}
+
+const none = new Uint8Array(0)
+
+/**
+ * The reply subject of a message as it came, empty where there is none. The client has its bytes, and makes a text of them at
+ * a multiple of what a look at them costs; where the client is not as known here, bytes are made of that text.
+ */
+export function replyBytes(message: Msg): Uint8Array {
+  if ('_msg' in message && isObject(message._msg) && 'reply' in message._msg) {
+    const { reply } = message._msg
+    if (reply instanceof Uint8Array) return reply
+    if (reply === undefined) return none
+  }
+  return message.reply === undefined ? none : Buffer.from(message.reply)
+}
+
+/** Bytes of a message's headers and payload; of the payload alone where the client is not as known here. */
+export function carriedBytes(message: Msg): number {
+  if ('_msg' in message && isObject(message._msg) && 'size' in message._msg) {
+    if (typeof message._msg.size === 'number') return message._msg.size
+  }
+  return message.data.length
 }
 
 function isParser(value: unknown): value is { parse(chunk: Uint8Array): void } {

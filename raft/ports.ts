@@ -59,6 +59,17 @@ export interface PublishOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+export interface SubscribeOptions {
+  /** One subscriber of that name gets each message. */
+  readonly queue?: string
+  /**
+   * Looks at a message before anything is made of it, and says whether it is to be handled; `handle` follows at once where
+   * it is. `reply`: the reply subject's bytes, empty where there is none, not to be kept. `bytes`: of what it carries, headers
+   * included.
+   */
+  readonly admit?: (reply: Uint8Array, bytes: number) => boolean
+}
+
 /**
  * Publish and subscribe with NATS's semantics: at most once, in order per publisher, late at times.
  *
@@ -68,11 +79,11 @@ export interface PublishOptions {
  */
 export interface Bus {
   publish(subject: string, data: Uint8Array, options?: PublishOptions): boolean
-  /** `*` and `>` work as in NATS; with `queue`, one subscriber of that name gets each message. */
+  /** `*` and `>` work as in NATS. */
   subscribe(
     subject: string,
     handle: (message: BusMessage) => void,
-    options?: { readonly queue?: string },
+    options?: SubscribeOptions,
   ): Subscription
   /** A subject prefix that is this connection's own, for replies: subscribe to `${inbox}.>`. */
   readonly inbox: string

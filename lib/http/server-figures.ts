@@ -31,6 +31,8 @@ export function readServerFigures(sheet: Sheet, watched: Watched, version: strin
     const help = 'Messages of clients, each with one request or many.'
     count('licd_messages_total', help, messages, { operation })
   }
+  const beyond = 'Messages dropped: as many of their client waited as may.'
+  count('licd_crowded_out_messages_total', beyond, counts.crowdedOut)
   count('licd_malformed_messages_total', 'Messages that could not be read.', counts.malformed)
   readRaft(sheet, watched)
   readHealth(sheet, watched)

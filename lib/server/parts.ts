@@ -100,7 +100,9 @@ export interface SeatServiceCounts {
   malformed: number
   /** Asked for an answer that could go nowhere. */
   replyless: number
-  /** Messages by operation, whatever came of them. */
+  /** Dropped unread, or refused: as many of their sender waited as may. */
+  crowdedOut: number
+  /** Messages by operation that were taken, whatever came of them. */
   readonly messages: Record<SeatOperation, number>
 }
 

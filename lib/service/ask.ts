@@ -10,6 +10,8 @@
  */
 import { Packr } from 'msgpackr'
 import { unpackPlain } from '../../raft/msgpack.ts'
+import type { BusMessage } from '../../raft/ports.ts'
+import type { Desk } from './desk.ts'
 
 const version = 1
 const bytesMax = 512
@@ -50,6 +52,24 @@ export function decodeHolding(data: Uint8Array): Holding | undefined {
   const answer = answers[held]
   if (answer === undefined) return undefined
   return { seatId, held: answer, ...(typeof movedTo === 'string' ? { movedTo } : {}) }
+}
+
+/** Another server asks whether a seat is held here (R6). */
+export function answerQuestion(desk: Desk, { data, reply }: BusMessage): void {
+  const question = decodeQuestion(data)
+  if (question === undefined || reply === undefined) return
+  const { seatId, feature, revision } = question
+  const { book } = desk
+  const { server, ledger, bus } = desk.host
+  desk.advance(desk.now)
+  const seat = book.find(seatId)
+  const { state } = ledger
+  const movedTo = state.moves.get(seatId)?.to
+  const knows = !book.isRelearning && state.revision >= revision
+  const held =
+    seat !== undefined && seat.stock.feature === feature ? 'yes' : knows ? 'no' : 'unknown'
+  const elsewhere = movedTo === undefined || movedTo === server ? {} : { movedTo }
+  bus.publish(reply, encodeHolding({ seatId, held, ...elsewhere }))
 }
 
 function decode(data: Uint8Array): readonly unknown[] {

@@ -9,7 +9,7 @@ import { makeSigningKey } from '../code/jws.ts'
 import type { Offer, Usage } from '../ledger/command.ts'
 import type { Decoded } from '../protocol/seat-codec.ts'
 import { seatBounds, type AcquireItem } from '../protocol/seat.ts'
-import { anyServer, inboxOf, type SeatOperation } from '../protocol/subject.ts'
+import { inboxOf } from '../protocol/subject.ts'
 import type {
   AppliedCommand,
   Host,
@@ -19,9 +19,10 @@ import type {
   SeatServiceCounts,
 } from '../server/parts.ts'
 import { Acquire } from './acquire.ts'
-import { decodeQuestion, encodeHolding } from './ask.ts'
+import { answerQuestion } from './ask.ts'
 import { Balance, type Lines } from './balance.ts'
 import { Desk } from './desk.ts'
+import { Doorway, crowded } from './doorway.ts'
 import { Explain } from './explain.ts'
 import { Failover } from './failover.ts'
 import { answerFind } from './find.ts'
@@ -44,7 +45,7 @@ export function createSeatService(
 
 class Service implements SeatService {
   readonly counts: SeatServiceCounts = {
-    ...{ malformed: 0, replyless: 0 },
+    ...{ malformed: 0, replyless: 0, crowdedOut: 0 },
     messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
   }
   readonly #host: Host
@@ -57,6 +58,7 @@ class Service implements SeatService {
   readonly #failover: Failover
   readonly report: Explain
   readonly #prove: Prove
+  readonly #doorway: Doorway
   readonly #books = new BookReader()
   #subscriptions: Subscription[] = []
   #sweep: Timer | undefined
@@ -90,6 +92,7 @@ class Service implements SeatService {
     this.#failover = new Failover(this.#desk, this.#balance)
     this.#renew = new Renew(this.#desk, this.#failover)
     this.#prove = new Prove(this.#desk, makeSigningKey)
+    this.#doorway = new Doorway(host, this.counts)
     this.report = new Explain(this.#desk, this.#balance, lines, this.counts)
   }
 
@@ -266,30 +269,18 @@ class Service implements SeatService {
   }
 
   #listen(): void {
-    const { bus, clientBus, subjects, server } = this.#host
-    const { messages } = this.counts
-    const listen = (operation: SeatOperation, take: (message: BusMessage) => void): void => {
-      const queue = subjects.queue
-      const handle = (message: BusMessage): void => {
-        messages[operation]++
-        take(message)
-      }
-      this.#subscriptions.push(
-        clientBus.subscribe(subjects.seat(server, operation), handle),
-        clientBus.subscribe(subjects.seat(anyServer, operation), handle, { queue }),
-      )
-    }
-    listen('find', message => this.#found(message))
-    listen('acquire', message => this.#acquired(message))
-    listen('renew', message => this.#renewed(message))
-    listen('release', message => this.#released(message))
+    const { bus, subjects, server } = this.#host
     const { inbox } = this.#failover
+    const door = this.#doorway
+    const tell = (message: BusMessage): void => this.#crowdedOut(message)
+    const desk = this.#desk
     this.#subscriptions.push(
-      clientBus.subscribe(subjects.seat(server, 'prove'), message => {
-        messages.prove++
-        this.#prove.request(message)
-      }),
-      bus.subscribe(subjects.peer(server, 'ask'), message => this.#asked(message)),
+      ...door.listen('find', message => this.#found(message)),
+      ...door.listen('acquire', message => this.#acquired(message), tell),
+      ...door.listen('renew', message => this.#renewed(message)),
+      ...door.listen('release', message => this.#released(message)),
+      ...door.listen('prove', message => this.#prove.request(message)),
+      bus.subscribe(subjects.peer(server, 'ask'), message => answerQuestion(desk, message)),
       bus.subscribe(`${inbox}.*`, message => {
         this.#failover.heard(Number(message.subject.slice(inbox.length + 1)), message)
       }),
@@ -305,6 +296,7 @@ class Service implements SeatService {
     this.#desk.flush()
     this.#desk.state = 'closed'
     for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe()
+    this.#doorway.close()
     this.#sweep?.cancel()
     this.#sweep = undefined
   }
@@ -334,6 +326,18 @@ class Service implements SeatService {
     this.#each(message, readRenew(message), (item, clientId, reply, now) => {
       this.#renew.request(item, clientId, reply, now)
     })
+  }
+
+  /** There is no room for it. Nothing of it is carried out, what it gives back included: that would be out of its turn. */
+  #crowdedOut(message: BusMessage): void {
+    const request = readAcquire(message)
+    const reply = this.#open(message, request)
+    if (!request.ok || reply === undefined) return
+    const { code, detail, more } = crowded
+    for (const { requestId } of request.items) {
+      this.#desk.refuse(reply, requestId, code, detail, more)
+    }
+    this.#desk.flush()
   }
 
   /** Takes the items of a request that wants an answer, all at one time. */
@@ -378,23 +382,5 @@ class Service implements SeatService {
     this.#desk.refuse(reply, '', request.code, request.detail)
     this.#desk.flush()
     return reply
-  }
-
-  /** Another server asks whether a seat is held here (R6). */
-  #asked({ data, reply }: BusMessage): void {
-    const question = decodeQuestion(data)
-    if (question === undefined || reply === undefined) return
-    const { seatId, feature, revision } = question
-    const { server, ledger, bus } = this.#host
-    const { book } = this.#desk
-    this.#desk.advance(this.#desk.now)
-    const seat = book.find(seatId)
-    const { state } = ledger
-    const movedTo = state.moves.get(seatId)?.to
-    const knows = !book.isRelearning && state.revision >= revision
-    const held =
-      seat !== undefined && seat.stock.feature === feature ? 'yes' : knows ? 'no' : 'unknown'
-    const elsewhere = movedTo === undefined || movedTo === server ? {} : { movedTo }
-    bus.publish(reply, encodeHolding({ seatId, held, ...elsewhere }))
   }
 }

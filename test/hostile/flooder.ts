@@ -29,6 +29,7 @@ export class Flooder {
   readonly #inbox = `_INBOX.flood${process.pid}.${randomUUID()}`
   #tail = ''
   #isCutOff = false
+  #onPong = (): void => undefined
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -87,6 +88,13 @@ export class Flooder {
     return { sent: n, ms: performance.now() - start, isCutOff: this.#isCutOff }
   }
 
+  /** Resolves when the broker has taken all that was sent. */
+  async arrived(): Promise<void> {
+    const arrived = new Promise<void>(resolve => (this.#onPong = resolve))
+    this.#socket.write('PING\r\n')
+    await arrived
+  }
+
   /** Only the heads of messages are counted; what they hold is another test's business. */
   #read(text: string): void {
     const whole = this.#tail + text
@@ -94,6 +102,7 @@ export class Flooder {
       this.answers++
     }
     if (whole.startsWith('PING') || whole.includes('\r\nPING\r\n')) this.#socket.write('PONG\r\n')
+    if (whole.includes('PONG\r\n')) this.#onPong()
     this.#tail = whole.slice(-5)
   }
 

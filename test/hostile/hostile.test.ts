@@ -13,6 +13,7 @@ import { connectNats } from '../../raft/index.ts'
 import { ProcessPool } from '../pool-processes.ts'
 import { RawSeatClient } from '../raw-seat-client.ts'
 import { memoryBound } from './bound.ts'
+import { Flooder } from './flooder.ts'
 import { asLine, flood, floods } from './floods.ts'
 
 t.setTimeout(900_000)
@@ -109,6 +110,27 @@ for (const name of Object.keys(floods)) {
     t.ok(seat.valid)
   })
 }
+
+t.test('one that asks behind the flood of another is answered before it', async t => {
+  const messages = 20_000
+  await using alone = await ProcessPool.start({ servers: ['alpha'], tickMs: 200, leaseTicks: 600 })
+  await alone.ctl(['feature', 'add', 'cad', '50', '--local'])
+  const other = await connectNats({ servers: [alone.nats.url] })
+  t.teardown(() => other.close())
+  const flooder = await Flooder.open(alone.nats.url)
+  const make = floods['malformed messages']?.(() => 'alpha')
+  if (make === undefined) throw new Error('no such flood')
+  // The server stands still: when it goes on, all of the flood lies before it, and then what the other asks.
+  process.kill(alone.pid('alpha'), 'SIGSTOP')
+  await flooder.fire({ messages }, make)
+  await flooder.arrived()
+  const answered = new RawSeatClient(other).acquire('alpha', 'other', 'cad')
+  process.kill(alone.pid('alpha'), 'SIGCONT')
+  t.ok((await answered).length > 0)
+  t.comment(`${flooder.answers} of the flood were answered before it`)
+  t.ok(flooder.answers < messages / 2, 'the rest was dropped, or waits')
+  flooder.close()
+})
 
 for (const name of ['malformed messages', 'forged renewals']) {
   t.test(`a flood of all servers: ${name}`, async t => {

@@ -84,6 +84,43 @@ t.test('messages arrive in order, with reply and headers, and are the receiverâ€
   t.equal(buffers.size, 3, 'not views into one buffer')
 })
 
+t.test('a message that is not admitted is not handled, and costs no more than a look', async t => {
+  const [bus, other] = [await connected(t), await connected(t)]
+  const looks: [string, number][] = []
+  const handled: string[] = []
+  const last = new Promise<void>(resolve => {
+    bus.subscribe(
+      'door',
+      ({ data }) => {
+        handled.push(new TextDecoder().decode(data))
+        if (handled.at(-1) === 'last') resolve()
+      },
+      {
+        admit(reply, size) {
+          looks.push([new TextDecoder().decode(reply), size])
+          if (size === 5) throw new Error('a defect')
+          return size !== 2
+        },
+      },
+    )
+  })
+  const ready = messages(bus, 'ready', 1)
+  bus.publish('ready', bytes(''))
+  await ready
+  other.publish('door', bytes('a'), { reply: 'inbox.1' })
+  other.publish('door', bytes('no'), { reply: 'inbox.2' })
+  other.publish('door', bytes('threw'))
+  other.publish('door', bytes('last'), { headers: { Kind: 'test' } })
+  await last
+  t.strictSame(handled, ['a', 'last'])
+  t.strictSame(looks, [
+    ['inbox.1', 1],
+    ['inbox.2', 2],
+    ['', 5],
+    ['', 34],
+  ])
+})
+
 t.test('one of a queue gets each message', async t => {
   const bus = await connected(t)
   const got: string[] = []

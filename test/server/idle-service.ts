@@ -54,7 +54,7 @@ export function idleService(host: Host): IdleService {
     seats: () => ({ seats: [], total: 0 }),
     report: {
       counts: {
-        ...{ malformed: 0, replyless: 0 },
+        ...{ malformed: 0, replyless: 0, crowdedOut: 0 },
         messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
       },
       tallies: new Map(),

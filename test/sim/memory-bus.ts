@@ -6,7 +6,13 @@
  * message from one process to another is asked of `fault`: drop it, delay it, repeat it. A link cut on one side
  * loses messages silently; a connection that is closed (a crash) makes senders hear that nobody listens.
  */
-import type { Bus, BusMessage, PublishOptions, Subscription } from '../../raft/ports.ts'
+import type {
+  Bus,
+  BusMessage,
+  PublishOptions,
+  SubscribeOptions,
+  Subscription,
+} from '../../raft/ports.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock, VirtualTime } from './virtual-clock.ts'
 
@@ -33,6 +39,7 @@ interface Listener {
   readonly pattern: readonly string[]
   readonly queue: string | undefined
   readonly handle: (message: BusMessage) => void
+  readonly admit: SubscribeOptions['admit']
   live: boolean
 }
 
@@ -220,13 +227,14 @@ export class MemoryBus implements Bus {
   subscribe(
     subject: string,
     handle: (message: BusMessage) => void,
-    options: { readonly queue?: string } = {},
+    options: SubscribeOptions = {},
   ): Subscription {
     const listener: Listener = {
       connection: this,
       pattern: subject.split('.'),
       queue: options.queue,
       handle,
+      admit: options.admit,
       live: true,
     }
     this.#listeners.add(listener)
@@ -268,7 +276,9 @@ export class MemoryBus implements Bus {
         return
       }
       this.#broker.counts.delivered++
-      listener.handle(message)
+      const { admit, handle } = listener
+      const reply = new TextEncoder().encode(message.reply)
+      if (admit === undefined || admit(reply, message.data.length)) handle(message)
     })
   }
 }
