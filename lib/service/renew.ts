@@ -64,8 +64,9 @@ export class Renew {
     const desk = this.#desk
     const { seatId, feature, token, user, host } = item
     if (!desk.isProvenBy(seat, proof, clientId)) {
-      if (this.#failover.repeat(seatId, token, reply)) return
-      desk.deny(item, reply, 'LICD_NOT_PROVEN', 'Another client has a seat of this id here.')
+      const isOnItsWay = this.#failover.repeat(seatId, token, reply)
+      const detail = 'Another client has a seat of this id here.'
+      if (!isOnItsWay) desk.deny(item, reply, 'LICD_NOT_PROVEN', detail)
       return
     }
     const age = this.#ageOf(proof)

@@ -45,7 +45,7 @@ export const runMutants: readonly Mutant[] = [
     doc: 'While a server relearns, a release of a seat it does not know frees one.',
     ids: ['R5', 'R7'],
     file: 'lib/service/acquire.js',
-    find: 'if (seat !== undefined && seat.stock.feature === proof.feature)',
+    find: 'if (isOfIt && desk.isProvenBy(seat, proof, clientId))',
     put: 'if (seat === undefined && desk.book.stock(proof.feature).unknown > 0) desk.book.stock(proof.feature).unknown--; else if (seat !== undefined)',
   },
   {
