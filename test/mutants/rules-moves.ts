@@ -195,7 +195,7 @@ export const moveMutants: readonly Mutant[] = [
     name: 'released-then-moved',
     doc: 'A server says of a seat that was released that it holds it.',
     ids: ['R6'],
-    file: service,
+    file: 'lib/service/ask.js',
     find: "seat !== undefined && seat.stock.feature === feature ? 'yes' : knows ? 'no' : 'unknown'",
     put: "'yes'",
   },
