@@ -13,6 +13,11 @@ import { anyServer, type SeatOperation } from '../protocol/subject.ts'
 import type { Host, SeatServiceCounts } from '../server/parts.ts'
 import { Turnstile, type Verdict } from './turnstile.ts'
 
+/**
+ * After so long of a turn the rest waits for the next ones, one message of each sender at a time: some take a thousand times
+ * as long as others, which nothing but the clock tells.
+ */
+const turnMs = 10
 /** The log tells of what is dropped at most so often. */
 const logEveryMs = 10_000
 /** So much of a reply subject stands in the log. */
@@ -49,6 +54,8 @@ export class Doorway {
   readonly #turnstile: Turnstile<Visit>
   #verdict: Verdict = 'now'
   #isTurn = false
+  /** When the turn began, or its end did. */
+  #since = 0
   #loggedAt = -Infinity
   #loggedCount = 0
 
@@ -69,8 +76,10 @@ export class Doorway {
       return this.#verdict === 'tell'
     }
     const handle = (message: BusMessage): void => {
-      if (this.#verdict === 'now') this.#take({ operation, message, take })
-      else if (this.#verdict === 'wait') {
+      if (this.#verdict === 'now') {
+        this.#take({ operation, message, take })
+        if (this.#isLong()) this.#turnstile.close()
+      } else if (this.#verdict === 'wait') {
         this.#turnstile.add({ operation, message: withoutBuffer(message), take })
       } else {
         this.#log(message)
@@ -92,13 +101,22 @@ export class Doorway {
   #beginTurn(): void {
     if (this.#isTurn) return
     this.#isTurn = true
+    this.#since = this.#host.clock.now()
     this.#host.clock.defer(() => this.#endTurn())
   }
 
   #endTurn(): void {
     this.#isTurn = false
-    for (const visit of this.#turnstile.turn()) this.#serve(visit)
+    this.#since = this.#host.clock.now()
+    for (const visit of this.#turnstile.turn()) {
+      this.#serve(visit)
+      if (this.#isLong()) break
+    }
     if (!this.#turnstile.isClear) this.#beginTurn()
+  }
+
+  #isLong(): boolean {
+    return this.#host.clock.now() - this.#since >= turnMs
   }
 
   /** As the link does: one that fails is a defect, and costs the others nothing. */

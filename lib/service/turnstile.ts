@@ -88,6 +88,11 @@ export class Turnstile<Message> {
     return 'tell'
   }
 
+  /** Nothing more is taken at once in this turn. */
+  close(): void {
+    this.#atOnce = 0
+  }
+
   /** The message judged last, which has to wait. */
   add(message: Message): void {
     if (this.#last === undefined) return

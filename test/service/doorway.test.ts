@@ -20,7 +20,8 @@ function link() {
       return { unsubscribe: () => void listeners.delete(subject) }
     },
   }
-  const clock = { now: () => 0, defer: (run: () => void) => void deferred.push(run) }
+  const time = { now: 0 }
+  const clock = { now: () => time.now, defer: (run: () => void) => void deferred.push(run) }
   const counts: SeatServiceCounts = {
     ...{ malformed: 0, replyless: 0, crowdedOut: 0 },
     messages: { find: 0, acquire: 0, renew: 0, release: 0, prove: 0 },
@@ -34,7 +35,7 @@ function link() {
     counts,
   )
   return {
-    ...{ door, counts, logged, listeners, deferred },
+    ...{ door, counts, logged, listeners, deferred, time },
     send: (reply: string, type?: string): void => {
       const listener = listeners.get(poolSubjects.seat('a', 'acquire'))
       const data = new Uint8Array(100)
@@ -70,6 +71,23 @@ t.test('behind the flood of one, another is served in the same turn', async t =>
     [{ level: 'warn', fields: { event: 'client-crowded-out', reply: /^_INBOX\.flood\./ } }],
     'the log says so once',
   )
+})
+
+t.test('behind messages that take long, another waits for a few of them', async t => {
+  const { door, send, turn, time } = link()
+  const served: string[] = []
+  door.listen('acquire', ({ reply = '' }) => {
+    served.push(reply)
+    if (reply.startsWith('_INBOX.heavy')) time.now += 40
+  })
+  for (let n = 0; n < 400; n++) send(`_INBOX.heavy.${n}`)
+  send('_INBOX.other.1')
+  t.equal(served.length, 1, 'the turn is long enough')
+  for (let n = 0; n < 3; n++) turn()
+  t.ok(served.includes('_INBOX.other.1'))
+  t.ok(served.length <= 4)
+  for (let n = 0; n < 1_000; n++) turn()
+  t.equal(served.length, 401, 'none is lost')
 })
 
 t.test('a server that keeps up does nothing but count the turn', async t => {
