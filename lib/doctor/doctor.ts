@@ -110,7 +110,7 @@ function connectHost({ host }: Port): string {
 async function nameOfPage(host: string, port: number): Promise<string | undefined> {
   try {
     const name = host.includes(':') ? `[${host}]` : host
-    const answer = await fetch(`http://${name}:${port}/api/pool`, {
+    const answer = await fetch(`http://${name}:${port}/api/pool?limit=1`, {
       signal: AbortSignal.timeout(5_000),
     })
     const body: unknown = await answer.json()

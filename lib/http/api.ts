@@ -14,6 +14,7 @@ import { auditOf } from './audit-query.ts'
 import { failure, json, type HttpAnswer, type HttpRequest, type Stream } from './listener.ts'
 import type { Live } from './live.ts'
 import type { Pace } from './pace.ts'
+import { checkWhole, pageOf, pagesMs, readPoolQuery, type PoolPage } from './pool-page.ts'
 import { usageOf } from './usage-query.ts'
 import type { Watched } from './watched.ts'
 
@@ -32,7 +33,7 @@ export async function answerApi(
 ): Promise<HttpAnswer | Stream | undefined> {
   switch (request.path) {
     case '/api/pool':
-      return json({ ...(await api.live.report()), ...newsAfter(api, request) })
+      return json({ ...(await poolPage(api, request)), ...newsAfter(api, request) })
     case '/api/events':
       return api.live.watch() ?? failure(503, 'LICD_TOO_BUSY', 'As many look on here as may.')
     case '/api/seats':
@@ -46,6 +47,14 @@ export async function answerApi(
     default:
       return undefined
   }
+}
+
+/** What follows a first page is of the same moment, where it is asked for soon. */
+async function poolPage({ live, watched }: Api, { query }: HttpRequest): Promise<PoolPage> {
+  const asked = readPoolQuery(query)
+  const { features, servers } = watched.ledger.state
+  checkWhole(asked, { features: features.size, servers: servers.size })
+  return pageOf(await live.report(asked.from === '' ? undefined : pagesMs), asked)
 }
 
 function newsAfter({ live }: Api, { query }: HttpRequest): object {

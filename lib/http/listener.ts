@@ -188,6 +188,7 @@ export function json(value: unknown, status = 200): HttpAnswer {
 const statuses: Readonly<Partial<Record<Code, number>>> = {
   LICD_BAD_REQUEST: 400,
   LICD_UNKNOWN_FEATURE: 404,
+  LICD_TOO_LARGE: 413,
   LICD_INTERNAL: 500,
   LICD_TOO_BUSY: 503,
 }

@@ -88,10 +88,10 @@ export class Live {
     if (this.#watchers.size > 0) this.#schedule(soonMs)
   }
 
-  /** The pool as it is now, or was a quarter of a second ago. */
-  async report(): Promise<PoolReport> {
+  /** The pool as it is now, or was up to so long ago. */
+  async report(ageMs = freshMs): Promise<PoolReport> {
     const { clock } = this.#watched
-    if (this.#report !== undefined && clock.now() - this.#reportAt < freshMs) return this.#report
+    if (this.#report !== undefined && clock.now() - this.#reportAt < ageMs) return this.#report
     this.#underWay ??= this.#gather().finally(() => (this.#underWay = undefined))
     return await this.#underWay
   }
