@@ -121,7 +121,7 @@ function tickOf(pool: Pool, listings: readonly Listing[] = []): Command {
 }
 
 t.test('the memory of ids is bounded: then commands are refused, known ones answered', async t => {
-  const pool = new Pool()
+  const pool = new Pool({ level: 2 })
   const deadline = pool.tickNow + 5
   const first = pool.raw(command('first', deadline))
   const rows: Row[] = [...pool.ledger.snapshot().rows]

@@ -85,7 +85,7 @@ t.test('behind messages that take long, another waits for a few of them', async 
   t.equal(served.length, 1, 'the turn is long enough')
   for (let n = 0; n < 3; n++) turn()
   t.ok(served.includes('_INBOX.other.1'))
-  t.ok(served.length <= 4)
+  t.ok(served.indexOf('_INBOX.other.1') <= 2, 'it waited for two')
   for (let n = 0; n < 1_000; n++) turn()
   t.equal(served.length, 401, 'none is lost')
 })
