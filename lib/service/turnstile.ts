@@ -17,9 +17,11 @@ const roomBytes = 4_096
 /** Room of what is taken at once in a turn that is no rush, of senders that have nothing waiting, and of what is served at its end. */
 const atOnceMax = 32
 const servedMax = 64
-/** Bytes and messages of a turn after which more is likely to follow at once, or within some turns: a large message takes several. */
-const rushBytes = 49_152
-const rushMessages = 256
+/**
+ * A turn of so many messages, and some turns after it, are a rush: of small ones, for a read of the link is 64 KiB. Not of large ones:
+ * they are the renewals of who holds much, which must not wait for what is asked again meanwhile.
+ */
+const rushMessages = 64
 const rushTurns = 8
 /** A sender that was told is told again when so many of its messages were served, or all. */
 const tellEvery = 256
@@ -50,7 +52,6 @@ export class Turnstile<Message> {
   #left = 0
   /** Turns that are a rush yet. */
   #rush = 0
-  #bytes = 0
   #messages = 0
   #last: { readonly line: Line<Message>; readonly room: number } | undefined
 
@@ -66,7 +67,6 @@ export class Turnstile<Message> {
 
   /** `reply`: the reply subject as it came, empty where there is none: those are one sender. `bytes`: of the message. */
   judge(reply: Uint8Array, bytes: number): Verdict {
-    this.#bytes += bytes
     this.#messages++
     const room = 1 + Math.floor(bytes / roomBytes)
     const mayGo = this.#atOnce > 0 && this.#rush === 0
@@ -106,16 +106,15 @@ export class Turnstile<Message> {
 
   /**
    * The end of a turn: those whose turn it is, one message of each line after the other. What is left waits for the next.
-   * While more is on its way each line has room of 1, and a message that takes more uses up the turns to come: to read comes
-   * first, for behind what is not read everybody waits.
+   * In a rush each line has room of 1, and a message that takes more uses up the turns to come: to read comes first, for
+   * behind what is not read everybody waits.
    */
   *turn(): Generator<Message, void> {
-    if (this.#bytes >= rushBytes || this.#messages >= rushMessages) this.#rush = rushTurns
+    if (this.#messages >= rushMessages) this.#rush = rushTurns
     else if (this.#rush > 0) this.#rush--
     const share = this.#rush > 0 ? Math.min(this.#left, 0) + this.#turns.size : servedMax
     this.#left = Math.min(share, servedMax)
     this.#atOnce = atOnceMax
-    this.#bytes = 0
     this.#messages = 0
     while (this.#left > 0) {
       const line = this.#turns.shift()
