@@ -149,6 +149,7 @@ export class LedgerModel {
     const command = pick(this.#said, x)
     const { tick, results } = this.one.state
     const kept = this.#rules.remembered(command.id, tick)
+    const wasKept = this.#rules.wasKept(command.id)
     const isForgotten = !results.has(command.id)
     const before = this.one.hash()
     // Of an operator's command there are copies with other deadlines.
@@ -163,7 +164,7 @@ export class LedgerModel {
       assert.equal(again.duplicate, true)
       assert.deepEqual(again.result, kept)
       assert.equal(this.one.hash(), before)
-    } else if (this.#rules.wasKept(command.id)) {
+    } else if (wasKept) {
       // Forgotten means too late for good: it has no effect a second time.
       assert.equal(again.result.ok, false)
       assert.deepEqual(again.changed, [])

@@ -117,7 +117,7 @@ t.test('a message that is not admitted is not handled, and costs no more than a 
     ['inbox.1', 1],
     ['inbox.2', 2],
     ['', 5],
-    ['', 34],
+    ['', 'NATS/1.0\r\nKind: test\r\n\r\nlast'.length],
   ])
 })
 
