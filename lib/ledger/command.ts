@@ -57,7 +57,7 @@ export interface Settings {
 
 /**
  * What the rules of a pool are: 1 as first, 2 with the audit log, codes with limits, renewals and versions, and
- * keys (of vendors, and of tokens) that are rotated and revoked, 3 with results that are forgotten early where their memory is full. A pool is raised
+ * keys (of vendors, and of tokens) that are rotated and revoked, 3 with results that are forgotten early where their memory is full, and moves that tell seats of one id apart. A pool is raised
  * (`set-level`) once all of its servers know the level, so that no two servers ever read one entry differently (I5). New
  * pools begin at the highest.
  */

@@ -27,11 +27,21 @@ export function whereProven(
   const issuer = state.servers.get(proof.server)
   if (issuer === undefined || !(proof.incarnation <= issuer.incarnation)) return undefined
   const move = state.moves.get(proof.seatId)
-  if (move !== undefined) return move.feature === feature.name ? move.to : undefined
+  if (move !== undefined) return isOf(move, feature, proof, state.level) ? move.to : undefined
   // Its run went down: the seat is over and its allocation may serve others by now (R3, R4).
   if (!(proof.incarnation > issuer.endedIncarnation)) return undefined
   // At the bound no new move is remembered, and a move that is not remembered is not safe.
   return state.moves.size < bounds.moves ? proof.server : undefined
+}
+
+/**
+ * Whether the seat that moved is the one of the token. Ids are the clients' choice and no secret: a token of another server
+ * than the two that the seat was at last is for another seat of that id, or so old that its client must have missed
+ * two moves. Before level 3 any token of the id counted.
+ */
+function isOf(move: Move, { name }: Feature, { server }: SeatProof, level: number): boolean {
+  if (move.feature !== name) return false
+  return level < 3 || server === move.from || server === move.to
 }
 
 /** Moves one allocation of `from` to the taker along with the seat. `from` owns one and is another server. */

@@ -69,6 +69,11 @@ export class Acquire {
       desk.refuse(reply, requestId, 'LICD_SEAT_LOST', 'The request was released already.')
       return
     }
+    if (this.#isElsewhere(item)) {
+      const detail = 'A seat of this id was moved to another server.'
+      desk.refuse(reply, requestId, 'LICD_BAD_REQUEST', detail)
+      return
+    }
     if (count > feature.allocations) {
       this.#tooMany(item, feature.allocations, reply)
       return
@@ -243,6 +248,14 @@ export class Acquire {
     const { book } = this.#desk
     if (item.count === 1) return book.find(item.requestId) !== undefined
     return idsOf(item).some(seatId => book.find(seatId) !== undefined)
+  }
+
+  /** A seat of that id was here, or not, and is elsewhere now: its older tokens must not be those of a new seat here. */
+  #isElsewhere(item: AcquireItem): boolean {
+    const { server, ledger } = this.#desk.host
+    const { moves } = ledger.state
+    if (moves.size === 0) return false
+    return idsOf(item).some(seatId => (moves.get(seatId)?.to ?? server) !== server)
   }
 
   #grant(

@@ -237,6 +237,27 @@ t.test('move: the seat takes its own allocation along (R6)', async t => {
   t.notOk(pool.ledger.state.moves.has('seat-1'))
 })
 
+t.test(
+  'move: of two seats of one id, the token of one takes nothing from the other (level 3)',
+  async t => {
+    for (const level of [2, 3]) {
+      const pool = new Pool({ level }).deal({ a: 3, b: 2, c: 1 })
+      const move = pool.proof('a')
+      t.equal(takenOf(pool.borrow('b', { cause: 'update', move })), 'move a 1')
+      const others = { cause: 'update', move: pool.proof('c') } as const
+      const taken = pool.borrow('a', others)
+      if (level < 3) t.equal(takenOf(taken), 'move b 1')
+      else t.equal(codeOf(taken), 'LICD_NO_SOURCE')
+      const own = { cause: 'update', move: pool.proof('b') } as const
+      t.equal(
+        takenOf(pool.borrow('c', own)),
+        level < 3 ? 'move a 1' : 'move b 1',
+        'its own token does',
+      )
+    }
+  },
+)
+
 t.test('move: stands in the place of down servers and comes after spare', async t => {
   const pool = withDown({ a: 3, c: 2 }, 1)
   const move = pool.proof('a')

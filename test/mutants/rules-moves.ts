@@ -12,7 +12,7 @@ export const moveMutants: readonly Mutant[] = [
     doc: 'A seat that was moved is moved once more from where it stood before.',
     ids: ['R6'],
     file: move,
-    find: 'return move.feature === feature.name ? move.to : undefined;',
+    find: 'return isOf(move, feature, proof, state.level) ? move.to : undefined;',
     put: 'return proof.server;',
   },
   {

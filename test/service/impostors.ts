@@ -158,6 +158,31 @@ scenario(
   },
 )
 
+scenario('an id that somebody else has too: its move takes nothing from the one that moved', t => {
+  const world = pool(9, { a: 3, b: 3, c: 3 })
+  const probe = new Probe(world)
+  const token = probe.seat('a', 's')
+  const thief = new Probe(world, 'thief')
+  const asked = thief.acquire('c', { requestId: 's' }, 30, 'thief')[0]
+  const other = asked?.kind === 'granted' ? asked.seats[0]?.token : undefined
+  t.ok(other)
+  if (other === undefined) return
+  // All is taken, so that a seat moves with its own allocation or not at all.
+  for (const server of ['a', 'b', 'c']) {
+    for (let n = 0; n < 4; n++) probe.acquire(server, { requestId: `${server}${n}` })
+  }
+  world.time.run(2_000)
+  t.strictSame(kinds(probe.move('b', 's', token)), ['challenge', 'pending', 'renewed'])
+  const held = inUse(world, 'b')
+  t.notOk(kinds(thief.move('a', 's', other)).includes('renewed'))
+  t.equal(inUse(world, 'b'), held, 'it is held where it was moved')
+  t.strictSame(
+    kinds(thief.acquire('a', { requestId: 's' }, 30, 'thief')),
+    ['LICD_BAD_REQUEST'],
+    'nor is there a new one of that id where it was',
+  )
+})
+
 scenario('an id that somebody else withdraws where it is not: its client still moves there', t => {
   const world = pool(9, { a: 3, b: 3, c: 3 })
   const probe = new Probe(world)
